@@ -1,0 +1,22 @@
+"""The denoising-autoencoder prior for deepinv: ``DAEPrior``, the solvers, and the reconstructor ``DAEP``."""
+
+from daep_deepinv.denoiser import DAEDenoiser
+from daep_deepinv.iterators import DivergenceError, HeavyBallIteration, ProximalMomentumIteration
+from daep_deepinv.operators import as_filter, degradation
+from daep_deepinv.prior import DAEPrior
+from daep_deepinv.reconstructor import DAEP
+from daep_deepinv.registration import register
+from daep_deepinv.start import starting_point
+
+__all__ = [
+    "DAEP",
+    "DAEDenoiser",
+    "DAEPrior",
+    "DivergenceError",
+    "HeavyBallIteration",
+    "ProximalMomentumIteration",
+    "as_filter",
+    "degradation",
+    "register",
+    "starting_point",
+]

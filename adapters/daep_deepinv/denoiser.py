@@ -1,0 +1,60 @@
+"""A DAE as a deepinv ``Denoiser``, for our prior and for PnP, RED and everything else in deepinv that takes one."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from daep_prior import DAE, load_dae
+from deepinv.models.base import Denoiser
+from torch import Tensor, nn
+
+__all__ = ["DAEDenoiser", "as_denoiser"]
+
+
+class DAEDenoiser(Denoiser):
+    """A :class:`daep_prior.DAE` as a :class:`deepinv.models.Denoiser`.
+
+    :param DAE, str dae: the network, a shipped name or a weight file (see :func:`daep_prior.load_dae`).
+    :param str, torch.device device: where to put it; default: where it is.
+
+    >>> from daep_deepinv import DAEDenoiser
+    >>> denoiser = DAEDenoiser("dae-sigma25")
+    >>> denoiser(torch.rand(1, 3, 16, 16), 25 / 255).shape
+    torch.Size([1, 3, 16, 16])
+    """
+
+    def __init__(self, dae: DAE | str | os.PathLike[str], device: str | torch.device | None = None):
+        super().__init__()
+        self.dae = dae if isinstance(dae, DAE) else load_dae(dae)
+        if device is not None:
+            self.dae.to(device)
+
+    @property
+    def sigma(self) -> float | None:
+        """The one level the network is trained for, images in [0, 1]; ``None`` if it is noise-conditional."""
+        return self.dae.sigma
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images the network was trained on."""
+        return self.dae.in_channels
+
+    def forward(self, x: Tensor, sigma: float | Tensor | None = None, **kwargs: object) -> Tensor:
+        """Denoise ``x`` (B, C, H, W), C = 1 or 3, at level ``sigma``; see :meth:`daep_prior.DAE.forward`."""
+        out: Tensor = self.dae(x, sigma)
+        return out
+
+
+def as_denoiser(denoiser: nn.Module | str | os.PathLike[str]) -> nn.Module:
+    """``denoiser`` as something deepinv takes: our networks and their names wrapped, deepinv's own left alone.
+
+    :raises TypeError: neither a module nor a name.
+    """
+    if isinstance(denoiser, (DAE, str, os.PathLike)):
+        return DAEDenoiser(denoiser)
+    if isinstance(denoiser, nn.Module):
+        return denoiser
+    raise TypeError(
+        f"denoiser: got {type(denoiser).__name__}; expected a deepinv Denoiser, a DAE, a shipped name or a weight file."
+    )

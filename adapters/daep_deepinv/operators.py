@@ -1,0 +1,88 @@
+"""The paper's degradation ``y = D(K x) + n`` from deepinv's own operators."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from deepinv.physics import (
+    Blur,
+    BlurFFT,
+    Denoising,
+    Downsampling,
+    DownsamplingMatlab,
+    GaussianNoise,
+    LinearPhysics,
+    ZeroNoise,
+)
+from torch import Tensor
+
+__all__ = ["as_filter", "degradation"]
+
+
+def as_filter(kernel: Tensor | np.ndarray) -> Tensor:
+    """A blur kernel (PSF) as deepinv's ``filter``: float32, (1, 1, h, w), non-negative sum scaled to one.
+
+    deepinv's :class:`~deepinv.physics.Blur` applies it as a true convolution (the kernel is flipped), as MATLAB's
+    ``conv2`` does.
+
+    :param kernel: (h, w), or (1, 1, h, w).
+    :raises ValueError: wrong shape, not finite, or it does not sum to a positive number.
+    """
+    filter = (
+        torch.as_tensor(np.asarray(kernel) if not isinstance(kernel, Tensor) else kernel).detach().to(torch.float64)
+    )
+    if filter.ndim == 4 and filter.shape[:2] == (1, 1):
+        filter = filter[0, 0]
+    if filter.ndim != 2 or filter.numel() == 0:
+        raise ValueError(f"kernel: got shape {tuple(filter.shape)}; expected (height, width).")
+    if not bool(filter.isfinite().all()):
+        raise ValueError("kernel: it holds NaN or infinite values; expected finite numbers.")
+    total = float(filter.sum())
+    if total <= 0:
+        raise ValueError(f"kernel: its values sum to {total:g}; expected a positive sum (it is scaled to one).")
+    return (filter / total).to(torch.float32)[None, None]
+
+
+def degradation(
+    kernel: Tensor | np.ndarray | None = None,
+    factor: int = 1,
+    sigma: float = 0.0,
+    *,
+    padding: Literal["valid", "circular", "replicate", "reflect"] = "valid",
+    downsampling: Literal["bicubic", "decimate"] = "bicubic",
+    img_size: tuple[int, int, int] | None = None,
+    device: str | torch.device = "cpu",
+) -> LinearPhysics:
+    """``y = D(K x) + n`` as a deepinv physics: blur by ``kernel``, reduce by ``factor``, add noise.
+
+    :param kernel: blur kernel, see :func:`as_filter`; ``None``: no blur.
+    :param int factor: reduction; 1: none.
+    :param float sigma: noise standard deviation, images in [0, 1].
+    :param str padding: boundary of the blur. ``"valid"``: the measurement is smaller than the image (the paper's
+        deblurring); ``"circular"`` with ``img_size`` uses Fourier transforms, whose proximal step is closed.
+    :param str downsampling: ``"bicubic"``: MATLAB's antialiased ``imresize`` (the paper's super-resolution);
+        ``"decimate"``: every ``factor``-th pixel.
+    :param tuple img_size: (C, H, W), needed by ``"decimate"`` alone and by the Fourier form.
+    :raises ValueError: ``factor`` below 1, a negative ``sigma``, or an unusable kernel.
+    """
+    if factor < 1 or int(factor) != factor:
+        raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
+    if not 0 <= sigma < float("inf"):
+        raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
+    noise = GaussianNoise(sigma) if sigma > 0 else ZeroNoise()
+    blur: LinearPhysics | None = None
+    if kernel is not None:
+        filter = as_filter(kernel).to(device)
+        if padding == "circular" and img_size is not None:
+            blur = BlurFFT(img_size=img_size, filter=filter, device=device, noise_model=noise)
+        else:
+            blur = Blur(filter=filter, padding=padding, device=device, noise_model=noise)
+    if factor == 1:
+        return blur if blur is not None else Denoising(noise, device=device)
+    if downsampling == "bicubic":
+        reduce: LinearPhysics = DownsamplingMatlab(factor=int(factor), device=device, noise_model=noise)
+    else:
+        reduce = Downsampling(img_size=img_size, filter=None, factor=int(factor), device=device, noise_model=noise)
+    return reduce if blur is None else reduce * blur

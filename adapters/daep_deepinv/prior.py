@@ -1,0 +1,165 @@
+"""The denoising-autoencoder prior as a ``deepinv.optim.Prior``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from daep_prior import NoiseSource, energy, energy_gradient
+from deepinv.optim import Prior
+from torch import Tensor, nn
+
+from daep_deepinv.denoiser import as_denoiser
+
+__all__ = ["DAEPrior"]
+
+#: Upper bound on the Lipschitz constant of the energy's gradient that the inner proximal solver steps by; the
+#: residual Jacobian of a denoiser has norm about one, and curvature of the network adds a little.
+GRADIENT_LIPSCHITZ = 2.0
+
+
+class DAEPrior(Prior):
+    r"""The mean-shift prior of a denoising autoencoder (DAEP; Bigdeli and Zwicker, VISAPP 2018).
+
+    .. math::
+
+        R_s(x) = \tfrac12 \| A_s(x) - x \|^2, \qquad
+        \nabla R_s(x) = (x - A_s(x)) - J_{A_s}(x)^\top (x - A_s(x))
+
+    with both evaluated at :math:`x - \epsilon`, :math:`\epsilon \sim \mathcal N(0, s^2)` (eq. 8). The kernel width
+    :math:`s` is the prior's ``g_param``; a network that is trained for one level always acts, and draws its noise, at that
+    level.
+
+    :param denoiser: any :class:`deepinv.models.Denoiser`, noise-conditional or not; a :class:`daep_prior.DAE`; a shipped
+        name; or a weight file.
+    :param str noise: how eq. 8 is evaluated. ``"fresh"`` (the paper): every gradient draws new noise. ``"fixed"``: the same
+        noise at every call, so that the gradient is exactly that of the value and solvers can converge to a point.
+        ``"none"``: no noise.
+    :param int samples: noise fields a gradient; the cost grows in proportion.
+    :param bool antithetic: use each field with both signs.
+    :param bool jacobian: ``False`` gives the DMSP form (no Jacobian, half the cost), which has no energy:
+        ``explicit_prior`` is then ``False``.
+    :param int, list seed: of the noise; one for all images or one an image. :meth:`reset` starts the noise again.
+    :param float sigma: kernel width when the solver passes none (``g_param=None``), images in [0, 1].
+    :raises ValueError: unknown ``noise``, or fewer than one sample.
+    :raises TypeError: not a denoiser.
+
+    >>> import torch
+    >>> from daep_deepinv import DAEPrior
+    >>> prior = DAEPrior("dae-sigma25", noise="fixed")
+    >>> x = torch.rand(2, 3, 16, 16)
+    >>> prior(x).shape, prior.grad(x).shape
+    (torch.Size([2]), torch.Size([2, 3, 16, 16]))
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module | str | os.PathLike[str],
+        *,
+        noise: Literal["fresh", "fixed", "none"] = "fresh",
+        samples: int = 1,
+        antithetic: bool = False,
+        jacobian: bool = True,
+        seed: int | Sequence[int] = 0,
+        sigma: float | None = None,
+    ):
+        super().__init__()
+        if noise not in ("fresh", "fixed", "none"):
+            raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
+        self.denoiser = as_denoiser(denoiser)
+        self.noise = noise
+        self.jacobian = jacobian
+        self.sigma = sigma
+        self.explicit_prior = jacobian
+        self._stream = NoiseSource(seed, samples, antithetic)
+
+    def reset(self) -> None:
+        """Start the noise again: the same calls then give the same results."""
+        self._stream.reset()
+
+    def kernel_width(self, sigma: float | Tensor | None) -> float | Tensor:
+        """The width used when a solver passes ``sigma`` as ``g_param``.
+
+        :raises ValueError: there is none.
+        """
+        trained = getattr(self.denoiser, "sigma", None)
+        if isinstance(trained, float):
+            return trained
+        width = self.sigma if sigma is None else sigma
+        if width is None:
+            raise ValueError(
+                "sigma: this prior's denoiser is noise-conditional and no kernel width was given; pass g_param "
+                "(sigma_denoiser) to the optimizer, or DAEPrior(..., sigma=25/255)."
+            )
+        return width
+
+    def fn(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+        """Energy of each image, always at the same noise (or none), so that values can be compared.
+
+        :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+        :param float, torch.Tensor sigma: kernel width; a number or one an image.
+        :return: (B,).
+        """
+        width = self.kernel_width(sigma)
+        fields = self._fixed_fields(x) if self.noise != "none" else None
+        return energy(self.denoiser, x, width, fields, self._replicas(x))
+
+    def grad(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+        """Gradient of the energy (Algorithm 1), or the mean-shift vector ``x - A(x - eps)`` without the Jacobian.
+
+        :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+        :param float, torch.Tensor sigma: kernel width; a number or one an image.
+        :return: (B, C, H, W).
+        """
+        width = self.kernel_width(sigma)
+        fields = None
+        if self.noise == "fresh":
+            fields = self._stream.draw(self._wide(x))
+        elif self.noise == "fixed":
+            fields = self._fixed_fields(x)
+        return energy_gradient(self.denoiser, x, width, fields, self._replicas(x), self.jacobian)
+
+    def prox(
+        self,
+        x: Tensor,
+        sigma: float | Tensor | None = None,
+        *args: Any,
+        gamma: float | Tensor = 1.0,
+        stepsize_inter: float | None = None,
+        max_iter_inter: int = 10,
+        tol_inter: float = 1e-4,
+        **kwargs: Any,
+    ) -> Tensor:
+        r"""Proximal operator of :math:`\gamma R_s`, by gradient descent from ``x``.
+
+        Each inner step costs a gradient; solvers that take the gradient itself are cheaper with this prior.
+
+        :param float gamma: weight.
+        :param float stepsize_inter: default ``1 / (1 + gamma L)``, which decreases the inner objective.
+        :param int max_iter_inter: most inner steps.
+        :param float tol_inter: stop when every image moves by less than this fraction of its norm.
+        :return: (B, C, H, W).
+        """
+        step = 1 / (1 + gamma * GRADIENT_LIPSCHITZ) if stepsize_inter is None else stepsize_inter
+        z = x
+        for _ in range(max_iter_inter):
+            move = step * (z - x + gamma * self.grad(z, sigma))
+            z = z - move
+            if bool((move.flatten(1).norm(dim=1) <= tol_inter * z.flatten(1).norm(dim=1)).all()):
+                break
+        return z
+
+    def _fixed_fields(self, x: Tensor) -> list[Tensor]:
+        stream = NoiseSource(self._stream.seed, self._stream.samples, self._stream.antithetic)
+        return stream.draw(self._wide(x))
+
+    def _replicas(self, x: Tensor) -> int:
+        channels = getattr(self.denoiser, "in_channels", None)
+        return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
+
+    def _wide(self, x: Tensor) -> Tensor:
+        return x.expand(-1, self._replicas(x), *x.shape[2:]) if self._replicas(x) > 1 else x
+
+    def extra_repr(self) -> str:
+        return f"noise={self.noise!r}, samples={self._stream.samples}, jacobian={self.jacobian}"

@@ -1,0 +1,231 @@
+"""``DAEP``: restore an image in one line, ``DAEP(sigma)(y, physics)``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from daep_prior import Schedule, schedules
+from deepinv.optim import BaseOptim
+from deepinv.optim.data_fidelity import L2
+from deepinv.physics import LinearPhysics, Physics
+from torch import Tensor, nn
+
+from daep_deepinv.iterators import DivergenceError, HeavyBallIteration, ProximalMomentumIteration
+from daep_deepinv.prior import DAEPrior
+from daep_deepinv.start import measured_region, starting_point
+
+__all__ = ["DAEP", "PRESETS"]
+
+#: Presets and the solver each uses.
+PRESETS: dict[str, type[HeavyBallIteration] | type[ProximalMomentumIteration]] = {
+    "paper": HeavyBallIteration,
+    "paper-sr": HeavyBallIteration,
+    "annealed": ProximalMomentumIteration,
+}
+#: What is used when the user names nothing.
+DEFAULT_DENOISER = "dae"
+#: The network of the paper's presets.
+PAPER_DENOISER = "dae-sigma25"
+
+
+class DAEP(BaseOptim):
+    r"""Image restoration with the denoising-autoencoder prior (Bigdeli and Zwicker, VISAPP 2018).
+
+    Minimises :math:`\frac{1}{2\sigma_d^2} \|Kx - y\|^2 + \lambda R_s(x)` for any linear physics. Presets:
+
+    * ``"annealed"`` (default): proximal momentum with a falling kernel width; 30 evaluations. Needs a noise-conditional
+      denoiser; with a denoiser for one level the width stays at that level.
+    * ``"paper"``: the paper's solver for deblurring, inpainting and denoising; 300 evaluations.
+    * ``"paper-sr"``: the paper's solver for noise-free super-resolution; 300 evaluations.
+
+    :param float sigma: noise standard deviation of the measurement, images in [0, 1]; 0: noise-free; ``None``: read
+        ``physics.noise_model.sigma`` at each call.
+    :param str preset: see above.
+    :param denoiser: any deepinv denoiser, a DAE, a shipped name or a weight file. Default: ``"dae"``, and
+        ``"dae-sigma25"`` for the paper's presets.
+    :param int max_iter: number of iterations, default the preset's.
+    :param int, list seed: of the noise of eq. 8. The same seed gives the same image.
+    :param Schedule schedule: instead of the preset's.
+    :param str, torch.device device: where the denoiser is put.
+    :param kwargs: ``early_stop``, ``crit_conv``, ``thres_conv``, ``custom_metrics``, ``custom_init``, ``verbose``,
+        ``show_progress_bar`` as in :class:`deepinv.optim.BaseOptim`; ``samples``, ``antithetic``, ``jacobian``, ``noise`` as
+        in :class:`DAEPrior`.
+    :raises ValueError: unknown preset, negative or not finite ``sigma``, ``max_iter`` below 1.
+    :raises TypeError: unknown keyword argument.
+
+    >>> import torch, deepinv as dinv
+    >>> from daep_deepinv import DAEP
+    >>> physics = dinv.physics.Denoising(dinv.physics.GaussianNoise(0.1))
+    >>> y = physics(torch.rand(1, 3, 32, 32))
+    >>> DAEP(max_iter=3)(y, physics).shape
+    torch.Size([1, 3, 32, 32])
+    """
+
+    _PRIOR_ARGUMENTS = ("samples", "antithetic", "jacobian", "noise")
+    _OPTIM_ARGUMENTS = (
+        "early_stop",
+        "crit_conv",
+        "thres_conv",
+        "custom_metrics",
+        "custom_init",
+        "verbose",
+        "show_progress_bar",
+    )
+
+    def __init__(
+        self,
+        sigma: float | None = None,
+        preset: str | None = None,
+        denoiser: nn.Module | str | os.PathLike[str] | None = None,
+        max_iter: int | None = None,
+        *,
+        seed: int | Sequence[int] = 0,
+        schedule: Schedule | None = None,
+        device: str | torch.device = "cpu",
+        **kwargs: Any,
+    ):
+        preset = "annealed" if preset is None else preset
+        if preset not in PRESETS:
+            raise ValueError(f"preset: got {preset!r}; expected one of {', '.join(map(repr, PRESETS))}.")
+        unknown = sorted(set(kwargs) - set(self._PRIOR_ARGUMENTS) - set(self._OPTIM_ARGUMENTS))
+        if unknown:
+            raise TypeError(f"DAEP() got unexpected keyword arguments: {', '.join(unknown)}.")
+        if max_iter is not None and max_iter < 1:
+            raise ValueError(f"max_iter: got {max_iter}; expected at least 1.")
+        if sigma is not None:
+            _check_sigma(sigma)
+        if denoiser is None:
+            denoiser = PAPER_DENOISER if preset.startswith("paper") else DEFAULT_DENOISER
+        prior_arguments = {name: kwargs.pop(name) for name in self._PRIOR_ARGUMENTS if name in kwargs}
+        prior = DAEPrior(denoiser, seed=seed, **prior_arguments)
+        prior.denoiser.to(device)
+        self_sigma = sigma
+        self_preset, self_schedule, self_length = preset, schedule, max_iter
+        first = _schedule(preset, sigma or 0.0, prior, 1, max_iter, schedule)
+        kwargs.setdefault("custom_init", starting_point)
+        super().__init__(
+            PRESETS[preset](),
+            params_algo=_parameters(first),
+            data_fidelity=L2(),
+            prior=prior,
+            max_iter=len(first),
+            get_output=_output,
+            **kwargs,
+        )
+        self.denoiser = prior.denoiser  # registered here, so that .to() and .parameters() reach it
+        self.sigma, self.preset, self.schedule, self.length = self_sigma, self_preset, self_schedule, self_length
+        self._wants_cost = self.has_cost and self.crit_conv == "cost"
+
+    def forward(
+        self,
+        y: Tensor,
+        physics: Physics,
+        init: Any = None,
+        x_gt: Tensor | None = None,
+        compute_metrics: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Restore ``y``.
+
+        :param torch.Tensor y: measurement, (B, C, h, w); an image gives the same result alone and in a batch.
+        :param deepinv.physics.Physics physics: forward model; any :class:`deepinv.physics.LinearPhysics`.
+        :param init: where to start, as in :class:`deepinv.optim.BaseOptim`; default :func:`starting_point`.
+        :param torch.Tensor x_gt: ground truth, for the PSNR in the metrics.
+        :param bool compute_metrics: also return deepinv's metrics (``psnr``, ``residual``, ``cost``, custom ones).
+        :return: images (B, C, H, W) in [0, 1]; with ``compute_metrics`` also the metrics.
+        :raises ValueError: a measurement that is not finite, physics that is not linear, or no noise level.
+        :raises DivergenceError: the iterates are no longer finite.
+        """
+        sigma = self._noise_level(physics) if self.sigma is None else self.sigma
+        _check_measurement(y, physics)
+        prior: DAEPrior = self.prior[0]
+        prior.reset()
+        x0 = self._first_image(y, physics, init)
+        factor = _factor(x0, y)
+        schedule = _schedule(self.preset, sigma, prior, factor, self.length, self.schedule)
+        self.init_params_algo = {name: list(v) for name, v in _parameters(schedule).items()}
+        self.data_fidelity = [L2(sigma=1.0 if self.preset == "paper-sr" else max(sigma, schedules.SMALLEST_NOISE))]
+        iterator = self.fixed_point.iterator
+        iterator.support = measured_region(y, physics) if self.preset == "paper" else None
+        # the cost of an iteration is one more network evaluation: computed only for those who look at it
+        self.has_cost = iterator.has_cost = self._wants_cost or (compute_metrics and prior.explicit_prior)
+        result = super().forward(y, physics, init=x0, x_gt=x_gt, compute_metrics=compute_metrics, **kwargs)
+        x = result[0] if compute_metrics else result
+        if not bool(x.isfinite().all()):
+            raise DivergenceError("the restored image is not finite; raise sigma, or lower the step of the schedule.")
+        return result
+
+    def _first_image(self, y: Tensor, physics: Physics, init: Any) -> Any:
+        init = self.custom_init if init is None else init
+        start = init(y, physics) if isinstance(init, Callable) else init  # type: ignore[arg-type]
+        # a copy: the caller's image is never written to, and never made to require a gradient
+        return start.detach().clone().clamp(0, 1) if isinstance(start, Tensor) else start
+
+    def _noise_level(self, physics: Physics) -> float:
+        level = getattr(getattr(physics, "noise_model", None), "sigma", None)
+        if level is None:
+            if type(getattr(physics, "noise_model", None)).__name__ == "ZeroNoise":
+                return 0.0
+            raise ValueError(
+                "sigma: this physics states no Gaussian noise level (physics.noise_model.sigma); give DAEP(sigma=...), "
+                "0 for a noise-free measurement."
+            )
+        values = torch.as_tensor(level, dtype=torch.float64).flatten().unique()
+        if values.numel() != 1:
+            raise ValueError("sigma: the physics states several noise levels; restore one level at a time.")
+        _check_sigma(float(values))
+        return float(values)
+
+
+def _check_sigma(sigma: float) -> None:
+    if not 0 <= sigma < float("inf"):
+        raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
+
+
+def _check_measurement(y: Tensor, physics: Physics) -> None:
+    if not isinstance(y, Tensor) or not y.is_floating_point():
+        raise ValueError(f"y: got {getattr(y, 'dtype', type(y).__name__)}; expected a floating-point tensor.")
+    if not bool(y.isfinite().all()):
+        raise ValueError("y: the measurement holds NaN or infinite values; expected finite numbers.")
+    if not isinstance(physics, LinearPhysics):
+        raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv LinearPhysics.")
+
+
+def _factor(x0: Any, y: Tensor) -> int:
+    image = x0 if isinstance(x0, Tensor) else (x0["est"] if isinstance(x0, dict) else x0)[0]
+    return max(1, round(image.shape[-1] / y.shape[-1])) if y.ndim == image.ndim == 4 else 1
+
+
+def _schedule(
+    preset: str, sigma: float, prior: DAEPrior, factor: int, length: int | None, schedule: Schedule | None
+) -> Schedule:
+    if schedule is not None:
+        return schedule
+    length_argument = {} if length is None else {"iterations": length}
+    level = getattr(prior.denoiser, "sigma", None)
+    width = level if isinstance(level, float) else None
+    width_argument = {} if width is None else {"width": width}
+    if preset == "paper":
+        return schedules.paper(sigma, **width_argument, **length_argument)
+    if preset == "paper-sr":
+        return schedules.paper_sr(factor, **width_argument, **length_argument)
+    if width is not None:
+        return schedules.fixed_width(width, **length_argument)
+    return schedules.annealed(sigma, **length_argument)
+
+
+def _parameters(schedule: Schedule) -> dict[str, Any]:
+    """deepinv's names for the columns of a schedule."""
+    columns = schedule.to_dict()
+    names = {"kernel_width": "g_param", "prior_weight": "lambda", "step": "stepsize"}
+    return {names.get(name, name): values for name, values in columns.items()}
+
+
+def _output(X: dict[str, Any]) -> Tensor:
+    """The running mean where the solver keeps one, else the iterate."""
+    est = X["est"]
+    out: Tensor = est[1] if len(est) == 3 else est[0]
+    return out

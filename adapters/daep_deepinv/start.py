@@ -1,0 +1,72 @@
+"""Where the solvers start: a first image from the measurement, for any deepinv physics."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
+from torch import Tensor
+
+__all__ = ["measured_region", "starting_point"]
+
+
+def valid_margins(physics: Physics) -> tuple[int, int, int, int] | None:
+    """Rows and columns (left, right, top, bottom) that a ``valid`` blur does not measure; ``None`` for other physics."""
+    if not (isinstance(physics, Blur) and physics.padding == "valid" and physics.filter is not None):
+        return None
+    height, width = physics.filter.shape[-2:]
+    left, top = (width - 1) // 2, (height - 1) // 2
+    return left, width - 1 - left, top, height - 1 - top
+
+
+def measured_region(y: Tensor, physics: Physics) -> Tensor | None:
+    """1 on the pixels that a ``valid`` blur measures and 0 on the border it does not, (1, 1, H, W); else ``None``."""
+    margins = valid_margins(physics)
+    if margins is None:
+        return None
+    return F.pad(torch.ones_like(y[:1, :1]), margins)
+
+
+def starting_point(y: Tensor, physics: Physics) -> Tensor:
+    """A first image for ``y``: (B, C, H, W).
+
+    * blur with ``padding="valid"``: the measurement, padded by replication (the authors' deblurring program);
+    * missing pixels: filled from their known neighbours, coarse to fine;
+    * a measurement smaller by a whole factor (super-resolution): bicubic upsampling (the authors' program);
+    * a measurement of the image's own shape: itself;
+    * anything else linear: the pseudo-inverse, a few steps of conjugate gradients.
+
+    :param torch.Tensor y: measurement.
+    :param deepinv.physics.Physics physics: its forward model.
+    """
+    margins = valid_margins(physics)
+    if margins is not None:
+        return F.pad(y, margins, mode="replicate")
+    if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and y.ndim == 4:
+        mask = physics.mask.to(y).expand_as(y)
+        return fill_holes(y * mask, mask)
+    if not hasattr(physics, "A_adjoint"):
+        raise ValueError(f"physics: {type(physics).__name__} has no adjoint; pass init= to say where to start.")
+    back = physics.A_adjoint(y)
+    if isinstance(y, Tensor) and y.ndim == back.ndim == 4 and y.shape[1] == back.shape[1]:
+        if y.shape == back.shape:
+            return y.clone()
+        factors = {back.shape[i] / y.shape[i] for i in (2, 3)}
+        if len(factors) == 1 and min(factors) > 1 and min(factors).is_integer():
+            return F.interpolate(y, size=back.shape[-2:], mode="bicubic", align_corners=False)
+    if isinstance(physics, LinearPhysics):
+        return physics.A_dagger(y)
+    return back
+
+
+def fill_holes(y: Tensor, mask: Tensor) -> Tensor:
+    """Fill the pixels where ``mask`` (B, C, H, W) is 0 by averages of known ones at the finest scale that has any."""
+    if min(y.shape[-2:]) == 1 or bool((mask > 0).all()):
+        mean = y.sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1)
+        return torch.where(mask > 0, y, mean)
+    known = F.avg_pool2d(mask, 2, ceil_mode=True, count_include_pad=False)
+    total = F.avg_pool2d(y, 2, ceil_mode=True, count_include_pad=False)
+    coarse = torch.where(known > 0, total / known.clamp_min(1e-6), torch.zeros_like(total))
+    coarse = fill_holes(coarse, (known > 0).to(y))
+    smooth = F.interpolate(coarse, size=y.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.where(mask > 0, y, smooth)

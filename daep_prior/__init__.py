@@ -1,0 +1,24 @@
+"""The denoising-autoencoder ("mean-shift") prior for image restoration.
+
+S. A. Bigdeli, M. Zwicker, *Image Restoration using Autoencoding Priors*, VISAPP 2018. This package is the prior itself and
+needs nothing but torch; ``daep_deepinv`` makes it a prior of deepinv.
+"""
+
+from daep_prior.energy import NoiseSource, energy, energy_gradient, mean_shift
+from daep_prior.networks import DAE, ConvDAE, UNetDAE
+from daep_prior.pretrained import load_dae, save_dae, shipped_networks
+from daep_prior.schedules import Schedule
+
+__all__ = [
+    "DAE",
+    "ConvDAE",
+    "NoiseSource",
+    "Schedule",
+    "UNetDAE",
+    "energy",
+    "energy_gradient",
+    "load_dae",
+    "mean_shift",
+    "save_dae",
+    "shipped_networks",
+]

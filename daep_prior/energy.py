@@ -1,0 +1,155 @@
+r"""The mean-shift energy of a denoising autoencoder, its gradient, and their stochastic evaluation.
+
+For the optimal DAE, ``A_s(x) - x = s^2 grad log (g_{s^2} * p)(x)`` (Theorem 1, eq. 6 of Bigdeli and Zwicker, *Image
+Restoration using Autoencoding Priors*, VISAPP 2018): the mean-shift vector. Its squared length is the energy
+
+    R_s(x) = 1/2 || A_s(x) - x ||^2 .
+
+The network was trained on noisy images only, so both are evaluated at ``x - eps``, ``eps ~ N(0, s^2)``, with the residual
+taken against the clean ``x`` (eq. 8). Images are (B, C, H, W) in [0, 1]; a denoiser is any ``denoise(x, sigma)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from daep_prior.networks import per_image
+
+__all__ = ["NoiseSource", "energy", "energy_gradient", "mean_shift"]
+
+Denoise = Callable[[Tensor, "float | Tensor"], Tensor]
+
+
+class NoiseSource:
+    """Standard normal fields ``eps / s`` for the stochastic evaluation (eq. 8), reproducible per image.
+
+    Every image draws from its own stream, fixed by its seed alone, so that it is restored to the same result alone and
+    in a batch. With one seed for all, every image sees the fields it would see alone.
+
+    :param int, list seed: one seed for all images, or one an image.
+    :param int samples: fields an evaluation; each costs one network evaluation.
+    :param bool antithetic: use each field with both signs; doubles the network evaluations.
+    :raises ValueError: fewer than one sample.
+    """
+
+    def __init__(self, seed: int | Sequence[int] = 0, samples: int = 1, antithetic: bool = False):
+        if samples < 1:
+            raise ValueError(f"samples: got {samples}; expected at least 1.")
+        self.seed = seed
+        self.samples = samples
+        self.antithetic = antithetic
+        self._generators: dict[torch.device, list[torch.Generator]] = {}
+
+    def reset(self) -> None:
+        """Start all streams again."""
+        self._generators.clear()
+
+    def draw(self, x: Tensor) -> list[Tensor]:
+        """Fields of the shape, type and device of ``x`` (B, C, H, W), which the streams move past.
+
+        :raises ValueError: there are seeds for another number of images.
+        """
+        seeds = [self.seed] if isinstance(self.seed, int) else list(self.seed)
+        if len(seeds) not in (1, x.shape[0]):
+            raise ValueError(f"seed: got {len(seeds)} seeds for {x.shape[0]} images; give one, or one an image.")
+        if x.device not in self._generators:
+            self._generators[x.device] = [torch.Generator(x.device).manual_seed(s) for s in seeds]
+        generators = self._generators[x.device]
+        fields = []
+        for _ in range(self.samples):
+            # float32 whatever the type of x, so that a float64 run sees the same noise
+            parts = [torch.randn((1, *x.shape[1:]), generator=g, device=x.device) for g in generators]
+            field = torch.cat(parts).to(x.dtype).expand(x.shape)
+            fields.extend([field, -field] if self.antithetic else [field])
+        return fields
+
+
+def mean_shift(denoise: Denoise, x: Tensor, sigma: float | Tensor) -> Tensor:
+    """The mean-shift vector ``A_s(x) - x`` (eq. 6), shape of ``x``."""
+    return denoise(x, sigma) - x
+
+
+def energy(
+    denoise: Denoise, x: Tensor, sigma: float | Tensor, noise: Sequence[Tensor] | None = None, replicas: int = 1
+) -> Tensor:
+    """``R_s(x) = 1/2 ||A_s(x - eps) - x||^2`` summed over C, H, W, averaged over the noise fields.
+
+    :param Callable denoise: ``denoise(x, sigma)``.
+    :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+    :param float, torch.Tensor sigma: kernel width ``s``, a number or one an image.
+    :param list noise: standard normal fields, each (B, C * replicas, H, W); ``None``: evaluate at ``x`` itself.
+    :param int replicas: channels that a one-channel image is shown as (3 for a colour network); the energy is the mean
+        over the replicas, so that its balance with the data term does not depend on them.
+    :return: (B,).
+    """
+    x = _replicate(x, replicas)
+    total = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
+    fields = noise or [None]
+    for field in fields:
+        total = total + (x - denoise(_perturbed(x, sigma, field), sigma)).square().flatten(1).sum(1)
+    return total / (2 * len(fields) * replicas)
+
+
+def energy_gradient(
+    denoise: Denoise,
+    x: Tensor,
+    sigma: float | Tensor,
+    noise: Sequence[Tensor] | None = None,
+    replicas: int = 1,
+    jacobian: bool = True,
+) -> Tensor:
+    r"""Gradient of :func:`energy` (Algorithm 1), one forward and one vector-Jacobian product a noise field.
+
+    With ``z = x - eps`` and ``e = x - A_s(z)`` it is ``e - J_A(z)^T e = J_{z - A(z)}^T e``. Without the Jacobian it is
+    ``e``, the DMSP form (Bigdeli, Jin, Favaro, Zwicker, NIPS 2017): half the cost, no longer the gradient of an energy.
+
+    No gradient for parameters is computed unless they ask for one. The result carries a graph only when gradients are
+    enabled and ``x`` or a parameter asks for one (unfolded training).
+
+    :param bool jacobian: whether to apply ``I - J^T``; the other parameters are those of :func:`energy`.
+    :return: (B, C, H, W).
+    """
+    wide = _replicate(x, replicas)
+    total = torch.zeros_like(wide)
+    fields = noise or [None]
+    for field in fields:
+        z = _perturbed(wide, sigma, field)
+        if jacobian:
+            total = total + _pulled_residual(denoise, wide, z, sigma)
+        else:
+            total = total + (wide - denoise(z, sigma))
+    total = total / len(fields)
+    return total.mean(1, keepdim=True) if replicas > 1 else total
+
+
+def _pulled_residual(denoise: Denoise, x: Tensor, z: Tensor, sigma: float | Tensor) -> Tensor:
+    """``J_{z - A(z)}^T (x - A(z))``."""
+    keep_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        if not (keep_graph and z.requires_grad):
+            z = z.detach().requires_grad_()
+        minus_shift = z - denoise(z, sigma)
+        if not minus_shift.requires_grad:
+            raise ValueError(
+                "denoiser: its output carries no gradient to its input, so the energy cannot be differentiated; "
+                "use a denoiser without torch.no_grad() inside, or jacobian=False (DMSP)."
+            )
+        residual = x - (z - minus_shift)
+        graph = keep_graph and (x.requires_grad or _has_trainable(denoise))
+        (gradient,) = torch.autograd.grad(minus_shift, z, residual if graph else residual.detach(), create_graph=graph)
+    return gradient
+
+
+def _has_trainable(denoise: Denoise) -> bool:
+    return isinstance(denoise, torch.nn.Module) and any(p.requires_grad for p in denoise.parameters())
+
+
+def _perturbed(x: Tensor, sigma: float | Tensor, field: Tensor | None) -> Tensor:
+    return x if field is None else x - per_image(sigma, x) * field
+
+
+def _replicate(x: Tensor, replicas: int) -> Tensor:
+    return x.expand(-1, replicas, -1, -1) if replicas > 1 else x

@@ -1,0 +1,152 @@
+"""Loading and saving DAEs: shipped names, ``.safetensors`` and the paper authors' ``.caffemodel``; never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from daep_prior.networks import DAE, build_network
+
+__all__ = ["load_dae", "save_dae", "shipped_networks", "write_safetensors"]
+
+#: Marks our weight files; the number changes when an older reader could misread a newer file.
+FORMAT = "daep-prior/1"
+#: No network of ours comes near this; a file that asks for more is damaged or hostile.
+MAX_PARAMETERS = 100_000_000
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def shipped_networks() -> list[str]:
+    """Names that :func:`load_dae` finds inside the package."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> DAE:
+    """Load a denoising autoencoder, ready for inference: folded, in evaluation mode, parameters frozen.
+
+    :param str name_or_path: a shipped name (:func:`shipped_networks`), or a path that ends in ``.safetensors`` (ours:
+        the configuration is read from its metadata) or ``.caffemodel`` (the paper authors' networks; needs the extra
+        ``daep-prior[caffe]``).
+    :param str, torch.device device: where to put it.
+    :return: the network; call it as ``dae(noisy, sigma)``, images (B, C, H, W) in [0, 1].
+    :raises FileNotFoundError: no such file, or no shipped network of that name.
+    :raises ValueError: not a weight file of a known kind, damaged, or inconsistent with its own configuration.
+
+    >>> from daep_prior import load_dae
+    >>> load_dae("dae-sigma25").sigma * 255
+    25.0
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".caffemodel":
+        from daep_prior.caffemodel import read_caffemodel
+
+        return read_caffemodel(path).fold().to(device)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)[0].fold().to(device)
+    if path.name == str(name_or_path) and path.name in shipped_networks():
+        return _read_safetensors(WEIGHTS / f"{path.name}.safetensors")[0].fold().to(device)
+    if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
+        raise ValueError(f"{path}: pickled weights can run code when opened and are not read; convert to .safetensors.")
+    raise FileNotFoundError(
+        f"no network named {str(name_or_path)!r}; shipped are {', '.join(shipped_networks()) or 'none'}; "
+        "a file must end in .safetensors or .caffemodel."
+    )
+
+
+def read_card(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The model card (data, steps, time, figures) kept in the metadata of a ``.safetensors`` file of ours."""
+    path = Path(name_or_path)
+    if path.suffix != ".safetensors":
+        path = WEIGHTS / f"{path.name}.safetensors"
+    return _read_safetensors(path)[1]
+
+
+def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | None = None) -> None:
+    """Write a network as ``.safetensors``, with its configuration and model card in the metadata.
+
+    :param DAE dae: network, in either form.
+    :param str path: file to write; written whole or not at all.
+    :param dict card: anything JSON-serialisable worth knowing about the weights.
+    """
+    metadata = {"format": FORMAT, "config": json.dumps(dae.config()), "card": json.dumps(dict(card or {}))}
+    write_safetensors(dae.state_dict(), path, metadata)
+
+
+def write_safetensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
+    """Write tensors to ``path`` so that, whatever happens, it holds the old content or the new."""
+    path = Path(path)
+    # batch normalisation's step counters are of no use to a reader
+    kept = {k: v.detach().cpu().contiguous() for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(save(kept, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of a ``.safetensors`` file.
+
+    :raises FileNotFoundError: no such file.
+    :raises ValueError: not a safetensors file, truncated or damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weight file.")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path}: not a readable .safetensors file ({error}); it may be truncated.") from error
+
+
+def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("format") != FORMAT:
+        raise ValueError(
+            f"{path}: its metadata says format {metadata.get('format')!r}, not {FORMAT!r}; "
+            "only files written by `daep train` or save_dae() carry the configuration that is needed."
+        )
+    try:
+        config, card = json.loads(metadata["config"]), json.loads(metadata.get("card", "{}"))
+        with torch.device("meta"):  # sizes first: a hostile configuration must not allocate
+            _bound(config)
+            expected = {
+                key: value.shape
+                for key, value in build_network(config).state_dict().items()
+                if not key.endswith("num_batches_tracked")
+            }
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: its configuration cannot be used: {error}") from error
+    if {key: value.shape for key, value in tensors.items()} != expected:
+        raise ValueError(f"{path}: its tensors do not have the names and shapes that its configuration asks for.")
+    if not all(value.is_floating_point() and bool(value.isfinite().all()) for value in tensors.values()):
+        raise ValueError(f"{path}: its weights are not all finite numbers.")
+    network = build_network(config)
+    network.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)
+    return network, card
+
+
+def _bound(config: dict[str, Any]) -> None:
+    """Refuse configurations so large that merely building them would exhaust the machine."""
+    depth, width = int(config.get("depth", 1)), int(config.get("width", 1))
+    widths, blocks = [int(w) for w in config.get("widths", [1])], int(config.get("blocks", 1))
+    if max(depth, blocks, len(widths)) > 1000 or 9 * (depth * width**2 + blocks * sum(w * w for w in widths)) > (
+        MAX_PARAMETERS
+    ):
+        raise ValueError("it describes a network larger than any that this version reads.")

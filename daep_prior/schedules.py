@@ -1,0 +1,152 @@
+"""What the solvers do at each iteration, as data: kernel width, prior weight, data weight, step, momentum, averaging.
+
+Noise standard deviations are for images in [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Schedule", "annealed", "paper", "paper_sr"]
+
+#: gamma of eq. 7 in the paper's experiments.
+PAPER_GAMMA = 6.875
+#: Standard deviation the paper's DAE is trained for, and so its kernel width.
+PAPER_WIDTH = 25 / 255
+PAPER_ITERATIONS = 300
+PAPER_STEP = 0.1
+PAPER_MOMENTUM = 0.9
+#: A measurement said to be noise-free is treated as one stored in eight bits and a little more: the limit of a small
+#: noise level, at which every formula stays well conditioned.
+SMALLEST_NOISE = 1 / 255
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One value an iteration of everything a solver needs; all tuples have the same length.
+
+    :param tuple kernel_width: ``s``, standard deviation of the smoothing kernel and of the noise of eq. 8.
+    :param tuple prior_weight: ``lambda`` in front of the energy.
+    :param tuple data_weight: factor in front of the data term ``1/(2 s_d^2) ||Kx - y||^2``.
+    :param tuple step: gradient step (heavy ball) or the relative step ``t`` (proximal momentum).
+    :param tuple momentum: weight of the velocity.
+    :param tuple average: weight of the newest iterate in the running output; 1 means no averaging.
+    :raises ValueError: lengths differ, or a value is out of its range.
+    """
+
+    kernel_width: tuple[float, ...]
+    prior_weight: tuple[float, ...]
+    data_weight: tuple[float, ...]
+    step: tuple[float, ...]
+    momentum: tuple[float, ...]
+    average: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(value) for name, value in self.to_dict().items()}
+        if len(set(lengths.values())) != 1 or not self.step:
+            raise ValueError(f"a schedule needs one value an iteration of everything; got lengths {lengths}.")
+        for name, values in self.to_dict().items():
+            low_open = name in ("kernel_width", "step", "average")
+            for value in values:
+                if not math.isfinite(value) or value < 0 or (low_open and value == 0):
+                    raise ValueError(
+                        f"{name}: got {value}; expected a {'positive' if low_open else 'non-negative'} number."
+                    )
+        if max(self.momentum) >= 1 or max(self.average) > 1:
+            raise ValueError("momentum must stay below 1, average at or below 1.")
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """JSON-serialisable; :meth:`from_dict` reads it back."""
+        return {name: list(values) for name, values in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Schedule:
+        """The schedule that :meth:`to_dict` wrote."""
+        return cls(**{name: tuple(float(v) for v in column) for name, column in values.items()})
+
+
+def paper(sigma: float, width: float = PAPER_WIDTH, iterations: int = PAPER_ITERATIONS) -> Schedule:
+    """Deblurring, inpainting, denoising as in the paper (eq. 7): heavy ball on the normalised objective.
+
+    In deepinv's convention the prior weight is ``lambda = 2 gamma / s^2``; the step is 0.1 on the objective divided by
+    ``lambda + 1/s_d^2``.
+
+    :param float sigma: noise of the measurement, ``s_d``.
+    :param float width: kernel width ``s``, the level the DAE is trained for.
+    """
+    sigma = max(sigma, SMALLEST_NOISE)
+    prior_weight = 2 * PAPER_GAMMA / width**2
+    step = PAPER_STEP / (prior_weight + 1 / sigma**2)
+    return Schedule(
+        kernel_width=(width,) * iterations,
+        prior_weight=(prior_weight,) * iterations,
+        data_weight=(1.0,) * iterations,
+        step=(step,) * iterations,
+        momentum=(PAPER_MOMENTUM,) * iterations,
+        average=(1.0,) * iterations,
+    )
+
+
+def paper_sr(factor: int = 1, width: float = PAPER_WIDTH, iterations: int = PAPER_ITERATIONS) -> Schedule:
+    """Noise-free super-resolution as in the paper (section 5.1): prior weight ``1/sqrt(k)``, data ``1 - 1/sqrt(k)``.
+
+    The data term is ``1/2 ||Kx - y||^2`` (``s_d = 1``). The authors map its residual back by bicubic *up*-sampling, which
+    is ``factor^2`` times the adjoint; hence that factor.
+    """
+    prior_weight = tuple(1 / math.sqrt(k) for k in range(1, iterations + 1))
+    return Schedule(
+        kernel_width=(width,) * iterations,
+        prior_weight=prior_weight,
+        data_weight=tuple(factor**2 * (1 - w) for w in prior_weight),
+        step=(PAPER_STEP,) * iterations,
+        momentum=(PAPER_MOMENTUM,) * iterations,
+        average=(1.0,) * iterations,
+    )
+
+
+def annealed(
+    sigma: float,
+    iterations: int = 30,
+    widths: tuple[float, float] = (49 / 255, 7 / 255),
+    weights: tuple[float, float] = (9.0, 6.0),
+    step: float = 0.5,
+    momentum: float = 0.7,
+    averaged: int = 8,
+) -> Schedule:
+    """Proximal momentum with a kernel width that falls geometrically: wide finds the basin, narrow keeps texture.
+
+    ``lambda_k = g_k / (2 s_k^2)``, ``g`` falling geometrically too; the last ``averaged`` iterates are averaged.
+
+    :param float sigma: noise of the measurement, ``s_d``; it enters through the data term only.
+    :param tuple widths: first and last kernel width.
+    :param tuple weights: first and last ``g``.
+    """
+    del sigma
+    s = _geometric(*widths, iterations)
+    g = _geometric(*weights, iterations)
+    first = max(0, iterations - averaged)
+    return Schedule(
+        kernel_width=s,
+        prior_weight=tuple(gk / (2 * sk**2) for gk, sk in zip(g, s, strict=True)),
+        data_weight=(1.0,) * iterations,
+        step=(step,) * iterations,
+        momentum=(momentum,) * iterations,
+        average=tuple(1.0 if k <= first else 1 / (k - first + 1) for k in range(iterations)),
+    )
+
+
+def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:
+    """Proximal momentum for a denoiser of one level: :func:`annealed` with the paper's width and prior weight throughout."""
+    weights = (4 * PAPER_GAMMA,) * 2
+    return annealed(0.0, iterations, widths=(width, width), weights=weights)
+
+
+def _geometric(first: float, last: float, count: int) -> tuple[float, ...]:
+    if count == 1:
+        return (last,)
+    return tuple(first * (last / first) ** (k / (count - 1)) for k in range(count))

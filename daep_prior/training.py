@@ -1,0 +1,390 @@
+"""Training a DAE: the data pipeline and the loop behind ``daep train``.
+
+Everything random (crops, flips, noise) is a function of (seed, step), and a checkpoint holds everything else, so a run
+that is killed at any moment resumes to exactly the run it would have been.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from daep_prior.networks import DAE, ConvDAE, build_network
+from daep_prior.pretrained import read_safetensors, save_dae, write_safetensors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["TrainingConfig", "load_training_images", "train", "validation_psnr"]
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+CHECKPOINT_FORMAT = "daep-prior-checkpoint/1"
+#: Validation levels of a noise-conditional network (of 255), those the field quotes.
+VALIDATION_LEVELS = (5, 15, 25, 50)
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What a training run is; all of it is kept in the checkpoint and in the model card.
+
+    The defaults are the paper's (section 4): residual learning, Adam (0.9, 0.999), learning rate 1e-3 falling, L2.
+
+    :param dict network: see :func:`daep_prior.networks.build_network`.
+    :param int steps: optimisation steps of the whole run; the learning rate falls by a cosine over them.
+    :param int batch: crops a step.
+    :param int crop: height and width of a crop, pixels.
+    :param float learning_rate: at its highest, after ``warmup`` steps.
+    :param float final_learning_rate: at the last step.
+    :param float ema: decay of the moving average of the weights that is validated and saved.
+    :param float clip: bound on the gradient's norm.
+    :param float level_offset: the squared error of a noise-conditional network is weighted by ``1 / (s + offset)^p``,
+        so that no level starves; the offset is a standard deviation, images in [0, 1].
+    :param float level_power: the ``p`` above.
+    :param int validation_images: images held out for the validation line.
+    :param int seed: of crops, noise and initial weights.
+    """
+
+    network: dict[str, Any] = field(default_factory=lambda: ConvDAE().config())
+    steps: int = 200_000
+    batch: int = 32
+    crop: int = 64
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-6
+    warmup: int = 200
+    ema: float = 0.999
+    clip: float = 1.0
+    level_offset: float = 5 / 255
+    level_power: float = 1.0
+    validation_images: int = 12
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "crop", "validation_images"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}; expected at least 1.")
+        for name in ("learning_rate", "final_learning_rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: got {getattr(self, name)}; expected a positive number.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema: got {self.ema}; expected a decay in [0, 1).")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear warm-up, then half a cosine from ``learning_rate`` to ``final_learning_rate``."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup))
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+        return warm * (self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * fall)
+
+
+# -- data ------------------------------------------------------------------------------------------------------------
+
+
+def load_training_images(folder: str | Path, smallest: int, log: Log = print) -> list[np.ndarray]:
+    """Every usable image below ``folder`` as uint8 RGB (H, W, 3), in the order of their paths.
+
+    Grey and 16-bit images are converted; unreadable, mislabelled and too small ones are skipped with one line each.
+
+    :param str folder: searched with its subfolders.
+    :param int smallest: least height and width, pixels.
+    :param Callable log: called with each line.
+    :raises ValueError: not a folder, or no usable image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder; expected one that holds training images.")
+    images = []
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    for path in paths:
+        try:
+            image = _read_rgb(path)
+        except Exception as error:  # Pillow raises many kinds for damaged files
+            log(f"skipped {path.name}: cannot be read ({type(error).__name__}: {error})")
+            continue
+        if min(image.shape[:2]) < smallest:
+            log(f"skipped {path.name}: {image.shape[1]} x {image.shape[0]} pixels, smaller than a crop of {smallest}")
+            continue
+        images.append(image)
+    if not images:
+        raise ValueError(f"{folder}: no usable image among {len(paths)} image files; expected PNG, JPEG, TIFF or BMP.")
+    return images
+
+
+def _read_rgb(path: Path) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as file:
+        if file.mode.startswith("I") or file.mode == "F":
+            grey = np.asarray(file, dtype=np.float64)
+            scale = 255 / 65535 if file.mode.startswith("I") else 255.0
+            return np.repeat((grey * scale).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        return np.array(file.convert("RGB"))
+
+
+def _random(seed: int, step: int, purpose: int) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng([seed, step, purpose])
+
+
+def random_crops(images: list[np.ndarray], config: TrainingConfig, step: int) -> Tensor:
+    """The crops of one step, flipped and rotated at random: uint8 (batch, 3, crop, crop).
+
+    Pixels are equally likely, so large images give more crops.
+    """
+    import numpy as np
+
+    rng = _random(config.seed, step, 0)
+    area = np.array([image.shape[0] * image.shape[1] for image in images], dtype=np.float64)
+    size = config.crop
+    out = np.empty((config.batch, size, size, 3), dtype=np.uint8)
+    for i, k in enumerate(rng.choice(len(images), config.batch, p=area / area.sum())):
+        top, left = (int(rng.integers(0, n - size + 1)) for n in images[k].shape[:2])
+        crop = np.rot90(images[k][top : top + size, left : left + size], int(rng.integers(4)))
+        out[i] = crop[:, ::-1] if rng.integers(2) else crop
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+
+def _prefetched(images: list[np.ndarray], config: TrainingConfig, first: int) -> Iterator[tuple[int, Tensor]]:
+    """(step, crops) from ``first`` on, the next batches cut while the network works."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    ahead = 4
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(random_crops, images, config, s) for s in range(first, min(first + ahead, config.steps))]
+        for step in range(first, config.steps):
+            crops = waiting.pop(0).result()
+            if step + ahead < config.steps:
+                waiting.append(pool.submit(random_crops, images, config, step + ahead))
+            yield step, crops
+
+
+# -- validation ------------------------------------------------------------------------------------------------------
+
+
+def validation_psnr(dae: DAE, images: list[np.ndarray], device: torch.device, crop: int = 160) -> dict[str, float]:
+    """Mean PSNR (dB) of denoising centre crops, noise from a fixed seed, by noise level (of 255)."""
+    dae = dae.fold().to(device)
+    levels = VALIDATION_LEVELS if dae.sigma is None else (255 * dae.sigma,)
+    top = 255 * dae.sigma_range[1] if dae.sigma_range else math.inf
+    result = {}
+    for level in levels:
+        if level > top:
+            continue
+        total = 0.0
+        for i, image in enumerate(images):
+            top_, left = ((n - min(n, crop)) // 2 for n in image.shape[:2])
+            clean = torch.from_numpy(image[top_ : top_ + crop, left : left + crop].copy())
+            clean = clean.permute(2, 0, 1)[None].to(device).float() / 255
+            noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(i)).to(device)
+            with torch.no_grad():
+                out = dae(clean + level / 255 * noise, level / 255).clamp(0, 1)
+            total += -10 * math.log10(max(float((out - clean).square().mean()), 1e-12))
+        result[f"{level:g}"] = total / len(images)
+    return result
+
+
+# -- the loop --------------------------------------------------------------------------------------------------------
+
+
+class _Run:
+    """The state of a training run: everything a checkpoint holds."""
+
+    def __init__(self, config: TrainingConfig, device: torch.device):
+        self.config, self.device = config, device
+        torch.manual_seed(config.seed)
+        self.network = build_network(config.network).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.average: DAE = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
+        self.step = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
+
+    def save(self, path: Path) -> None:
+        tensors: dict[str, Tensor] = {}
+        for prefix, module in (("network", self.network), ("average", self.average)):
+            tensors.update({f"{prefix}.{k}": v for k, v in module.state_dict().items()})
+        for name, parameter in self.network.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"adam.{key}.{name}"] = torch.as_tensor(value)
+        state = {"step": self.step, "seconds": self.seconds, "history": self.history, "config": asdict(self.config)}
+        write_safetensors(tensors, path, {"format": CHECKPOINT_FORMAT, "state": json.dumps(state)})
+
+    def load(self, path: Path) -> None:
+        """Continue from ``path``; ``steps`` may have been changed since, nothing else."""
+        tensors, metadata = read_safetensors(path)
+        if metadata.get("format") != CHECKPOINT_FORMAT:
+            raise ValueError(f"{path}: not a training checkpoint of this version.")
+        state = json.loads(metadata["state"])
+        now = json.loads(json.dumps(asdict(self.config)))
+        changed = sorted(k for k in now if k != "steps" and now[k] != state["config"].get(k))
+        if changed:
+            raise ValueError(
+                f"{path}: belongs to a run with another {', '.join(changed)}; "
+                "give the same settings, or another output file to start anew."
+            )
+        for prefix, module in (("network", self.network), ("average", self.average)):
+            part = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+            module.load_state_dict(part, strict=False)
+        for name, parameter in self.network.named_parameters():
+            entry = {}
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                value = tensors.get(f"adam.{key}.{name}")
+                if value is not None:
+                    entry[key] = value if key == "step" else value.to(parameter, memory_format=torch.preserve_format)
+            if entry:
+                self.optimizer.state[parameter] = entry
+        self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+
+    def update_average(self) -> None:
+        """Moving average of parameters and normalisation statistics; short at first, so it forgets the start."""
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(value, 1 - decay)
+
+
+def _loss(run: _Run, forward: nn.Module, crops: Tensor) -> Tensor:
+    """Mean squared error on the noise (residual learning), weighted by level for a noise-conditional network."""
+    config, device = run.config, run.device
+    rng = torch.Generator(device).manual_seed(config.seed * 1_000_003 + run.step)
+    clean = crops.to(device, non_blocking=True).float() / 255
+    noise = torch.randn(clean.shape, generator=rng, device=device)
+    if run.network.sigma_range is not None:
+        low, high = run.network.sigma_range
+        level = low + (high - low) * torch.rand(clean.shape[0], 1, 1, 1, generator=rng, device=device)
+        weight = ((high + config.level_offset) / (level + config.level_offset)) ** config.level_power / high**2
+    else:
+        level = torch.full((clean.shape[0], 1, 1, 1), run.network.sigma or 0.0, device=device)
+        weight = 1 / level.square()
+    noisy = (clean + level * noise).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16, enabled=_mixed_precision(device)):
+        denoised = forward(noisy, level)
+    return (weight * (denoised.float() - clean).square()).mean()
+
+
+def _mixed_precision(device: torch.device) -> bool:
+    from daep_prior.networks import fast_dtype
+
+    return fast_dtype(device) == torch.bfloat16
+
+
+def train(
+    folder: str | Path,
+    output: str | Path,
+    config: TrainingConfig | None = None,
+    device: str | torch.device | None = None,
+    log: Log = print,
+    checkpoint_seconds: float = 180.0,
+    validate_every: int = 1000,
+    compiled: bool | None = None,
+) -> dict[str, Any]:
+    """Train a DAE on the images below ``folder`` and write it to ``output``.
+
+    A checkpoint stands beside ``output`` while the run lasts (``NAME.checkpoint.safetensors``); started again with the
+    same settings, the run goes on from it. It is kept at the end, so that a longer run can go on from there.
+
+    :param str folder: training images, searched with subfolders; never test images.
+    :param str output: ``.safetensors`` file for the averaged weights.
+    :param TrainingConfig config: the run; default the paper's network.
+    :param str device: default the GPU if there is one.
+    :param Callable log: called with each line of progress.
+    :param float checkpoint_seconds: time between checkpoints.
+    :param int validate_every: steps between validation lines.
+    :param bool compiled: use ``torch.compile``; default on a GPU only.
+    :return: the model card: configuration, hardware, time, and the validation history.
+    :raises ValueError: unusable folder, output or checkpoint.
+    :raises FloatingPointError: the loss is no longer a number.
+    """
+    config = config or TrainingConfig()
+    output = Path(output)
+    if output.suffix != ".safetensors":
+        raise ValueError(f"output: got {output}; expected a file that ends in .safetensors.")
+    if not output.parent.is_dir():
+        raise ValueError(f"output: the folder {output.parent} does not exist.")
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    images = load_training_images(folder, config.crop, log)
+    if len(images) > config.validation_images:
+        order = _random(config.seed, 0, 1).permutation(len(images))
+        held_out = sorted(order[: config.validation_images])
+        validation = [images[i] for i in held_out]
+        images = [image for i, image in enumerate(images) if i not in set(held_out)]
+    else:
+        validation = images
+        log(f"only {len(images)} images: the validation figure is measured on training images")
+    run = _Run(config, device)
+    checkpoint = output.with_name(f"{output.stem}.checkpoint.safetensors")
+    if checkpoint.exists():
+        run.load(checkpoint)
+        log(f"resumed at step {run.step} from {checkpoint.name}")
+    forward: nn.Module = run.network
+    if compiled or (compiled is None and device.type == "cuda"):
+        forward = torch.compile(run.network)  # type: ignore[assignment]
+    parameters = sum(p.numel() for p in run.network.parameters())
+    log(f"{len(images)} images, {len(validation)} held out; {parameters / 1e6:.2f} M parameters on {device}")
+
+    began = saved = time.monotonic()
+    before = run.seconds
+    loss_sum, loss_count = torch.zeros((), device=device), 0
+    for step, crops in _prefetched(images, config, run.step):
+        for group in run.optimizer.param_groups:
+            group["lr"] = config.learning_rate_at(step)
+        loss = _loss(run, forward, crops)
+        run.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(run.network.parameters(), config.clip)
+        run.optimizer.step()
+        run.step = step + 1
+        run.update_average()
+        loss_sum += loss.detach()
+        loss_count += 1
+        run.seconds = before + time.monotonic() - began
+        last = run.step == config.steps
+        report = last or run.step % validate_every == 0
+        if report or run.step % 100 == 0:
+            mean_loss = float(loss_sum) / loss_count
+            if not math.isfinite(mean_loss):
+                raise FloatingPointError(
+                    f"the loss is {mean_loss} at step {run.step}; lower learning_rate and start again "
+                    f"(the last good checkpoint is {checkpoint})."
+                )
+        if report:
+            figures = validation_psnr(run.average, validation, device)
+            run.history.append({"step": run.step, "loss": mean_loss, **figures})
+            text = ", ".join(f"{psnr:.3f} dB at {level}" for level, psnr in figures.items())
+            log(f"step {run.step}/{config.steps}: loss {mean_loss:.5f}, validation {text} ({run.seconds:.0f} s)")
+            loss_sum.zero_()
+            loss_count = 0
+        if last or time.monotonic() - saved > checkpoint_seconds:
+            run.save(checkpoint)
+            saved = time.monotonic()
+    card = {
+        "config": asdict(config),
+        "parameters": parameters,
+        "seconds": round(run.seconds),
+        "hardware": _hardware(device),
+        "torch": torch.__version__,
+        "training_images": len(images),
+        "validation": run.history,
+    }
+    save_dae(run.average, output, card)
+    log(f"wrote {output}")
+    return card
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name", "CPU")
+    return f"{name}, {torch.get_num_threads()} threads"
