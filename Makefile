@@ -1,0 +1,39 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+
+.PHONY: help demo test lint format install clean
+
+help:
+	@echo 'make demo   degrade a photograph, restore it, write docs/images/demo.png'
+	@echo 'make test   all tests, with lint and types'
+	@echo 'make lint   lint and types only;  make format   mend what can be mended'
+	@echo 'make clean  remove the virtual environment and the caches'
+	@echo 'Each creates $(VENV) at first; PYTHON=python3.12 chooses another interpreter.'
+
+install: $(INSTALLED)
+
+# A stamp, so that nothing is installed twice; written last, so that a broken installation is repeated.
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/daep demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
