@@ -8,6 +8,7 @@ module that maps the network's input to ``r``.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -33,7 +34,7 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "cpu":
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
         return torch.bfloat16 if native else torch.float32
     return torch.float32
@@ -85,11 +86,14 @@ class DAE(nn.Module):
             raise ValueError("give sigma (one level) or sigma_range (noise-conditional), exactly one of the two.")
         if sigma is not None and not 0 < sigma < float("inf"):
             raise ValueError(f"sigma: got {sigma}; expected a positive number, for images in [0, 1].")
+        if sigma_range is not None and not (len(sigma_range) == 2 and 0 <= sigma_range[0] < sigma_range[1] < math.inf):
+            raise ValueError(f"sigma_range: got {sigma_range}; expected two levels, 0 <= low < high, images in [0, 1].")
         self.sigma = sigma
         self.sigma_range = sigma_range
         #: ``None``: :func:`fast_dtype`; or a torch.dtype that says it.
         self.compute_dtype: torch.dtype | None = None
-        self._fast_copy: dict[tuple[torch.dtype, torch.device], list[nn.Module]] = {}
+        # in a plain dict, to stay out of parameters() and state_dict()
+        self._fast_copy: dict[tuple[torch.dtype, torch.device], tuple[list[tuple[int, int]], nn.Module]] = {}
 
     @property
     def conditional(self) -> bool:
@@ -128,15 +132,17 @@ class DAE(nn.Module):
         """``r(x) = A(x) - x`` for RGB images (B, 3, H, W): the mean-shift vector of eq. 6."""
         height, width = x.shape[-2:]
         z = x
+        level = None if sigma is None else per_image(sigma, x)
         if self.conditional:
-            if sigma is None:
+            if level is None:
                 raise ValueError("sigma: this network is noise-conditional; say the noise level.")
-            z = torch.cat([x, per_image(sigma, x).expand(-1, 1, height, width)], 1)
+            z = torch.cat([x, level.expand(-1, 1, height, width)], 1)
         bottom, right = -height % self.multiple, -width % self.multiple
         if bottom or right:
             mode = "reflect" if bottom < height and right < width else "replicate"
             z = F.pad(z, (0, right, 0, bottom), mode=mode)
-        if self.training or any(p.requires_grad for p in self.body.parameters()):
+        learning = any(p.requires_grad for p in self.body.parameters())
+        if learning or (self.training and any(isinstance(m, nn.BatchNorm2d) for m in self.body.modules())):
             r = self.body(z)
         else:
             r = self._fast_body(z)
@@ -145,11 +151,19 @@ class DAE(nn.Module):
     def _fast_body(self, z: Tensor) -> Tensor:
         dtype = z.dtype if z.dtype == torch.float64 else (self.compute_dtype or fast_dtype(z.device))
         key = (dtype, z.device)
-        if key not in self._fast_copy:
-            body = copy.deepcopy(self.body).to(z.device, dtype, memory_format=torch.channels_last)
-            self._fast_copy[key] = [body.eval()]  # in a list, to stay out of parameters() and state_dict()
-        body = self._fast_copy[key][0]
-        return body(z.to(dtype).contiguous(memory_format=torch.channels_last))
+        # a parent module, an optimizer or the user may change the weights without telling us
+        version = [
+            (t.data_ptr(), 0 if t.is_inference() else t._version)
+            for t in (*self.body.parameters(), *self.body.buffers())
+        ]
+        known, body = self._fast_copy.get(key, (None, self.body))
+        if known != version:
+            # a copy made in inference mode could never again be differentiated through
+            with torch.inference_mode(False), torch.no_grad():
+                body = copy.deepcopy(self.body).to(z.device, dtype).to(memory_format=torch.channels_last).eval()
+            self._fast_copy[key] = (version, body)
+        r: Tensor = body(z.to(dtype).contiguous(memory_format=torch.channels_last))
+        return r
 
     def _apply(self, fn: Any, recurse: bool = True) -> DAE:
         self._fast_copy.clear()
@@ -236,9 +250,10 @@ class ConvDAE(DAE):
 
     def fold(self) -> ConvDAE:
         """The same network with each normalisation folded into the convolution before it (equal to 1e-5)."""
-        folded = ConvDAE(**{**_arguments(self.config()), "batch_norm": False})
-        source: list[nn.Module] = list(self.body)  # type: ignore[arg-type]
-        targets = [layer for layer in folded.body if isinstance(layer, nn.Conv2d)]  # type: ignore[union-attr]
+        with torch.device("meta"):  # every tensor is set below; drawing random ones would disturb the user's seed
+            folded = ConvDAE(**{**_arguments(self.config()), "batch_norm": False})
+        source = list(self.body.children())
+        targets = [layer for layer in folded.body.children() if isinstance(layer, nn.Conv2d)]
         for i, layer in enumerate(source):
             if not isinstance(layer, nn.Conv2d):
                 continue
@@ -251,8 +266,8 @@ class ConvDAE(DAE):
                 weight = weight * scale.reshape(-1, 1, 1, 1)
                 bias = (bias - norm.running_mean.double()) * scale + norm.bias.double()  # type: ignore[union-attr]
             target = targets.pop(0)
-            target.weight.data = weight.to(layer.weight.dtype)
-            target.bias.data = bias.to(layer.weight.dtype)  # type: ignore[union-attr]
+            target.weight = nn.Parameter(weight.to(layer.weight.dtype))
+            target.bias = nn.Parameter(bias.to(layer.weight.dtype))
         folded.compute_dtype = self.compute_dtype
         return folded.eval().requires_grad_(False)  # type: ignore[return-value]
 

@@ -56,6 +56,8 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
         return _read_safetensors(WEIGHTS / f"{path.name}.safetensors")[0].fold().to(device)
     if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
         raise ValueError(f"{path}: pickled weights can run code when opened and are not read; convert to .safetensors.")
+    if path.is_file():
+        raise ValueError(f"{path}: not a weight file of a known kind; it must end in .safetensors or .caffemodel.")
     raise FileNotFoundError(
         f"no network named {str(name_or_path)!r}; shipped are {', '.join(shipped_networks()) or 'none'}; "
         "a file must end in .safetensors or .caffemodel."
@@ -76,7 +78,10 @@ def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | N
     :param DAE dae: network, in either form.
     :param str path: file to write; written whole or not at all.
     :param dict card: anything JSON-serialisable worth knowing about the weights.
+    :raises ValueError: weights that are not finite, which :func:`load_dae` would refuse.
     """
+    if not all(bool(value.isfinite().all()) for value in dae.state_dict().values()):
+        raise ValueError(f"{path}: not written, the weights are not all finite numbers.")
     metadata = {"format": FORMAT, "config": json.dumps(dae.config()), "card": json.dumps(dict(card or {}))}
     write_safetensors(dae.state_dict(), path, metadata)
 
@@ -123,7 +128,7 @@ def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:
             "only files written by `daep train` or save_dae() carry the configuration that is needed."
         )
     try:
-        config, card = json.loads(metadata["config"]), json.loads(metadata.get("card", "{}"))
+        config, card = json.loads(metadata["config"]), dict(json.loads(metadata.get("card", "{}")))
         with torch.device("meta"):  # sizes first: a hostile configuration must not allocate
             _bound(config)
             expected = {
@@ -131,14 +136,20 @@ def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:
                 for key, value in build_network(config).state_dict().items()
                 if not key.endswith("num_batches_tracked")
             }
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RuntimeError) as error:
         raise ValueError(f"{path}: its configuration cannot be used: {error}") from error
     if {key: value.shape for key, value in tensors.items()} != expected:
         raise ValueError(f"{path}: its tensors do not have the names and shapes that its configuration asks for.")
-    if not all(value.is_floating_point() and bool(value.isfinite().all()) for value in tensors.values()):
+    if not all(value.is_floating_point() for value in tensors.values()):
+        raise ValueError(f"{path}: its weights are not floating-point numbers.")
+    weights = {key: value.float() for key, value in tensors.items()}
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise ValueError(f"{path}: its weights are not all finite numbers.")
-    network = build_network(config)
-    network.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)
+    if any(key.endswith("running_var") and bool((value < 0).any()) for key, value in weights.items()):
+        raise ValueError(f"{path}: it has negative variances.")
+    with torch.random.fork_rng(devices=[]):  # the initial weights, overwritten below, must not disturb the user's seed
+        network = build_network(config)
+    network.load_state_dict(weights, strict=False)
     return network, card
 
 

@@ -76,6 +76,10 @@ class TrainingConfig:
         for name in ("learning_rate", "final_learning_rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: got {getattr(self, name)}; expected a positive number.")
+        if not self.level_offset > 0:
+            raise ValueError(f"level_offset: got {self.level_offset}; expected a positive number.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed: got {self.seed}; expected a number in [0, 2^32).")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: got {self.ema}; expected a decay in [0, 1).")
 
@@ -202,22 +206,45 @@ class _Run:
 
     def __init__(self, config: TrainingConfig, device: torch.device):
         self.config, self.device = config, device
-        torch.manual_seed(config.seed)
-        self.network = build_network(config.network).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        with torch.random.fork_rng(devices=[]):  # the user's own random numbers go on undisturbed
+            torch.default_generator.manual_seed(config.seed)
+            network = build_network(config.network)
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.average: DAE = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
+        # of the steps since the last validation line
+        self.loss_sum, self.loss_count = torch.zeros((), device=device), 0
+
+    def mean_loss(self) -> float:
+        return float(self.loss_sum) / max(1, self.loss_count)
 
     def save(self, path: Path) -> None:
+        """Write the checkpoint, unless that would overwrite a good one with numbers that are no longer finite.
+
+        :raises FloatingPointError: weights or loss are not finite.
+        """
+        if not all(bool(t.isfinite().all()) for t in (self.loss_sum, *self.network.state_dict().values())):
+            raise FloatingPointError(
+                f"the loss or the weights are no longer finite at step {self.step}; lower learning_rate and start "
+                f"again (the last good checkpoint, if there is one, is {path})."
+            )
         tensors: dict[str, Tensor] = {}
         for prefix, module in (("network", self.network), ("average", self.average)):
             tensors.update({f"{prefix}.{k}": v for k, v in module.state_dict().items()})
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{key}.{name}"] = torch.as_tensor(value)
-        state = {"step": self.step, "seconds": self.seconds, "history": self.history, "config": asdict(self.config)}
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "loss_sum": float(self.loss_sum),
+            "loss_count": self.loss_count,
+            "config": asdict(self.config),
+        }
         write_safetensors(tensors, path, {"format": CHECKPOINT_FORMAT, "state": json.dumps(state)})
 
     def load(self, path: Path) -> None:
@@ -225,26 +252,45 @@ class _Run:
         tensors, metadata = read_safetensors(path)
         if metadata.get("format") != CHECKPOINT_FORMAT:
             raise ValueError(f"{path}: not a training checkpoint of this version.")
-        state = json.loads(metadata["state"])
+        try:
+            state = json.loads(metadata["state"])
+            before = dict(state["config"])
+            step, history = int(state["step"]), list(state["history"])
+            seconds, loss_sum, loss_count = (
+                float(state["seconds"]),
+                float(state.get("loss_sum", 0)),
+                int(state.get("loss_count", 0)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: a damaged training checkpoint ({error!r}).") from error
         now = json.loads(json.dumps(asdict(self.config)))
-        changed = sorted(k for k in now if k != "steps" and now[k] != state["config"].get(k))
+        changed = sorted(k for k in now if k != "steps" and now[k] != before.get(k))
         if changed:
             raise ValueError(
                 f"{path}: belongs to a run with another {', '.join(changed)}; "
                 "give the same settings, or another output file to start anew."
             )
-        for prefix, module in (("network", self.network), ("average", self.average)):
-            part = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
-            module.load_state_dict(part, strict=False)
-        for name, parameter in self.network.named_parameters():
-            entry = {}
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = tensors.get(f"adam.{key}.{name}")
-                if value is not None:
-                    entry[key] = value if key == "step" else value.to(parameter, memory_format=torch.preserve_format)
-            if entry:
+
+        def fill(target: Tensor, name: str) -> None:
+            if name not in tensors or tensors[name].shape != target.shape:
+                raise ValueError(f"{path}: a damaged training checkpoint ({name} is missing or misshapen).")
+            target.copy_(tensors[name])
+
+        with torch.no_grad():
+            for prefix, module in (("network", self.network), ("average", self.average)):
+                for name, target in module.state_dict().items():
+                    if not name.endswith("num_batches_tracked"):
+                        fill(target, f"{prefix}.{name}")
+            for name, parameter in self.network.named_parameters():
+                # Adam's moments take the parameter's memory layout, as in the run that was interrupted
+                entry = {key: torch.empty_like(parameter) for key in ("exp_avg", "exp_avg_sq")}
+                entry["step"] = torch.zeros(())
+                for key, target in entry.items():
+                    fill(target, f"adam.{key}.{name}")
                 self.optimizer.state[parameter] = entry
-        self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+        self.step, self.history, self.seconds = step, history, seconds
+        self.loss_sum.fill_(loss_sum)
+        self.loss_count = loss_count
 
     def update_average(self) -> None:
         """Moving average of parameters and normalisation statistics; short at first, so it forgets the start."""
@@ -336,7 +382,6 @@ def train(
 
     began = saved = time.monotonic()
     before = run.seconds
-    loss_sum, loss_count = torch.zeros((), device=device), 0
     for step, crops in _prefetched(images, config, run.step):
         for group in run.optimizer.param_groups:
             group["lr"] = config.learning_rate_at(step)
@@ -347,13 +392,13 @@ def train(
         run.optimizer.step()
         run.step = step + 1
         run.update_average()
-        loss_sum += loss.detach()
-        loss_count += 1
+        run.loss_sum += loss.detach()
+        run.loss_count += 1
         run.seconds = before + time.monotonic() - began
         last = run.step == config.steps
         report = last or run.step % validate_every == 0
         if report or run.step % 100 == 0:
-            mean_loss = float(loss_sum) / loss_count
+            mean_loss = run.mean_loss()
             if not math.isfinite(mean_loss):
                 raise FloatingPointError(
                     f"the loss is {mean_loss} at step {run.step}; lower learning_rate and start again "
@@ -364,8 +409,8 @@ def train(
             run.history.append({"step": run.step, "loss": mean_loss, **figures})
             text = ", ".join(f"{psnr:.3f} dB at {level}" for level, psnr in figures.items())
             log(f"step {run.step}/{config.steps}: loss {mean_loss:.5f}, validation {text} ({run.seconds:.0f} s)")
-            loss_sum.zero_()
-            loss_count = 0
+            run.loss_sum.zero_()
+            run.loss_count = 0
         if last or time.monotonic() - saved > checkpoint_seconds:
             run.save(checkpoint)
             saved = time.monotonic()
@@ -386,5 +431,5 @@ def train(
 def _hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name", "CPU")
-    return f"{name}, {torch.get_num_threads()} threads"
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return f"{capabilities.get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
