@@ -128,17 +128,18 @@ def energy_gradient(
 def _pulled_residual(denoise: Denoise, x: Tensor, z: Tensor, sigma: float | Tensor) -> Tensor:
     """``J_{z - A(z)}^T (x - A(z))``."""
     keep_graph = torch.is_grad_enabled()
+    asked = x.requires_grad or z.requires_grad or (isinstance(sigma, Tensor) and sigma.requires_grad)
+    graph = keep_graph and (asked or _has_trainable(denoise))
     with torch.enable_grad():
         if not (keep_graph and z.requires_grad):
             z = z.detach().requires_grad_()
-        minus_shift = z - denoise(z, sigma)
-        if not minus_shift.requires_grad:
+        denoised = denoise(z, sigma)
+        if not denoised.requires_grad:
             raise ValueError(
                 "denoiser: its output carries no gradient to its input, so the energy cannot be differentiated; "
                 "use a denoiser without torch.no_grad() inside, or jacobian=False (DMSP)."
             )
-        residual = x - (z - minus_shift)
-        graph = keep_graph and (x.requires_grad or _has_trainable(denoise))
+        minus_shift, residual = z - denoised, x - denoised
         (gradient,) = torch.autograd.grad(minus_shift, z, residual if graph else residual.detach(), create_graph=graph)
     return gradient
 
