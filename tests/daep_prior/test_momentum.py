@@ -1,0 +1,70 @@
+"""The steps of the solvers against the recursions written in textbooks."""
+
+import pytest
+import torch
+
+from daep_prior.momentum import extrapolate, heavy_ball_step
+
+
+def textbook(x, gradients, step, momentum, bounds):
+    """``v <- momentum v - step g``, ``x <- clip(x + v)``, the velocity kept as itself."""
+    v = torch.zeros_like(x)
+    path = []
+    for gradient in gradients:
+        v = momentum * v - step * gradient
+        x = x + v
+        if bounds is not None:
+            x = x.clamp(*bounds)
+        path.append(x)
+    return path
+
+
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0), (0.3, 0.7)], ids=["free", "unit", "narrow"])
+def test_heavy_ball_is_the_textbook_recursion(bounds):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, 4, 4, dtype=torch.float64, generator=generator)
+    gradients = [torch.randn(x.shape, dtype=x.dtype, generator=generator) for _ in range(12)]
+    expected = textbook(x, gradients, 0.1, 0.9, bounds)
+    origin = x
+    for gradient, want in zip(gradients, expected, strict=True):
+        x, origin = heavy_ball_step(x, origin, gradient, 0.1, 0.9, bounds)
+        assert torch.allclose(x, want, atol=1e-12)
+    if bounds is not None:
+        assert bool(((x == bounds[0]) | (x == bounds[1])).any()), "the clipping was not exercised"
+
+
+def test_clipping_the_image_leaves_the_velocity():
+    """A pixel pushed against the bound keeps its velocity, as in the authors' program."""
+    x = torch.tensor([[[[0.95]]]])
+    moved, origin = heavy_ball_step(x, x, torch.tensor([[[[-2.0]]]]), 0.1, 0.9)
+    assert float(moved) == 1
+    assert float(moved - origin) == pytest.approx(0.2)
+
+
+def test_a_solver_started_with_both_states_equal_is_at_rest():
+    x = torch.rand(1, 3, 4, 4)
+    moved, origin = heavy_ball_step(x, x, torch.zeros_like(x), 0.1, 0.9)
+    assert torch.equal(moved, x)
+    assert torch.equal(origin, x)
+
+
+def test_steps_may_differ_between_images():
+    x = torch.rand(2, 1, 3, 3, dtype=torch.float64)
+    gradient = torch.rand_like(x)
+    step = torch.tensor([0.1, 0.2], dtype=x.dtype).view(2, 1, 1, 1)
+    moved, _ = heavy_ball_step(x, x, gradient, step, 0.9, None)
+    assert torch.allclose(moved, x - step * gradient)
+
+
+def test_inputs_are_not_modified():
+    x, origin, gradient = (torch.rand(1, 3, 4, 4) for _ in range(3))
+    copies = [t.clone() for t in (x, origin, gradient)]
+    heavy_ball_step(x, origin, gradient, 0.1, 0.9)
+    extrapolate(x, origin, 0.7)
+    assert all(torch.equal(a, b) for a, b in zip((x, origin, gradient), copies, strict=True))
+
+
+def test_extrapolation_continues_the_last_move():
+    x, previous = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
+    assert torch.allclose(extrapolate(x, previous, 0.7), x + 0.7 * (x - previous))
+    assert torch.equal(extrapolate(x, x, 0.7), x)

@@ -1,0 +1,155 @@
+"""The numbers of the paper, and that a schedule says no to what makes no sense."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from daep_prior import Schedule, schedules
+
+COLUMNS = ("kernel_width", "prior_weight", "data_weight", "step", "momentum", "average")
+MADE = {
+    "paper": lambda n: schedules.paper(2.55 / 255, iterations=n),
+    "paper_sr": lambda n: schedules.paper_sr(3, iterations=n),
+    "annealed": lambda n: schedules.annealed(2.55 / 255, iterations=n),
+    "fixed_width": lambda n: schedules.fixed_width(iterations=n),
+}
+
+
+@pytest.fixture(params=MADE)
+def make(request):
+    return MADE[request.param]
+
+
+def constant(**changes):
+    sensible = dict(zip(COLUMNS, (0.1, 1.0, 1.0, 0.1, 0.5, 1.0), strict=True))
+    return {name: (value,) * 3 for name, value in {**sensible, **changes}.items()}
+
+
+# -- the paper's numbers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sigma", [2.55 / 255, 7.65 / 255, 12.75 / 255])
+def test_paper_weights_are_those_of_equation_7(sigma):
+    schedule = schedules.paper(sigma)
+    weight = 2 * 6.875 / (25 / 255) ** 2
+    assert len(schedule) == 300
+    assert set(schedule.kernel_width) == {25 / 255}
+    assert schedule.prior_weight == pytest.approx((weight,) * 300)
+    assert set(schedule.data_weight) == {1.0}
+    assert set(schedule.momentum) == {0.9}
+    # a step of 0.1 on the objective whose two weights sum to one
+    assert schedule.step[0] * (weight + 1 / sigma**2) == pytest.approx(0.1)
+    assert set(schedule.average) == {1.0}
+
+
+def test_paper_super_resolution_trades_the_prior_for_the_data():
+    schedule = schedules.paper_sr(factor=3)
+    assert len(schedule) == 300
+    for k in (1, 4, 100, 300):
+        assert schedule.prior_weight[k - 1] == pytest.approx(1 / math.sqrt(k))
+        assert schedule.data_weight[k - 1] == pytest.approx(9 * (1 - 1 / math.sqrt(k)))
+    assert set(schedule.step) == {0.1}
+    assert set(schedule.momentum) == {0.9}
+
+
+def test_a_narrower_network_gets_the_weight_of_its_own_width():
+    assert schedules.paper(0.01, width=0.05).prior_weight[0] == pytest.approx(2 * 6.875 / 0.05**2)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1e-9])
+def test_a_noise_free_measurement_gives_finite_numbers(sigma):
+    schedule = schedules.paper(sigma, iterations=3)
+    assert all(math.isfinite(v) and v > 0 for v in schedule.step)
+
+
+def test_the_annealed_width_falls_geometrically_between_its_ends():
+    schedule = schedules.annealed(0.01, iterations=20, widths=(0.2, 0.02), weights=(9.0, 6.0))
+    s, weight = schedule.kernel_width, schedule.prior_weight
+    assert s[0] == pytest.approx(0.2)
+    assert s[-1] == pytest.approx(0.02)
+    ratios = [b / a for a, b in zip(s, s[1:], strict=False)]
+    assert max(ratios) == pytest.approx(min(ratios))
+    assert weight[0] == pytest.approx(9 / (2 * 0.2**2))
+    assert weight[-1] == pytest.approx(6 / (2 * 0.02**2))
+
+
+def test_averaging_weighs_the_last_iterates_equally():
+    """Unrolled, the running mean is the plain mean of the iterates it says it averages."""
+    schedule = schedules.annealed(0.01, iterations=12, averaged=5)
+    share = [0.0] * 12
+    for k, weight in enumerate(schedule.average):
+        share = [(1 - weight) * s for s in share]
+        share[k] += weight
+    assert sum(share) == pytest.approx(1)
+    averaged = [s for s in share if s > 1e-12]
+    assert averaged == pytest.approx([1 / len(averaged)] * len(averaged))
+    assert len(averaged) == 5
+
+
+def test_a_fixed_width_stays_at_the_networks_level():
+    schedule = schedules.fixed_width(0.1, iterations=7)
+    assert schedule.kernel_width == pytest.approx((0.1,) * 7)
+    assert schedule.prior_weight[0] == pytest.approx(schedules.paper(0.01, width=0.1).prior_weight[0])
+
+
+# -- the data type -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 9])
+def test_every_schedule_has_the_length_it_was_asked_for(make, iterations):
+    schedule = make(iterations)
+    assert len(schedule) == iterations
+    assert all(len(getattr(schedule, name)) == iterations for name in COLUMNS)
+
+
+def test_a_schedule_survives_json(make):
+    schedule = make(9)
+    assert Schedule.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
+
+
+def test_a_schedule_cannot_be_changed_in_place(make):
+    with pytest.raises(AttributeError):
+        make(3).step = (1.0,)
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
+def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=name):
+        Schedule(**constant(**{name: value}))
+
+
+@pytest.mark.parametrize("name", ["kernel_width", "step", "average"])
+def test_zero_is_refused_where_it_would_stop_the_solver(name):
+    with pytest.raises(ValueError, match=name):
+        Schedule(**constant(**{name: 0.0}))
+
+
+@pytest.mark.parametrize("name", ["prior_weight", "data_weight", "momentum"])
+def test_zero_is_allowed_where_it_switches_something_off(name):
+    Schedule(**constant(**{name: 0.0}))
+
+
+@pytest.mark.parametrize(("name", "value"), [("momentum", 1.0), ("average", 1.5)])
+def test_momentum_and_averaging_stay_in_their_range(name, value):
+    with pytest.raises(ValueError, match=name):
+        Schedule(**constant(**{name: value}))
+
+
+def test_lengths_must_agree():
+    with pytest.raises(ValueError, match=r"one value an iteration.*'step': 1"):
+        Schedule(**{**constant(), "step": (0.1,)})
+    with pytest.raises(ValueError, match="one value an iteration"):
+        Schedule(**dict.fromkeys(COLUMNS, ()))
+
+
+def test_an_unknown_column_is_refused():
+    with pytest.raises(TypeError, match="stepsize"):
+        Schedule.from_dict({**schedules.paper(0.01, iterations=1).to_dict(), "stepsize": [1.0]})
+
+
+def test_a_schedule_can_be_derived_from_another():
+    base = schedules.paper(0.01, iterations=2)
+    assert replace(base, momentum=(0.0, 0.0)).momentum == (0.0, 0.0)
