@@ -18,6 +18,8 @@ from deepinv.physics import (
 )
 from torch import Tensor
 
+from daep_deepinv.resampling import BicubicDownsampling
+
 __all__ = ["as_filter", "degradation"]
 
 
@@ -64,7 +66,8 @@ def degradation(
         deblurring); ``"circular"`` with ``img_size`` uses Fourier transforms, whose proximal step is closed.
     :param str downsampling: ``"bicubic"``: MATLAB's antialiased ``imresize`` (the paper's super-resolution);
         ``"decimate"``: every ``factor``-th pixel.
-    :param tuple img_size: (C, H, W), needed by ``"decimate"`` alone and by the Fourier form.
+    :param tuple img_size: (C, H, W) of the image. Optional, and worth giving: the circular blur and the bicubic
+        reduction then have closed proximal steps.
     :raises ValueError: ``factor`` below 1, a negative ``sigma``, or an unusable kernel.
     """
     if factor < 1 or int(factor) != factor:
@@ -81,6 +84,8 @@ def degradation(
             blur = Blur(filter=filter, padding=padding, device=device, noise_model=noise)
     if factor == 1:
         return blur if blur is not None else Denoising(noise, device=device)
+    if downsampling == "bicubic" and img_size is not None and blur is None:
+        return BicubicDownsampling(img_size, int(factor), device=device, noise_model=noise)
     if downsampling == "bicubic":
         reduce: LinearPhysics = DownsamplingMatlab(factor=int(factor), device=device, noise_model=noise)
     else:
