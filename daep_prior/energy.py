@@ -130,9 +130,9 @@ def _pulled_residual(denoise: Denoise, x: Tensor, z: Tensor, sigma: float | Tens
     keep_graph = torch.is_grad_enabled()
     asked = x.requires_grad or z.requires_grad or (isinstance(sigma, Tensor) and sigma.requires_grad)
     graph = keep_graph and (asked or _has_trainable(denoise))
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
         if not (keep_graph and z.requires_grad):
-            z = z.detach().requires_grad_()
+            z = (z.clone() if z.is_inference() else z.detach()).requires_grad_()
         denoised = denoise(z, sigma)
         if not denoised.requires_grad:
             raise ValueError(
