@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """The images of the tests are tiny: several threads mostly wait for each other (7 times slower on a busy one)."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +31,9 @@ def data_folder() -> Path:
     if not (folder / "reference").is_dir():
         pytest.skip(f"needs the data folder (DAEP_DATA), not found at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """Environment for a Python subprocess that shall import what this process can."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
