@@ -14,10 +14,12 @@ help:
 
 install: $(INSTALLED)
 
-# A stamp, so that nothing is installed twice; written last, so that a broken installation is repeated.
-$(INSTALLED): pyproject.toml
+# A stamp, so that nothing is installed twice; written last, so that a broken installation is repeated. The folder
+# adapters is newer than the stamp when an adapter was added.
+$(INSTALLED): pyproject.toml adapters
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	touch $@
 
 demo: $(INSTALLED)
