@@ -22,6 +22,9 @@ from daep_deepinv.resampling import BicubicDownsampling
 
 __all__ = ["as_filter", "degradation"]
 
+PADDINGS = ("valid", "circular", "replicate", "reflect")
+DOWNSAMPLINGS = ("bicubic", "decimate")
+
 
 def as_filter(kernel: Tensor | np.ndarray) -> Tensor:
     """A blur kernel (PSF) as deepinv's ``filter``: float32, (1, 1, h, w), non-negative sum scaled to one.
@@ -30,11 +33,12 @@ def as_filter(kernel: Tensor | np.ndarray) -> Tensor:
     ``conv2`` does.
 
     :param kernel: (h, w), or (1, 1, h, w).
-    :raises ValueError: wrong shape, not finite, or it does not sum to a positive number.
+    :raises ValueError: wrong shape, complex, not finite, or it does not sum to a positive number.
     """
-    filter = (
-        torch.as_tensor(np.asarray(kernel) if not isinstance(kernel, Tensor) else kernel).detach().to(torch.float64)
-    )
+    filter = torch.as_tensor(np.asarray(kernel) if not isinstance(kernel, Tensor) else kernel).detach()
+    if filter.is_complex():
+        raise ValueError(f"kernel: got {filter.dtype}; expected real numbers.")
+    filter = filter.to(torch.float64)
     if filter.ndim == 4 and filter.shape[:2] == (1, 1):
         filter = filter[0, 0]
     if filter.ndim != 2 or filter.numel() == 0:
@@ -68,9 +72,13 @@ def degradation(
         ``"decimate"``: every ``factor``-th pixel.
     :param tuple img_size: (C, H, W) of the image. Optional, and worth giving: the circular blur and the bicubic
         reduction then have closed proximal steps.
-    :raises ValueError: ``factor`` below 1, a negative ``sigma``, or an unusable kernel.
+    :raises ValueError: ``factor`` below 1, a negative ``sigma``, an unusable kernel, or an unknown option.
     """
-    if factor < 1 or int(factor) != factor:
+    if padding not in PADDINGS:
+        raise ValueError(f"padding: got {padding!r}; expected one of {', '.join(map(repr, PADDINGS))}.")
+    if downsampling not in DOWNSAMPLINGS:
+        raise ValueError(f"downsampling: got {downsampling!r}; expected one of {', '.join(map(repr, DOWNSAMPLINGS))}.")
+    if not factor >= 1 or int(factor) != factor:
         raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
     if not 0 <= sigma < float("inf"):
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
@@ -78,10 +86,15 @@ def degradation(
     blur: LinearPhysics | None = None
     if kernel is not None:
         filter = as_filter(kernel).to(device)
+        if img_size is not None and any(filter.shape[i] > img_size[i] for i in (-2, -1)):
+            size = " x ".join(map(str, filter.shape[-2:]))
+            raise ValueError(f"kernel: {size} is larger than the image, {img_size[-2]} x {img_size[-1]}.")
         if padding == "circular" and img_size is not None:
             blur = BlurFFT(img_size=img_size, filter=filter, device=device, noise_model=noise)
         else:
             blur = Blur(filter=filter, padding=padding, device=device, noise_model=noise)
+        if padding == "valid" and img_size is not None:  # what is left for the reduction
+            img_size = (img_size[0], *(img_size[i] - filter.shape[i] + 1 for i in (-2, -1)))
     if factor == 1:
         return blur if blur is not None else Denoising(noise, device=device)
     if downsampling == "bicubic" and img_size is not None and blur is None:
@@ -89,5 +102,7 @@ def degradation(
     if downsampling == "bicubic":
         reduce: LinearPhysics = DownsamplingMatlab(factor=int(factor), device=device, noise_model=noise)
     else:
-        reduce = Downsampling(img_size=img_size, filter=None, factor=int(factor), device=device, noise_model=noise)
+        # a filter of one pixel changes nothing, but without any deepinv's proximal step fails
+        pixel = torch.ones(1, 1, 1, 1)
+        reduce = Downsampling(img_size, pixel, int(factor), device=device, padding="valid", noise_model=noise)
     return reduce if blur is None else reduce * blur

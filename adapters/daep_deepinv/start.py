@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
@@ -51,8 +53,8 @@ def starting_point(y: Tensor, physics: Physics) -> Tensor:
     if isinstance(y, Tensor) and y.ndim == back.ndim == 4 and y.shape[1] == back.shape[1]:
         if y.shape == back.shape:
             return y.clone()
-        factors = {back.shape[i] / y.shape[i] for i in (2, 3)}
-        if len(factors) == 1 and min(factors) > 1 and min(factors).is_integer():
+        factor = round(back.shape[2] / y.shape[2])
+        if factor > 1 and all(math.ceil(back.shape[i] / factor) == y.shape[i] for i in (2, 3)):
             return F.interpolate(y, size=back.shape[-2:], mode="bicubic", align_corners=False)
     if isinstance(physics, LinearPhysics):
         return physics.A_dagger(y)
