@@ -1,0 +1,136 @@
+"""Reading blur kernels and masks, and checking them before anything expensive starts."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from daep_cli.images import Array, read_photo
+
+__all__ = ["as_kernel", "check_kernel_fits", "check_mask_fits", "read_kernel", "read_mask"]
+
+#: No blur kernel comes near this size in bytes; an archive that unpacks to more is damaged or hostile.
+MAX_UNPACKED = 64 * 2**20
+
+
+def read_kernel(name: str) -> npt.NDArray[np.float64]:
+    """Read a blur kernel: an image, a ``.npy``, a ``.npz`` or a ``.txt`` of numbers.
+
+    In an archive with several kernels one is named behind a colon: ``levin.npz:k4``.
+
+    :param str name: path, possibly with ``:key``.
+    :return: (h, w), both odd, sum 1. It is the filter of a true convolution: the picture that a point of light,
+        photographed with this blur, makes.
+    :raises FileNotFoundError: no such file.
+    :raises ValueError: unreadable, not a single plane of finite numbers, or without a positive sum.
+    """
+    path = kernel_path(name)
+    key = name[len(str(path)) + 1 :] if name != str(path) else ""
+    if not path.exists():
+        raise FileNotFoundError(f"--kernel {path}: no such file.")
+    if key and path.suffix.lower() != ".npz":
+        raise ValueError(f"--kernel {name}: only an .npz archive holds several kernels.")
+    return as_kernel(_read_numbers(path, key), name)
+
+
+def _read_numbers(path: Path, key: str) -> Array:
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".npz", ".txt"):
+        return read_photo(path).colour.mean(axis=2)
+    try:
+        if suffix == ".txt":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of an empty file, which is refused below
+                return np.loadtxt(path, ndmin=2, dtype=np.float64)
+        if suffix == ".npz":
+            return _read_archive(path, key)
+        # mapped, so that a header that lies about the size is found out before any memory is reserved
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except _Unclear:
+        raise
+    except (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, SyntaxError) as error:
+        raise ValueError(f"--kernel {path}: not a readable {suffix} file, or damaged ({error}).") from error
+
+
+class _Unclear(ValueError):
+    """The archive is intact, but which kernel is meant is not."""
+
+
+def _read_archive(path: Path, key: str) -> Array:
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
+            raise ValueError("it unpacks to more than any blur kernel needs")
+    with np.load(path, allow_pickle=False) as arrays:
+        names = list(arrays.files)
+        if not key and len(names) == 1:
+            key = names[0]
+        if key not in names:
+            example = f"{path}:{names[0]}" if names else "another file"
+            raise _Unclear(f"--kernel {path}: holds {', '.join(names) or 'nothing'}; say which one, as in {example}.")
+        return np.array(arrays[key])
+
+
+def as_kernel(values: Array, name: str) -> npt.NDArray[np.float64]:
+    """Check a kernel, normalise it to sum 1, and pad even sides to odd ones.
+
+    :param values: (h, w) numbers.
+    :param str name: for messages.
+    :raises ValueError: wrong shape or type, NaN, infinity, or a sum that is not positive.
+    """
+    if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
+        values = values[0] if values.shape[0] == 1 else values[..., 0]
+    if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "buif":
+        raise ValueError(f"--kernel {name}: got {values.dtype} of shape {values.shape}; expected a table of numbers.")
+    kernel = values.astype(np.float64)
+    if not np.isfinite(kernel).all():
+        raise ValueError(f"--kernel {name}: holds NaN or infinite numbers.")
+    total = float(kernel.sum())
+    if not 0 < total < np.inf:
+        raise ValueError(f"--kernel {name}: its numbers sum to {total:g}; a blur kernel has a positive sum.")
+    # the centre of an even side 2m is m, in deepinv's Blur as in MATLAB; a zero behind makes that the middle of 2m + 1
+    return np.pad(kernel / total, [(0, 1 - side % 2) for side in kernel.shape])
+
+
+def check_kernel_fits(kernel: Array, size: tuple[int, int], name: str) -> None:
+    """Refuse a kernel that is larger than the photograph.
+
+    :param tuple size: (width, height) of the photograph.
+    :raises ValueError: it does not fit.
+    """
+    height, width = kernel.shape
+    if width > size[0] or height > size[1]:
+        raise ValueError(f"--kernel {name}: {width} x {height}, larger than the image of {size[0]} x {size[1]} pixels.")
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Read a mask image: white (brighter than half) is known, black is missing.
+
+    :return: (H, W), true where the pixel is known.
+    :raises FileNotFoundError: no such file.
+    :raises ValueError: unreadable, or no pixel is known.
+    """
+    photo = read_photo(path)
+    known = photo.colour.mean(axis=2) > photo.largest / 2
+    if not known.any():
+        raise ValueError(f"--mask {path}: no pixel is white, so nothing of the image is known.")
+    return known
+
+
+def check_mask_fits(mask: Array, size: tuple[int, int], name: Path) -> None:
+    """Refuse a mask of another size than the photograph's ``(width, height)``.
+
+    :raises ValueError: the sizes differ.
+    """
+    height, width = mask.shape
+    if (width, height) != size:
+        raise ValueError(f"--mask {name}: {width} x {height} pixels, but the image has {size[0]} x {size[1]}.")
+
+
+def kernel_path(name: str) -> Path:
+    """The file that a kernel's name means, without ``:key``."""
+    path = Path(name)
+    return Path(name.rpartition(":")[0]) if ":" in path.name and not path.exists() else path

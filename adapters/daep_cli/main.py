@@ -1,0 +1,231 @@
+"""The command line ``daep``: its commands and options, and how errors become one sentence and an exit status.
+
+The commands themselves are in the modules of the same names, imported late so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daep_cli.errors import explain, one_line
+
+__all__ = ["app", "main"]
+
+#: Exit status of anything the user can mend, as the option parser's own; and of Ctrl-C (128 + SIGINT).
+BAD_INPUT, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="daep",
+    help="Restore photographs with a denoising autoencoder as image prior.",
+    epilog="`daep COMMAND --help` explains a command and shows examples.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+Denoiser = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="Network: a shipped one (see `daep info`) or a .safetensors file."),
+]
+Preset = Annotated[str | None, typer.Option(metavar="NAME", help="Solver and schedule: annealed, paper or paper-sr.")]
+Iterations = Annotated[int | None, typer.Option(metavar="N", help="Network evaluations; default the preset's.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers; the same seed gives the same image.")]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; default the GPU if there is one.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Image (PNG, JPEG, TIFF), or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Result: a file, or a folder.")],
+    noise: Annotated[
+        float | None,
+        typer.Option(metavar="SIGMA", help="Noise standard deviation where white is 255. Alone: denoise."),
+    ] = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Deblur. Image, .npy, .npz or .txt of the blur kernel: the picture that a point of light makes "
+            "(a true convolution, as deepinv's Blur). Needs --noise. FILE.npz:KEY picks one of several.",
+        ),
+    ] = None,
+    scale: Annotated[
+        int | None, typer.Option(metavar="N", help="Enlarge N times (2 to 8); noise-free unless --noise says more.")
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Inpaint. Image of the same size: white is known, black is missing."),
+    ] = None,
+    denoiser: Denoiser = None,
+    preset: Preset = None,
+    iterations: Iterations = None,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
+
+    16-bit images stay 16-bit in PNG and TIFF; transparency and the colour profile are kept, the EXIF orientation is
+    applied, other metadata is not copied. Results are written whole or not at all. In a folder, results that exist are
+    skipped, so an interrupted job can be started again; images that cannot be read are reported, and the others done.
+
+    **Examples**
+
+    `daep restore noisy.png -o clean.png --noise 25`
+
+    `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise 2.55`
+
+    `daep restore small.png -o large.png --scale 3`
+
+    `daep restore torn.tif -o whole.tif --mask known.png`
+
+    `daep restore photos/ -o restored/ --noise 10`
+    """
+    from daep_cli.restore import Job, Options, restore_file
+
+    options = Options(noise, kernel, scale, mask, denoiser, preset, iterations, seed, device)
+    if not source.exists():
+        raise ValueError(f"{source}: no such file or folder.")
+    if not source.is_dir():
+        _say(restore_file(source, output, Job(options, progress=sys.stderr.isatty()), overwrite))
+        return 0
+    from daep_cli.folder import restore_folder
+
+    tally = restore_folder(source, output, Job(options), overwrite, _say, _complain)
+    _say(f"{output}: {tally}")
+    return BAD_INPUT if tally.failed else 0
+
+
+class Photograph(str, Enum):
+    """Photographs that come with scikit-image."""
+
+    astronaut = "astronaut"
+    chelsea = "chelsea"
+    coffee = "coffee"
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Picture to write.")] = Path("demo.png"),
+    image: Annotated[Photograph, typer.Option(help="Which photograph.")] = Photograph.astronaut,
+    size: Annotated[int, typer.Option(metavar="N", help="Height and width in pixels.")] = 256,
+    denoiser: Denoiser = None,
+    preset: Preset = None,
+    iterations: Iterations = None,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Blur a photograph, restore it, and write original, blurred and restored side by side.
+
+    Needs no files of yours and no network. It takes about a minute on two processor cores.
+
+    **Examples**
+
+    `daep demo`
+
+    `daep demo -o cat.png --image chelsea`
+    """
+    from daep_cli.demo import run_demo
+
+    for line in run_demo(output, image.value, size, denoiser, preset, iterations, seed, device, overwrite):
+        _say(line)
+    return 0
+
+
+class Network(str, Enum):
+    """Architectures of :mod:`daep_prior.networks`."""
+
+    paper = "paper"
+    unet = "unet"
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Training images, searched with subfolders.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Weights: NAME.safetensors.")],
+    network: Annotated[
+        Network, typer.Option(help="paper: 20 x 64 convolutions for one noise level; unet: told the level, faster.")
+    ] = Network.paper,
+    sigma: Annotated[
+        float | None,
+        typer.Option(metavar="SIGMA", help="Noise level, white is 255. paper: default 25; unet: default 0 to 75."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimisation steps of the whole run.")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Crops a step.")] = None,
+    crop: Annotated[int | None, typer.Option(metavar="N", help="Height and width of a crop.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At its highest.")] = None,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Train a network on the images below DIR.
+
+    A checkpoint stands beside OUT; the same command, given again, goes on from it, and with more --steps goes further.
+
+    **Examples**
+
+    `daep train photos/ -o mine.safetensors`
+
+    `daep train photos/ -o mine.safetensors --network unet --steps 100000`
+
+    `daep restore noisy.png -o clean.png --noise 25 --denoiser mine.safetensors`
+    """
+    from daep_cli.train import run_training
+
+    run_training(folder, output, network.value, sigma, steps, batch, crop, learning_rate, seed, device, overwrite, _say)
+    return 0
+
+
+@app.command()
+def info(device: Device = None) -> int:
+    """Show versions, the device and its number type, and the networks that are shipped."""
+    from daep_cli.info import facts
+
+    rows = facts(device)
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        _say(f"{name:<{width}}  {value}")
+    return 0
+
+
+def _say(line: str) -> None:
+    typer.echo(one_line(line))
+
+
+def _complain(line: str) -> None:
+    typer.echo(f"daep: error: {line}", err=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    :param list arguments: without the program's name; default those of the process.
+    :return: exit status: 0, 2 for anything the user can mend, 130 after Ctrl-C.
+    """
+    try:
+        status: Any = app(arguments, prog_name="daep", standalone_mode=False)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except typer.Abort:  # what older option parsers make of Ctrl-C
+        status = INTERRUPTED
+    except BrokenPipeError:  # `daep ... | head`: whoever listened has left, and that is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        _complain(message)
+        return BAD_INPUT
+    if status == INTERRUPTED:
+        typer.echo("daep: interrupted", err=True)
+    return int(status or 0)

@@ -1,0 +1,132 @@
+"""Kernels and masks: read right, and refused before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from deepinv.physics import Blur
+from PIL import Image
+
+from daep_cli.images import Photo, write_photo
+from daep_cli.kernels import as_kernel, kernel_path, read_kernel, read_mask
+
+KERNEL = np.array([[0, 1, 2], [0, 5, 0], [3, 0, 0]], dtype=np.uint8)
+
+
+def save(path: Path, dtype: type = np.uint8) -> Path:
+    """The kernel in the format that the ending says."""
+    if path.suffix == ".npy":
+        np.save(path, KERNEL)
+    elif path.suffix == ".npz":
+        np.savez(path, k1=KERNEL)
+    elif path.suffix == ".txt":
+        np.savetxt(path, KERNEL)
+    else:
+        write_photo(Photo(KERNEL.astype(dtype)[..., None]), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["k.npy", "k.npz", "k.txt", "k.png", "k.tif"])
+def test_every_format_gives_the_same_normalised_kernel(tmp_path: Path, name: str) -> None:
+    np.testing.assert_allclose(read_kernel(str(save(tmp_path / name))), KERNEL / KERNEL.sum())
+
+
+def test_16_bit_and_rgb_images_of_kernels(tmp_path: Path) -> None:
+    np.testing.assert_allclose(read_kernel(str(save(tmp_path / "k.png", np.uint16))), KERNEL / KERNEL.sum())
+    write_photo(Photo(np.dstack([KERNEL, KERNEL, 0 * KERNEL])), tmp_path / "rgb.png")
+    np.testing.assert_allclose(read_kernel(str(tmp_path / "rgb.png")), KERNEL / KERNEL.sum())
+
+
+def test_one_kernel_of_several_is_named_behind_a_colon(tmp_path: Path) -> None:
+    path = tmp_path / "k.npz"
+    np.savez(path, k1=np.eye(3), k4=KERNEL)
+    np.testing.assert_allclose(read_kernel(f"{path}:k4"), KERNEL / KERNEL.sum())
+    assert kernel_path(f"{path}:k4") == path
+    with pytest.raises(ValueError, match=r"holds k1, k4; say which one, as in .*k\.npz:k1"):
+        read_kernel(str(path))
+    with pytest.raises(ValueError, match="say which one"):
+        read_kernel(f"{path}:k9")
+    with pytest.raises(ValueError, match=r"only an \.npz"):
+        read_kernel(f"{save(tmp_path / 'k.npy')}:k1")
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 3), (3, 6)])
+def test_even_sides_are_padded_such_that_deepinvs_blur_does_not_shift(shape: tuple[int, int]) -> None:
+    kernel = np.random.default_rng(0).uniform(size=shape)
+    odd = as_kernel(kernel, "k")
+    assert odd.shape[0] % 2 == odd.shape[1] % 2 == 1
+    x = torch.rand(1, 1, 12, 13, dtype=torch.float64)
+    blurs = [Blur(torch.as_tensor(k / k.sum())[None, None], padding="circular") for k in (kernel, odd)]
+    torch.testing.assert_close(blurs[0](x), blurs[1](x))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.zeros((3, 3)), "sum to 0"),
+        (-np.ones((3, 3)), "sum to -9"),
+        (np.array([[1, np.nan]]), "NaN"),
+        (np.array([[1, np.inf]]), "infinite"),
+        (np.full((2, 2), 1e308), "sum to inf"),
+        (np.zeros((0, 3)), "shape"),
+        (np.ones(5), "shape"),
+        (np.ones((3, 3, 3)), "shape"),
+        (np.ones((3, 3), complex), "complex"),
+        (np.array([["a"]]), "expected a table of numbers"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_unusable_kernels_are_refused(values: np.ndarray, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "k.npy"
+    np.save(path, values)
+    with pytest.raises(ValueError, match=reason):
+        read_kernel(str(path))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".txt", ".png"])
+def test_damaged_kernel_files_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"k{suffix}")
+    whole = path.read_bytes()
+    for content in (b"", b"\xff\0nonsense", whole[: len(whole) // 2] if suffix != ".txt" else b"1 2\n3"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"k\.\w+: not a readable|expected a table"):
+            read_kernel(str(path))
+
+
+def test_kernel_files_that_could_run_code_or_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    pickled = tmp_path / "p.npy"
+    np.save(pickled, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="not a readable"):
+        read_kernel(str(pickled))
+    liar = tmp_path / "l.npy"
+    np.save(liar, KERNEL)
+    content = liar.read_bytes()
+    liar.write_bytes(content.replace(b"(3, 3), }        ", b"(99999, 99999), }"))
+    with pytest.raises(ValueError, match="not a readable"):
+        read_kernel(str(liar))
+    bomb = tmp_path / "b.npz"
+    np.savez_compressed(bomb, k=np.zeros(9 * 2**20))
+    with pytest.raises(ValueError, match="unpacks to more"):
+        read_kernel(str(bomb))
+
+
+def test_missing_kernel_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_kernel(str(tmp_path / "none.png"))
+
+
+def test_masks_are_cut_at_half_white(tmp_path: Path) -> None:
+    path = tmp_path / "m.png"
+    Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)).save(path)
+    np.testing.assert_array_equal(read_mask(path), [[False, False, True, True]])
+
+
+def test_a_mask_that_knows_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.png"
+    Image.new("L", (4, 4)).save(path)
+    with pytest.raises(ValueError, match="no pixel is white"):
+        read_mask(path)
