@@ -2,7 +2,8 @@
 
     python benchmarks/paper_cases.py --data FOLDER [--denoiser FILE] [--only levin]
 
-Prints one row a case and writes ``benchmarks/results/paper_cases.csv``; run again, it measures only what is missing. The
+Prints one row a case and writes ``benchmarks/results/paper_cases.csv``; run again, it measures only what is missing.
+The
 reference column was measured with another draw of the measurement noise; a difference of 0.15 dB is expected from that.
 """
 
@@ -13,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from daep_deepinv import DAEP
 from protocol import Case, Table, data_folder, kodak, levin, reduced
 from rich.console import Console
+
+from daep_deepinv import DAEP
 
 RESULTS = Path(__file__).parent / "results"
 SIGMA = 2.55 / 255
@@ -50,8 +52,7 @@ def main() -> None:
     """Measure what is missing, then print everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder with levin/, kodak24/, set5/ and kernels/")
-    parser.add_argument("--denoiser", help="weight file or shipped name; default the authors' network in the data folder")
-    parser.add_argument("--only", default="", help="measure only cases whose name contains this")
+    parser.add_argument("--denoiser", help="weight file or shipped name; default the authors' network in the data")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     data = data_folder(arguments.data)

@@ -8,8 +8,8 @@ Stated once, used by every benchmark:
   images independent noise in each;
 * super-resolution: the image is cropped to a multiple of the factor and reduced by MATLAB's antialiased bicubic
   ``imresize``, then rounded to 8 bits;
-* the restored image is rounded to 8 bits; half a kernel (deblurring) or ``factor`` pixels (super-resolution) are cropped
-  from every side, and PSNR is taken over all pixels and channels.
+* the restored image is rounded to 8 bits; half a kernel (deblurring) or ``factor`` pixels (super-resolution) are
+  cropped from every side, and PSNR is taken over all pixels and channels.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from daep_deepinv import degradation
 from deepinv.loss.metric import PSNR
 from deepinv.physics import LinearPhysics
 from PIL import Image
 from torch import Tensor
+
+from daep_deepinv import degradation
 
 
 def data_folder(given: str | None = None) -> Path:

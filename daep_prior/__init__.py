@@ -1,7 +1,7 @@
 """The denoising-autoencoder ("mean-shift") prior for image restoration.
 
-S. A. Bigdeli, M. Zwicker, *Image Restoration using Autoencoding Priors*, VISAPP 2018. This package is the prior itself and
-needs nothing but torch; ``daep_deepinv`` makes it a prior of deepinv.
+S. A. Bigdeli, M. Zwicker, *Image Restoration using Autoencoding Priors*, VISAPP 2018. This package is the prior
+itself and needs nothing but torch; ``daep_deepinv`` makes it a prior of deepinv.
 """
 
 from daep_prior.energy import NoiseSource, energy, energy_gradient, mean_shift

@@ -5,7 +5,8 @@ Restoration using Autoencoding Priors*, VISAPP 2018): the mean-shift vector. Its
 
     R_s(x) = 1/2 || A_s(x) - x ||^2 .
 
-The network was trained on noisy images only, so both are evaluated at ``x - eps``, ``eps ~ N(0, s^2)``, with the residual
+The network was trained on noisy images only, so both are evaluated at ``x - eps``, ``eps ~ N(0, s^2)``, with the
+residual
 taken against the clean ``x`` (eq. 8). Images are (B, C, H, W) in [0, 1]; a denoiser is any ``denoise(x, sigma)``.
 """
 
@@ -87,7 +88,7 @@ def energy(
     """
     x = _replicate(x, replicas)
     total = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
-    fields = noise or [None]
+    fields: Sequence[Tensor | None] = noise or [None]
     for field in fields:
         total = total + (x - denoise(_perturbed(x, sigma, field), sigma)).square().flatten(1).sum(1)
     return total / (2 * len(fields) * replicas)
@@ -114,7 +115,7 @@ def energy_gradient(
     """
     wide = _replicate(x, replicas)
     total = torch.zeros_like(wide)
-    fields = noise or [None]
+    fields: Sequence[Tensor | None] = noise or [None]
     for field in fields:
         z = _perturbed(wide, sigma, field)
         if jacobian:

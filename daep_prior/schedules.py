@@ -6,7 +6,7 @@ Noise standard deviations are for images in [0, 1].
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 __all__ = ["Schedule", "annealed", "paper", "paper_sr"]
@@ -33,6 +33,8 @@ class Schedule:
     :param tuple step: gradient step (heavy ball) or the relative step ``t`` (proximal momentum).
     :param tuple momentum: weight of the velocity.
     :param tuple average: weight of the newest iterate in the running output; 1 means no averaging.
+    :param float final_width: level at which the result is denoised once at the end, which takes away what is left of
+        the noise of eq. 8; ``None``: not at all.
     :raises ValueError: lengths differ, or a value is out of its range.
     """
 
@@ -42,32 +44,40 @@ class Schedule:
     step: tuple[float, ...]
     momentum: tuple[float, ...]
     average: tuple[float, ...]
+    final_width: float | None = None
 
     def __post_init__(self) -> None:
-        lengths = {name: len(value) for name, value in self.to_dict().items()}
+        columns = self.columns()
+        lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) != 1 or not self.step:
             raise ValueError(f"a schedule needs one value an iteration of everything; got lengths {lengths}.")
-        for name, values in self.to_dict().items():
-            low_open = name in ("kernel_width", "step", "average")
+        for name, values in columns.items():
+            positive = name in ("kernel_width", "step", "average")
             for value in values:
-                if not math.isfinite(value) or value < 0 or (low_open and value == 0):
-                    raise ValueError(
-                        f"{name}: got {value}; expected a {'positive' if low_open else 'non-negative'} number."
-                    )
+                if not 0 <= value < math.inf or (positive and value == 0):
+                    expected = "a positive number" if positive else "a number that is not negative"
+                    raise ValueError(f"{name}: got {value}; expected {expected}.")
         if max(self.momentum) >= 1 or max(self.average) > 1:
             raise ValueError("momentum must stay below 1, average at or below 1.")
+        if self.final_width is not None and not 0 < self.final_width < math.inf:
+            raise ValueError(f"final_width: got {self.final_width}; expected a positive number, or None.")
 
     def __len__(self) -> int:
         return len(self.step)
 
-    def to_dict(self) -> dict[str, list[float]]:
+    def columns(self) -> dict[str, tuple[float, ...]]:
+        """What changes from iteration to iteration, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "final_width"}
+
+    def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable; :meth:`from_dict` reads it back."""
-        return {name: list(values) for name, values in asdict(self).items()}
+        return {**{name: list(values) for name, values in self.columns().items()}, "final_width": self.final_width}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Schedule:
         """The schedule that :meth:`to_dict` wrote."""
-        return cls(**{name: tuple(float(v) for v in column) for name, column in values.items()})
+        columns = {k: tuple(float(v) for v in column) for k, column in values.items() if k != "final_width"}
+        return cls(**columns, final_width=values.get("final_width"))
 
 
 def paper(sigma: float, width: float = PAPER_WIDTH, iterations: int = PAPER_ITERATIONS) -> Schedule:
@@ -95,8 +105,8 @@ def paper(sigma: float, width: float = PAPER_WIDTH, iterations: int = PAPER_ITER
 def paper_sr(factor: int = 1, width: float = PAPER_WIDTH, iterations: int = PAPER_ITERATIONS) -> Schedule:
     """Noise-free super-resolution as in the paper (section 5.1): prior weight ``1/sqrt(k)``, data ``1 - 1/sqrt(k)``.
 
-    The data term is ``1/2 ||Kx - y||^2`` (``s_d = 1``). The authors map its residual back by bicubic *up*-sampling, which
-    is ``factor^2`` times the adjoint; hence that factor.
+    The data term is ``1/2 ||Kx - y||^2`` (``s_d = 1``). The authors map its residual back by bicubic *up*-sampling,
+    which is ``factor^2`` times the adjoint; hence that factor.
     """
     prior_weight = tuple(1 / math.sqrt(k) for k in range(1, iterations + 1))
     return Schedule(
@@ -110,23 +120,24 @@ def paper_sr(factor: int = 1, width: float = PAPER_WIDTH, iterations: int = PAPE
 
 
 def annealed(
-    sigma: float,
     iterations: int = 30,
     widths: tuple[float, float] = (49 / 255, 7 / 255),
-    weights: tuple[float, float] = (9.0, 6.0),
-    step: float = 0.5,
+    weights: tuple[float, float] = (5.0, 3.0),
+    steps: tuple[float, float] = (0.9, 0.2),
     momentum: float = 0.7,
     averaged: int = 8,
+    final_width: float | None = 4 / 255,
 ) -> Schedule:
     """Proximal momentum with a kernel width that falls geometrically: wide finds the basin, narrow keeps texture.
 
-    ``lambda_k = g_k / (2 s_k^2)``, ``g`` falling geometrically too; the last ``averaged`` iterates are averaged.
+    ``lambda_k = g_k / (2 s_k^2)``; ``g`` and the step fall geometrically too. The last ``averaged`` iterates are
+    averaged and
+    the mean is denoised once at ``final_width``. The noise of the measurement enters through the data term alone.
 
-    :param float sigma: noise of the measurement, ``s_d``; it enters through the data term only.
     :param tuple widths: first and last kernel width.
     :param tuple weights: first and last ``g``.
+    :param tuple steps: first and last relative step ``t``.
     """
-    del sigma
     s = _geometric(*widths, iterations)
     g = _geometric(*weights, iterations)
     first = max(0, iterations - averaged)
@@ -134,16 +145,17 @@ def annealed(
         kernel_width=s,
         prior_weight=tuple(gk / (2 * sk**2) for gk, sk in zip(g, s, strict=True)),
         data_weight=(1.0,) * iterations,
-        step=(step,) * iterations,
+        step=_geometric(*steps, iterations),
         momentum=(momentum,) * iterations,
         average=tuple(1.0 if k <= first else 1 / (k - first + 1) for k in range(iterations)),
+        final_width=final_width,
     )
 
 
 def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:
-    """Proximal momentum for a denoiser of one level: :func:`annealed` with the paper's width and prior weight throughout."""
+    """Proximal momentum for a denoiser of one level: the paper's width and prior weight throughout."""
     weights = (4 * PAPER_GAMMA,) * 2
-    return annealed(0.0, iterations, widths=(width, width), weights=weights)
+    return annealed(iterations, widths=(width, width), weights=weights, steps=(0.5, 0.5), final_width=None)
 
 
 def _geometric(first: float, last: float, count: int) -> tuple[float, ...]:

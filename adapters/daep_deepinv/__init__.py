@@ -10,8 +10,8 @@ from daep_deepinv.resampling import BicubicDownsampling
 from daep_deepinv.start import starting_point
 
 __all__ = [
-    "BicubicDownsampling",
     "DAEP",
+    "BicubicDownsampling",
     "DAEDenoiser",
     "DAEPrior",
     "DivergenceError",

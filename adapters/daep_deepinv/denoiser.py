@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import torch
-from daep_prior import DAE, load_dae
 from deepinv.models.base import Denoiser
 from torch import Tensor, nn
+
+from daep_prior import DAE, load_dae
 
 __all__ = ["DAEDenoiser", "as_denoiser"]
 

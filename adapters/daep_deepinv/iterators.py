@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from daep_prior.momentum import extrapolate, heavy_ball_step
 from deepinv.optim import DataFidelity
 from deepinv.optim.optim_iterators import OptimIterator
 from deepinv.optim.prior import Prior
 from deepinv.physics import Physics
 from torch import Tensor
+
+from daep_prior.momentum import extrapolate, heavy_ball_step
 
 __all__ = ["DivergenceError", "HeavyBallIteration", "ProximalMomentumIteration"]
 
@@ -48,7 +49,7 @@ class _MomentumIteration(OptimIterator):
     ) -> dict[str, Any]:
         if x.device.type == "cpu" and not bool(x.isfinite().all()):  # on a GPU the check would wait for the device
             raise DivergenceError(
-                "the iterates are no longer finite; lower stepsize, or raise the noise level sigma that the solver is told."
+                "the iterates are no longer finite; lower stepsize, or raise the noise level that the solver is told."
             )
         cost = None
         if self.has_cost and self.cost_fn is not None and data_fidelity is not None and prior is not None:
@@ -98,7 +99,8 @@ class ProximalMomentumIteration(_MomentumIteration):
         z_k &= x_k + \mu_k (x_k - x_{k-1}) \\
         x_{k+1} &= \operatorname{prox}_{(c_k t_k / \lambda_k) f} \left( z_k - t_k \nabla R_s(z_k) \right)
 
-    Parameters as for :class:`HeavyBallIteration`, with ``stepsize`` the relative step :math:`t` (0.5), and ``average``, the
+    Parameters as for :class:`HeavyBallIteration`, with ``stepsize`` the relative step :math:`t` (0.5), and
+    ``average``, the
     weight of the newest iterate in the running mean (1: none). ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`.
     """
 

@@ -94,7 +94,8 @@ def degradation(
         else:
             blur = Blur(filter=filter, padding=padding, device=device, noise_model=noise)
         if padding == "valid" and img_size is not None:  # what is left for the reduction
-            img_size = (img_size[0], *(img_size[i] - filter.shape[i] + 1 for i in (-2, -1)))
+            channels, height, width = img_size
+            img_size = (channels, height - filter.shape[-2] + 1, width - filter.shape[-1] + 1)
     if factor == 1:
         return blur if blur is not None else Denoising(noise, device=device)
     if downsampling == "bicubic" and img_size is not None and blur is None:

@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from daep_prior import NoiseSource, energy, energy_gradient
 from deepinv.optim import Prior
 from torch import Tensor, nn
 
 from daep_deepinv.denoiser import as_denoiser
+from daep_prior import NoiseSource, energy, energy_gradient
 
 __all__ = ["DAEPrior"]
 
@@ -28,12 +28,13 @@ class DAEPrior(Prior):
         \nabla R_s(x) = (x - A_s(x)) - J_{A_s}(x)^\top (x - A_s(x))
 
     with both evaluated at :math:`x - \epsilon`, :math:`\epsilon \sim \mathcal N(0, s^2)` (eq. 8). The kernel width
-    :math:`s` is the prior's ``g_param``; a network that is trained for one level always acts, and draws its noise, at that
-    level.
+    :math:`s` is the prior's ``g_param``; a network that is trained for one level always acts, and draws its noise,
+    at that level.
 
-    :param denoiser: any :class:`deepinv.models.Denoiser`, noise-conditional or not; a :class:`daep_prior.DAE`; a shipped
-        name; or a weight file.
-    :param str noise: how eq. 8 is evaluated. ``"fresh"`` (the paper): every gradient draws new noise. ``"fixed"``: the same
+    :param denoiser: any :class:`deepinv.models.Denoiser`, noise-conditional or not; a :class:`daep_prior.DAE`; a
+        shipped name; or a weight file.
+    :param str noise: how eq. 8 is evaluated. ``"fresh"`` (the paper): every gradient draws new noise. ``"fixed"``:
+        the same
         noise at every call, so that the gradient is exactly that of the value and solvers can converge to a point.
         ``"none"``: no noise.
     :param int samples: noise fields a gradient; the cost grows in proportion.

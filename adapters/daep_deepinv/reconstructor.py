@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from daep_prior import Schedule, schedules
 from deepinv.optim import BaseOptim
 from deepinv.optim.data_fidelity import L2
 from deepinv.physics import LinearPhysics, Physics
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from daep_deepinv.iterators import DivergenceError, HeavyBallIteration, ProximalMomentumIteration
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
+from daep_prior import Schedule, schedules
 
 __all__ = ["DAEP", "PRESETS"]
 
@@ -51,8 +51,8 @@ class DAEP(BaseOptim):
     :param Schedule schedule: instead of the preset's.
     :param str, torch.device device: where the denoiser is put.
     :param kwargs: ``early_stop``, ``crit_conv``, ``thres_conv``, ``custom_metrics``, ``custom_init``, ``verbose``,
-        ``show_progress_bar`` as in :class:`deepinv.optim.BaseOptim`; ``samples``, ``antithetic``, ``jacobian``, ``noise`` as
-        in :class:`DAEPrior`.
+        ``show_progress_bar`` as in :class:`deepinv.optim.BaseOptim`; ``samples``, ``antithetic``, ``jacobian``,
+        ``noise`` as in :class:`DAEPrior`.
     :raises ValueError: unknown preset, negative or not finite ``sigma``, ``max_iter`` below 1.
     :raises TypeError: unknown keyword argument.
 
@@ -102,8 +102,6 @@ class DAEP(BaseOptim):
         prior_arguments = {name: kwargs.pop(name) for name in self._PRIOR_ARGUMENTS if name in kwargs}
         prior = DAEPrior(denoiser, seed=seed, **prior_arguments)
         prior.denoiser.to(device)
-        self_sigma = sigma
-        self_preset, self_schedule, self_length = preset, schedule, max_iter
         first = _schedule(preset, sigma or 0.0, prior, 1, max_iter, schedule)
         kwargs.setdefault("custom_init", starting_point)
         super().__init__(
@@ -116,8 +114,8 @@ class DAEP(BaseOptim):
             **kwargs,
         )
         self.denoiser = prior.denoiser  # registered here, so that .to() and .parameters() reach it
-        self.sigma, self.preset, self.schedule, self.length = self_sigma, self_preset, self_schedule, self_length
-        self._wants_cost = self.has_cost and self.crit_conv == "cost"
+        self.sigma, self.preset, self.schedule, self.length = sigma, preset, schedule, max_iter
+        self._wants_cost = prior.explicit_prior and self.crit_conv == "cost"
 
     def forward(
         self,
@@ -146,17 +144,20 @@ class DAEP(BaseOptim):
         x0 = self._first_image(y, physics, init)
         factor = _factor(x0, y)
         schedule = _schedule(self.preset, sigma, prior, factor, self.length, self.schedule)
-        self.init_params_algo = {name: list(v) for name, v in _parameters(schedule).items()}
+        self.init_params_algo = _parameters(schedule)
         self.data_fidelity = [L2(sigma=1.0 if self.preset == "paper-sr" else max(sigma, schedules.SMALLEST_NOISE))]
         iterator = self.fixed_point.iterator
         iterator.support = measured_region(y, physics) if self.preset == "paper" else None
         # the cost of an iteration is one more network evaluation: computed only for those who look at it
         self.has_cost = iterator.has_cost = self._wants_cost or (compute_metrics and prior.explicit_prior)
         result = super().forward(y, physics, init=x0, x_gt=x_gt, compute_metrics=compute_metrics, **kwargs)
-        x = result[0] if compute_metrics else result
+        x, metrics = result if compute_metrics else (result, None)
+        if schedule.final_width is not None:
+            with torch.no_grad():
+                x = prior.denoiser(x, schedule.final_width).clamp(0, 1)
         if not bool(x.isfinite().all()):
             raise DivergenceError("the restored image is not finite; raise sigma, or lower the step of the schedule.")
-        return result
+        return (x, metrics) if compute_metrics else x
 
     def _first_image(self, y: Tensor, physics: Physics, init: Any) -> Any:
         init = self.custom_init if init is None else init
@@ -204,24 +205,23 @@ def _schedule(
 ) -> Schedule:
     if schedule is not None:
         return schedule
-    length_argument = {} if length is None else {"iterations": length}
+    length_argument: dict[str, Any] = {} if length is None else {"iterations": length}
     level = getattr(prior.denoiser, "sigma", None)
     width = level if isinstance(level, float) else None
-    width_argument = {} if width is None else {"width": width}
+    width_argument: dict[str, Any] = {} if width is None else {"width": width}
     if preset == "paper":
         return schedules.paper(sigma, **width_argument, **length_argument)
     if preset == "paper-sr":
         return schedules.paper_sr(factor, **width_argument, **length_argument)
     if width is not None:
         return schedules.fixed_width(width, **length_argument)
-    return schedules.annealed(sigma, **length_argument)
+    return schedules.annealed(**length_argument)
 
 
 def _parameters(schedule: Schedule) -> dict[str, Any]:
     """deepinv's names for the columns of a schedule."""
-    columns = schedule.to_dict()
     names = {"kernel_width": "g_param", "prior_weight": "lambda", "step": "stepsize"}
-    return {names.get(name, name): values for name, values in columns.items()}
+    return {names.get(name, name): list(values) for name, values in schedule.columns().items()}
 
 
 def _output(X: dict[str, Any]) -> Tensor:

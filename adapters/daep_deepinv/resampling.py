@@ -16,7 +16,8 @@ class BicubicDownsampling(DecomposablePhysics):
     r"""Antialiased bicubic downsampling (MATLAB's ``imresize``), equal to deepinv's ``DownsamplingMatlab`` to 1e-6.
 
     The operator is separable, :math:`Y = R_h X R_w^\top`. With :math:`R_h = U_h S_h V_h^\top` and likewise for the
-    width, its singular value decomposition is :math:`U = U_w \otimes U_h`, :math:`V = V_w \otimes V_h`, with the products
+    width, its singular value decomposition is :math:`U = U_w \otimes U_h`, :math:`V = V_w \otimes V_h`, with the
+    products
     of the singular values. So the adjoint, the pseudo-inverse and the proximal step are exact, and cost a few products
     with matrices of the image's height and width.
 
@@ -33,9 +34,7 @@ class BicubicDownsampling(DecomposablePhysics):
     torch.Size([1, 3, 4, 6])
     """
 
-    def __init__(
-        self, img_size: tuple[int, int, int], factor: int, device: str | torch.device = "cpu", **kwargs: Any
-    ):
+    def __init__(self, img_size: tuple[int, int, int], factor: int, device: str | torch.device = "cpu", **kwargs: Any):
         height, width = img_size[-2:]
         if factor < 1 or int(factor) != factor:
             raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
@@ -73,7 +72,7 @@ class BicubicDownsampling(DecomposablePhysics):
 
 
 def _decompose(size: int, factor: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Singular value decomposition ``U, S, V`` (V square) of one-dimensional bicubic downsampling of ``size`` samples."""
+    """Singular value decomposition ``U, S, V`` (V square) of bicubic downsampling of ``size`` samples in a row."""
     # every unit impulse as the column of an image that is constant along its rows, which resampling leaves constant
     impulses = torch.eye(size, dtype=torch.float64).reshape(size, 1, size, 1).expand(-1, -1, -1, 4 * factor)
     matrix = imresize_matlab(impulses.contiguous(), scale=1 / factor)[:, 0, :, 0].T

@@ -13,7 +13,7 @@ __all__ = ["measured_region", "starting_point"]
 
 
 def valid_margins(physics: Physics) -> tuple[int, int, int, int] | None:
-    """Rows and columns (left, right, top, bottom) that a ``valid`` blur does not measure; ``None`` for other physics."""
+    """Pixels (left, right, top, bottom) that a ``valid`` blur does not measure; ``None`` for other physics."""
     if not (isinstance(physics, Blur) and physics.padding == "valid" and physics.filter is not None):
         return None
     height, width = physics.filter.shape[-2:]

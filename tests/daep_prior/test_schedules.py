@@ -12,7 +12,7 @@ COLUMNS = ("kernel_width", "prior_weight", "data_weight", "step", "momentum", "a
 MADE = {
     "paper": lambda n: schedules.paper(2.55 / 255, iterations=n),
     "paper_sr": lambda n: schedules.paper_sr(3, iterations=n),
-    "annealed": lambda n: schedules.annealed(2.55 / 255, iterations=n),
+    "annealed": lambda n: schedules.annealed(iterations=n),
     "fixed_width": lambda n: schedules.fixed_width(iterations=n),
 }
 
@@ -65,7 +65,7 @@ def test_a_noise_free_measurement_gives_finite_numbers(sigma):
 
 
 def test_the_annealed_width_falls_geometrically_between_its_ends():
-    schedule = schedules.annealed(0.01, iterations=20, widths=(0.2, 0.02), weights=(9.0, 6.0))
+    schedule = schedules.annealed(iterations=20, widths=(0.2, 0.02), weights=(9.0, 6.0))
     s, weight = schedule.kernel_width, schedule.prior_weight
     assert s[0] == pytest.approx(0.2)
     assert s[-1] == pytest.approx(0.02)
@@ -77,7 +77,7 @@ def test_the_annealed_width_falls_geometrically_between_its_ends():
 
 def test_averaging_weighs_the_last_iterates_equally():
     """Unrolled, the running mean is the plain mean of the iterates it says it averages."""
-    schedule = schedules.annealed(0.01, iterations=12, averaged=5)
+    schedule = schedules.annealed(iterations=12, averaged=5)
     share = [0.0] * 12
     for k, weight in enumerate(schedule.average):
         share = [(1 - weight) * s for s in share]
