@@ -22,6 +22,13 @@ class DivergenceError(FloatingPointError):
     """The iterates are no longer numbers; the message says what to change."""
 
 
+def _require_finite(x: Tensor) -> None:
+    if x.device.type == "cpu" and not bool(x.isfinite().all()):  # on a GPU the check would wait for the device
+        raise DivergenceError(
+            "the iterates are no longer finite; lower stepsize, or raise the noise level sigma that the solver is told."
+        )
+
+
 class _MomentumIteration(OptimIterator):
     """What both iterators share.
 
@@ -42,15 +49,13 @@ class _MomentumIteration(OptimIterator):
 
     def _prior_gradient(self, x: Tensor, prior: Prior, params: dict[str, Any]) -> Tensor:
         gradient: Tensor = prior.grad(x, params["g_param"])
+        _require_finite(gradient)  # clipping would turn an infinite step into an image
         return gradient if self.support is None else gradient * self.support
 
     def _finish(
         self, x: Tensor, rest: tuple[Tensor, ...], data_fidelity: Any, prior: Any, params: Any, y: Any, physics: Any
     ) -> dict[str, Any]:
-        if x.device.type == "cpu" and not bool(x.isfinite().all()):  # on a GPU the check would wait for the device
-            raise DivergenceError(
-                "the iterates are no longer finite; lower stepsize, or raise the noise level that the solver is told."
-            )
+        _require_finite(x)
         cost = None
         if self.has_cost and self.cost_fn is not None and data_fidelity is not None and prior is not None:
             cost = self.cost_fn(x, data_fidelity, prior, params, y, physics)
