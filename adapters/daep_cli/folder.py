@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,7 @@ def restore_folder(
         console=Console(stderr=True),
         transient=True,
         disable=not Console(stderr=True).is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # a pipe must get its lines
     )
     with bar:
         task = bar.add_task("", total=len(todo))

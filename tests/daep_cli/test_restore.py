@@ -1,0 +1,331 @@
+"""``daep restore`` on one image: all four tasks for real, and every bad option refused before anything is computed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daep_cli import restore
+from daep_cli.images import Photo, read_photo, write_photo
+from daep_cli.restore import Job, Options, default_preset
+
+
+@pytest.fixture
+def quick(weights: Path) -> list[str]:
+    """Options for a run of a few milliseconds."""
+    return ["--denoiser", str(weights), "--iterations", "2"]
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Path:
+    """A 3 x 5 kernel."""
+    path = tmp_path / "kernel.png"
+    Image.fromarray(np.full((3, 5), 200, np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    """A mask for the photo of 32 x 24 pixels, with a hole."""
+    known = np.full((24, 32), 255, np.uint8)
+    known[8:12, 8:16] = 0
+    path = tmp_path / "mask.png"
+    Image.fromarray(known).save(path)
+    return path
+
+
+@pytest.fixture
+def tasks(kernel: Path, mask: Path) -> dict[str, list[str]]:
+    """The options of each task."""
+    return {
+        "denoised": ["--noise", "25"],
+        "deblurred": ["--kernel", str(kernel), "--noise", "2.55"],
+        "enlarged 3 times": ["--scale", "3"],
+        "inpainted": ["--mask", str(mask)],
+    }
+
+
+TASKS = ["denoised", "deblurred", "enlarged 3 times", "inpainted"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("preset", [None, "annealed"])
+def test_each_task_writes_an_image_of_the_right_size(daep, photo, tmp_path, quick, tasks, task, preset) -> None:
+    out = tmp_path / "out.png"
+    extra = [] if preset is None else ["--preset", preset]
+    outcome = daep("restore", photo, "-o", out, *tasks[task], *quick, *extra)
+    assert (outcome.status, outcome.err) == (0, "")
+    factor = 3 if "enlarged" in task else 1
+    assert read_photo(out).size == (32 * factor, 24 * factor)
+    for word in (str(out), task, f"{32 * factor} x {24 * factor}", "2 evaluations", preset or "paper"):
+        assert word in outcome.out
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_grey_16_bit_images_with_transparency_keep_all_of_it(daep, scene, tmp_path, quick, tasks, task) -> None:
+    pixels = scene(24, 32, 2, np.uint16)
+    source, out = tmp_path / "in.tif", tmp_path / "out.png"
+    write_photo(Photo(pixels[..., :1], pixels[..., 1], b"profile"), source)
+    assert daep("restore", source, "-o", out, *tasks[task], *quick).status == 0
+    back = read_photo(out)
+    assert back.colour.dtype == np.uint16
+    assert back.colour.shape[2] == 1
+    assert len(np.unique(back.colour % 257)) > 50  # more than 8 bits in a wider type
+    if "enlarged" in task:
+        assert back.alpha.shape == (72, 96)
+        assert np.abs(back.alpha[1::3, 1::3].astype(int) - pixels[..., 1]).max() < 4000
+    else:
+        np.testing.assert_array_equal(back.alpha, pixels[..., 1])
+
+
+def test_16_bit_input_becomes_8_bit_in_a_jpeg(daep, scene, tmp_path, quick) -> None:
+    write_photo(Photo(scene(dtype=np.uint16)), tmp_path / "in.png")
+    assert daep("restore", tmp_path / "in.png", "-o", tmp_path / "out.jpg", "--noise", 5, *quick).status == 0
+    assert read_photo(tmp_path / "out.jpg").colour.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 40), (33, 17), (61, 3)])
+def test_odd_sizes_just_work(daep, scene, tmp_path, quick, size) -> None:
+    write_photo(Photo(scene(*size)), tmp_path / "in.png")
+    for name, options in {"n.png": ["--noise", 5], "s.png": ["--scale", 2]}.items():
+        outcome = daep("restore", tmp_path / "in.png", "-o", tmp_path / name, *options, *quick)
+        assert outcome.status == 0, outcome.err
+
+
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(daep, photo, tmp_path, quick) -> None:
+    for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
+        assert daep("restore", photo, "-o", tmp_path / name, "--noise", 25, "--seed", seed, *quick).status == 0
+    a, b, c = ((tmp_path / f"{n}.png").read_bytes() for n in "abc")
+    assert a == b != c
+
+
+def test_deblurring_undoes_the_shift_of_an_eccentric_kernel(daep, scene, tmp_path, weights) -> None:
+    """All of the kernel's mass off centre: a flipped or transposed kernel would double or turn the shift."""
+    true = scene(40, 48)
+    kernel = np.zeros((7, 9))
+    kernel[1, 6] = 1  # a point of light at (3, 4) lands 2 up and 2 to the right
+    shifted = np.roll(true, (-2, 2), (0, 1))
+    write_photo(Photo(shifted), tmp_path / "in.png")
+    np.save(tmp_path / "k.npy", kernel)
+    options = ["--kernel", tmp_path / "k.npy", "--noise", 0.5, "--preset", "annealed", "--iterations", 8]
+    assert daep("restore", tmp_path / "in.png", "-o", tmp_path / "o.png", *options, "--denoiser", weights).status == 0
+    inside = (slice(4, -4), slice(4, -4))
+    restored = read_photo(tmp_path / "o.png").colour[inside].astype(float)
+    error = np.abs(restored - true[inside]).mean()
+    assert error < 0.3 * np.abs(shifted[inside].astype(float) - true[inside]).mean()
+
+
+def test_inpainting_keeps_what_is_known_and_ignores_what_stands_in_the_holes(
+    daep, scene, tmp_path, mask, quick
+) -> None:
+    known = read_photo(mask).colour[..., 0] > 127
+    results = []
+    for name, fill in (("a.png", 0), ("b.png", 255)):
+        write_photo(Photo(np.where(known[..., None], scene(), fill).astype(np.uint8)), tmp_path / name)
+        out = tmp_path / f"out-{name}"
+        options = ["--mask", mask, "--preset", "annealed"]
+        assert daep("restore", tmp_path / name, "-o", out, *options, *quick).status == 0
+        results.append(read_photo(out).colour)
+    np.testing.assert_array_equal(*results)
+    assert np.abs(results[0].astype(int) - scene())[known].max() < 12
+
+
+def test_without_a_preset_the_papers_programs_are_used() -> None:
+    assert default_preset(Options(scale=3)) == "paper-sr"
+    assert default_preset(Options(scale=3, noise=2)) == "paper"
+    assert default_preset(Options(noise=25)) == "paper"
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading weights or restoring would fail the test."""
+
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("computed something")
+
+    monkeypatch.setattr(restore, "load_dae", fail)
+    monkeypatch.setattr(restore, "DAEP", fail)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("", "nothing to do; give --noise"),
+        ("--noise 0", "nothing to do"),
+        ("--noise -1", "--noise -1: expected"),
+        ("--noise nan", "--noise nan: expected"),
+        ("--noise inf", "--noise inf: expected"),
+        ("--noise 256", "from 0 to 255"),
+        ("--noise abc", "'--noise'"),
+        ("--scale 1", "--scale 1: expected"),
+        ("--scale -3", "--scale -3: expected"),
+        ("--scale 9", "from 2 to 8"),
+        ("--scale 2.5", "'--scale'"),
+        ("--kernel {kernel}", "needs --noise"),
+        ("--kernel {kernel} --noise 2 --scale 2", "--kernel and --scale do not work together"),
+        ("--kernel {kernel} --noise 2 --mask {mask}", "--kernel and --mask do not work together"),
+        ("--kernel {dir}/none.png --noise 2", "none.png: no such file"),
+        ("--kernel {dir}/large.png --noise 2", "33 x 3, larger than the image of 32 x 24"),
+        ("--kernel {dir}/black.png --noise 2", "sum to 0"),
+        ("--kernel {dir}/nan.npy --noise 2", "NaN"),
+        ("--kernel {dir}/text.png --noise 2", "not a readable"),
+        ("--mask {dir}/none.png", "none.png: no such file"),
+        ("--mask {dir}/black.png", "no pixel is white"),
+        ("--mask {dir}/white.png", "33 x 3 pixels, but the image has 32 x 24"),
+        ("--mask {dir}/text.png", "not a readable"),
+        ("--noise 5 --iterations 0", "--iterations 0"),
+        ("--noise 5 --seed -1", "--seed -1"),
+        ("--noise 5 --preset none", "--preset none: expected one of"),
+        ("--noise 5 --device toaster", "--device toaster"),
+        ("--noise 5 --device meta", "--device meta"),
+        ("--noise 5 --unknown", "--unknown"),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2_before_anything_is_computed(
+    refused, nothing_computed, photo, tmp_path, kernel, mask, options, reason
+) -> None:
+    Image.new("L", (33, 3), 255).save(tmp_path / "large.png")
+    Image.new("L", (33, 3), 255).save(tmp_path / "white.png")
+    Image.new("L", (32, 24), 0).save(tmp_path / "black.png")
+    np.save(tmp_path / "nan.npy", np.full((3, 3), np.nan))
+    (tmp_path / "text.png").write_text("no image\n")
+    arguments = options.format(kernel=kernel, mask=mask, dir=tmp_path).split()
+    assert reason in refused("restore", photo, "-o", tmp_path / "out.png", *arguments)
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "reason"),
+    [
+        ("none.png", "out.png", "none.png: no such file or folder"),
+        ("text.png", "out.png", "text.png: not a readable"),
+        ("cut.png", "out.png", "cut.png: not a readable"),
+        ("in.png", "in.png", "is also an input"),
+        ("in.png", "mask.png", "is also an input"),
+        ("in.png", "there.png", "exists already; give --overwrite"),
+        ("in.png", "out.gif", "cannot write this format"),
+        ("in.png", "out", "cannot write this format"),
+        ("in.png", "none/out.png", "none does not exist; create it first"),
+        ("in.png", "folder.png", "is a folder"),
+        ("clear.png", "out.jpg", "JPEG cannot hold the transparency"),
+        ("a\n\x1b[31mb.png", "out.png", "a ?[31mb.png: no such file"),
+    ],
+)
+def test_bad_files_are_one_line_and_status_2_before_anything_is_computed(
+    refused, nothing_computed, photo, tmp_path, mask, source, output, reason
+) -> None:
+    (tmp_path / "text.png").write_text("no image\n")
+    (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:-60])
+    (tmp_path / "there.png").write_bytes(b"mine")
+    (tmp_path / "folder.png").mkdir()
+    Image.new("RGBA", (32, 24)).save(tmp_path / "clear.png")
+    before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    assert reason in refused("restore", tmp_path / source, "-o", tmp_path / output, "--mask", mask)
+    assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_an_input_survives_even_overwrite(refused, photo, mask) -> None:
+    for output in (photo, mask):
+        before = output.read_bytes()
+        refused("restore", photo, "-o", output, "--mask", mask, "--overwrite")
+        assert output.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "pickle", "missing", "name", "folder"])
+def test_unusable_weights_are_one_line(refused, photo, tmp_path, weights, damage) -> None:
+    path = tmp_path / ("w.pt" if damage == "pickle" else "w.safetensors")
+    if damage == "cut":
+        path.write_bytes(weights.read_bytes()[:-10])
+    elif damage == "folder":
+        path.mkdir()
+    elif damage != "missing":
+        path.write_bytes(b"\x80\x04hostile")
+    name = "no-such-network" if damage == "name" else path
+    line = refused("restore", photo, "-o", tmp_path / "out.png", "--noise", 5, "--denoiser", name)
+    assert Path(name).name in line
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_denoising_one_pixel_works_and_enlarging_it_is_refused(daep, refused, tmp_path, quick) -> None:
+    Image.new("L", (1, 1), 99).save(tmp_path / "in.png")
+    assert daep("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--noise", 5, *quick).status == 0
+    assert "at least 2 x 2" in refused("restore", tmp_path / "in.png", "-o", tmp_path / "o.png", "--scale", 2)
+
+
+def test_results_too_large_to_be_read_again_are_refused(refused, photo, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(restore, "MAX_PIXELS", 32 * 24 * 63)
+    assert "256 x 192 pixels is too large" in refused("restore", photo, "-o", tmp_path / "o.png", "--scale", 8)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FloatingPointError("the iteration diverged."), "the iteration diverged."),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), "not enough memory"),
+    ],
+)
+def test_failures_during_the_run_are_one_line_and_leave_no_file(
+    refused, photo, tmp_path, monkeypatch, error, message
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Job, "run", fail)
+    assert message in refused("restore", photo, "-o", tmp_path / "out.png", "--noise", 5)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_full_disk_leaves_the_old_result(refused, photo, tmp_path, quick, monkeypatch) -> None:
+    out = tmp_path / "out.png"
+    out.write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(out))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    line = refused("restore", photo, "-o", out, "--noise", 5, "--overwrite", *quick)
+    assert "out.png: No space left on device" in line
+    assert out.read_bytes() == b"old"
+    assert not list(tmp_path.glob(".daep*"))
+
+
+def test_ctrl_c_during_a_long_run_is_status_130_and_leaves_no_file(photo, tmp_path, weights, environment) -> None:
+    tell = """if True:
+        import sys
+        from daep_cli import main, restore
+        class Loud(restore.DAEP):
+            def forward(self, *args, **kwargs):
+                print("running", flush=True)
+                return super().forward(*args, **kwargs)
+        restore.DAEP = Loud
+        sys.exit(main.main())
+    """
+    command = ["restore", photo, "-o", tmp_path / "out.png", "--noise", "9", "--denoiser", weights]
+    process = subprocess.Popen(
+        [sys.executable, "-c", tell, *map(str, command), "--iterations", "100000"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not (tmp_path / "out.png").exists()
+    assert not list(tmp_path.glob(".daep*"))

@@ -1,0 +1,88 @@
+"""``daep train``: its result restores, it resumes, and it replaces nothing of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daep_cli import train
+from daep_cli.images import Photo, write_photo
+from daep_prior import ConvDAE, UNetDAE, load_dae
+
+
+@pytest.fixture
+def folder(tmp_path: Path, scene) -> Path:
+    """Two small training images."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.png", "b.png"):
+        write_photo(Photo(scene(24, 24)), images / name)
+    return images
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of two layers instead of twenty."""
+    monkeypatch.setattr(train, "ConvDAE", lambda **k: ConvDAE(depth=2, width=4, **k))
+    monkeypatch.setattr(train, "UNetDAE", lambda **k: UNetDAE(widths=(4, 8), blocks=1, **k))
+
+
+QUICK = ["--steps", 2, "--batch", 2, "--crop", 16]
+
+
+@pytest.mark.parametrize("network", ["paper", "unet"])
+def test_a_trained_network_restores(daep, folder, tmp_path, photo, small, network: str) -> None:
+    weights = tmp_path / "w.safetensors"
+    outcome = daep("train", folder, "-o", weights, "--network", network, *QUICK)
+    assert outcome.status == 0, outcome.err
+    assert "step 2/2" in outcome.out
+    options = ["--noise", 25, "--denoiser", weights, "--iterations", 1]
+    assert daep("restore", photo, "-o", tmp_path / "out.png", *options).status == 0
+
+
+def test_the_same_command_resumes(daep, folder, tmp_path, small) -> None:
+    arguments = ["train", folder, "-o", tmp_path / "w.safetensors", "--batch", 2, "--crop", 16]
+    assert daep(*arguments, "--steps", 2).status == 0
+    outcome = daep(*arguments, "--steps", 3)
+    assert outcome.status == 0, outcome.err
+    assert "resumed at step 2" in outcome.out
+
+
+def test_noise_levels_reach_the_network(daep, folder, tmp_path, small) -> None:
+    for network, sigma in (("paper", 11), ("unet", 15)):
+        out = tmp_path / f"{network}.safetensors"
+        daep("train", folder, "-o", out, "--network", network, "--sigma", sigma, *QUICK)
+        assert load_dae(out).sigma == pytest.approx(sigma / 255)
+    assert train.make_network("unet", None).conditional
+    assert train.make_network("paper", None).sigma == pytest.approx(25 / 255)
+
+
+def test_weights_without_a_checkpoint_are_somebodys_and_are_left_alone(refused, folder, tmp_path) -> None:
+    out = tmp_path / "w.safetensors"
+    out.write_bytes(b"mine")
+    assert "give --overwrite" in refused("train", folder, "-o", out, *QUICK)
+    assert out.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["{none}", "-o", "{out}"], "not a folder"),
+        (["{folder}", "-o", "{tmp}/w.pt"], "cannot write this format"),
+        (["{folder}", "-o", "{tmp}/none/w.safetensors"], "create it first"),
+        (["{folder}", "-o", "{out}", "--sigma", "0"], "--sigma 0"),
+        (["{folder}", "-o", "{out}", "--sigma", "nan"], "--sigma nan"),
+        (["{folder}", "-o", "{out}", "--steps", "0"], "steps: got 0"),
+        (["{folder}", "-o", "{out}", "--learning-rate", "-1"], "learning_rate"),
+        (["{folder}", "-o", "{out}", "--crop", "4096"], "no usable image"),
+        (["{folder}", "-o", "{out}", "--device", "toaster"], "--device toaster"),
+    ],
+)
+def test_bad_input_is_status_2_and_writes_nothing(daep, folder, tmp_path, arguments, reason) -> None:
+    places = {"none": tmp_path / "none", "folder": folder, "tmp": tmp_path, "out": tmp_path / "w.safetensors"}
+    outcome = daep("train", *(a.format(**places) for a in arguments))
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert reason in outcome.err
+    assert not list(tmp_path.glob("*.safetensors"))
