@@ -72,6 +72,14 @@ def read_card(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     return _read_safetensors(path)[1]
 
 
+def read_training_form(name_or_path: str | os.PathLike[str]) -> DAE:
+    """A network of ours as it was saved, normalisation and all, to go on training it; errors as :func:`load_dae`."""
+    path = Path(name_or_path)
+    if path.name == str(name_or_path) and path.name in shipped_networks():
+        path = WEIGHTS / f"{path.name}.safetensors"
+    return _read_safetensors(path)[0]
+
+
 def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | None = None) -> None:
     """Write a network as ``.safetensors``, with its configuration and model card in the metadata.
 

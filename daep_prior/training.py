@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from daep_prior.networks import DAE, ConvDAE, build_network
-from daep_prior.pretrained import read_safetensors, save_dae, write_safetensors
+from daep_prior.pretrained import read_safetensors, read_training_form, save_dae, write_safetensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,6 +292,16 @@ class _Run:
         self.loss_sum.fill_(loss_sum)
         self.loss_count = loss_count
 
+    def start_from(self, source: DAE) -> None:
+        """Take the weights of a trained network.
+
+        :raises ValueError: it is another architecture.
+        """
+        if json.dumps(source.config()) != json.dumps(self.network.config()):
+            raise ValueError(f"start_from: its configuration {source.config()} is not that of this run.")
+        for network in (self.network, self.average):
+            network.load_state_dict(source.state_dict())
+
     def update_average(self) -> None:
         """Moving average of parameters and normalisation statistics; short at first, so it forgets the start."""
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
@@ -335,10 +345,12 @@ def train(
     checkpoint_seconds: float = 180.0,
     validate_every: int = 1000,
     compiled: bool | None = None,
+    start_from: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train a DAE on the images below ``folder`` and write it to ``output``.
 
-    A checkpoint stands beside ``output`` while the run lasts (``NAME.checkpoint.safetensors``); started again with the
+    ``output`` is written with every checkpoint, so that a run that is stopped leaves what it had reached. A checkpoint
+    stands beside ``output`` while the run lasts (``NAME.checkpoint.safetensors``); started again with the
     same settings, the run goes on from it. It is kept at the end, so that a longer run can go on from there.
 
     :param str folder: training images, searched with subfolders; never test images.
@@ -349,6 +361,8 @@ def train(
     :param float checkpoint_seconds: time between checkpoints.
     :param int validate_every: steps between validation lines.
     :param bool compiled: use ``torch.compile``; default on a GPU only.
+    :param str start_from: shipped name or ``.safetensors`` file of ours whose weights a new run starts from, to adapt a
+        network to other images; the configuration must be the same.
     :return: the model card: configuration, hardware, time, and the validation history.
     :raises ValueError: unusable folder, output or checkpoint.
     :raises FloatingPointError: the loss is no longer a number.
@@ -360,6 +374,11 @@ def train(
     if not output.parent.is_dir():
         raise ValueError(f"output: the folder {output.parent} does not exist.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    checkpoint = output.with_name(f"{output.stem}.checkpoint.safetensors")
+    if output.exists() and not checkpoint.exists():
+        raise ValueError(
+            f"output: {output} exists and is not of an unfinished run; name another file, or move it away."
+        )
     images = load_training_images(folder, config.crop, log)
     if len(images) > config.validation_images:
         order = _random(config.seed, 0, 1).permutation(len(images))
@@ -370,10 +389,12 @@ def train(
         validation = images
         log(f"only {len(images)} images: the validation figure is measured on training images")
     run = _Run(config, device)
-    checkpoint = output.with_name(f"{output.stem}.checkpoint.safetensors")
     if checkpoint.exists():
         run.load(checkpoint)
         log(f"resumed at step {run.step} from {checkpoint.name}")
+    elif start_from is not None:
+        run.start_from(read_training_form(start_from))
+        log(f"starting from the weights of {start_from}")
     forward: nn.Module = run.network
     if compiled or (compiled is None and device.type == "cuda"):
         forward = torch.compile(run.network)  # type: ignore[assignment]
@@ -413,19 +434,23 @@ def train(
             run.loss_count = 0
         if last or time.monotonic() - saved > checkpoint_seconds:
             run.save(checkpoint)
+            save_dae(run.average, output, _card(run, len(images)))
             saved = time.monotonic()
-    card = {
-        "config": asdict(config),
-        "parameters": parameters,
+    log(f"wrote {output}")
+    return _card(run, len(images))
+
+
+def _card(run: _Run, images: int) -> dict[str, Any]:
+    """What is worth knowing about the weights; kept in the metadata of the weight file."""
+    return {
+        "config": asdict(run.config),
+        "step": run.step,
         "seconds": round(run.seconds),
-        "hardware": _hardware(device),
+        "hardware": _hardware(run.device),
         "torch": torch.__version__,
-        "training_images": len(images),
+        "training_images": images,
         "validation": run.history,
     }
-    save_dae(run.average, output, card)
-    log(f"wrote {output}")
-    return card
 
 
 def _hardware(device: torch.device) -> str:

@@ -263,7 +263,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(folder, tmp_path, uninterru
     for step in (8, 16):
         with pytest.raises(StopRun):
             run(folder, output, stop_at(step), network=network)
-        assert not output.exists()
+        load_dae(output)  # what a stopped run has reached can be used
     lines: list[str] = []
     run(folder, output, lines.append, network=network)
     assert any("resumed at step 15" in line for line in lines)
