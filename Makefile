@@ -6,7 +6,7 @@ INSTALLED = $(VENV)/.installed
 .PHONY: help demo test lint format install clean
 
 help:
-	@echo 'make demo   degrade a photograph, restore it, write docs/images/demo.png'
+	@echo 'make demo   degrade a photograph, restore it, write demo.png'
 	@echo 'make test   all tests, with lint and types'
 	@echo 'make lint   lint and types only;  make format   mend what can be mended'
 	@echo 'make clean  remove the virtual environment and the caches'
@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml adapters
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/daep demo
+	$(BIN)/daep demo -o demo.png --overwrite
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -22,7 +22,7 @@ from daep_deepinv import DAEP, degradation
 from daep_deepinv.reconstructor import PRESETS
 from daep_prior import load_dae
 
-__all__ = ["Job", "Options", "default_preset", "restore_file"]
+__all__ = ["Job", "Options", "restore_file"]
 
 SCALES = range(2, 9)
 
@@ -36,7 +36,7 @@ class Options:
     :param int scale: factor of super-resolution.
     :param Path mask: image of the known pixels.
     :param str denoiser: shipped network or weight file; ``None``: the preset's own.
-    :param str preset: see :class:`daep_deepinv.DAEP`; ``None``: :func:`default_preset`.
+    :param str preset: see :class:`daep_deepinv.DAEP`; ``None``: its best.
     :param int iterations: instead of the preset's number.
     :raises ValueError: a number out of range, or options that do not go together.
     """
@@ -82,11 +82,6 @@ class Options:
         if self.scale is not None:
             return f"enlarged {self.scale} times"
         return "denoised" if self.mask is None else "inpainted"
-
-
-def default_preset(options: Options) -> str | None:
-    """The preset when the user names none; ``None`` would leave the choice to DAEP."""
-    return "paper-sr" if options.scale is not None and options.sigma == 0 else "paper"
 
 
 @dataclass
@@ -145,7 +140,7 @@ class Job:
             options, name = self.options, self.options.denoiser
             self._model = DAEP(
                 sigma=options.sigma,
-                preset=options.preset or default_preset(options),
+                preset=options.preset,
                 denoiser=None if name is None else load_dae(name, self.device),
                 max_iter=options.iterations,
                 seed=options.seed,

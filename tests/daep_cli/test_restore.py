@@ -15,7 +15,7 @@ from PIL import Image
 
 from daep_cli import restore
 from daep_cli.images import Photo, read_photo, write_photo
-from daep_cli.restore import Job, Options, default_preset
+from daep_cli.restore import Job, Options
 
 
 @pytest.fixture
@@ -136,12 +136,6 @@ def test_inpainting_keeps_what_is_known_and_ignores_what_stands_in_the_holes(
         results.append(read_photo(out).colour)
     np.testing.assert_array_equal(*results)
     assert np.abs(results[0].astype(int) - scene())[known].max() < 12
-
-
-def test_without_a_preset_the_papers_programs_are_used() -> None:
-    assert default_preset(Options(scale=3)) == "paper-sr"
-    assert default_preset(Options(scale=3, noise=2)) == "paper"
-    assert default_preset(Options(noise=25)) == "paper"
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
