@@ -53,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder with levin/, kodak24/, set5/ and kernels/")
     parser.add_argument("--denoiser", help="weight file or shipped name; default the authors' network in the data")
+    parser.add_argument("--only", default="", help="measure only cases whose name contains this")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     data = data_folder(arguments.data)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from deepinv.optim import BaseOptim
-from deepinv.optim.data_fidelity import L2
 from deepinv.physics import LinearPhysics, Physics
+from deepinv.utils import TensorList
 from torch import Tensor, nn
 
+from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.iterators import DivergenceError, HeavyBallIteration, ProximalMomentumIteration
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
@@ -49,7 +51,7 @@ class DAEP(BaseOptim):
     :param int max_iter: number of iterations, default the preset's.
     :param int, list seed: of the noise of eq. 8. The same seed gives the same image.
     :param Schedule schedule: instead of the preset's.
-    :param str, torch.device device: where the denoiser is put.
+    :param str, torch.device device: where the denoiser is put; default: where it is, the CPU for one that is loaded.
     :param kwargs: ``early_stop``, ``crit_conv``, ``thres_conv``, ``custom_metrics``, ``custom_init``, ``verbose``,
         ``show_progress_bar`` as in :class:`deepinv.optim.BaseOptim`; ``samples``, ``antithetic``, ``jacobian``,
         ``noise`` as in :class:`DAEPrior`.
@@ -84,7 +86,7 @@ class DAEP(BaseOptim):
         *,
         seed: int | Sequence[int] = 0,
         schedule: Schedule | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         **kwargs: Any,
     ):
         preset = "annealed" if preset is None else preset
@@ -93,21 +95,28 @@ class DAEP(BaseOptim):
         unknown = sorted(set(kwargs) - set(self._PRIOR_ARGUMENTS) - set(self._OPTIM_ARGUMENTS))
         if unknown:
             raise TypeError(f"DAEP() got unexpected keyword arguments: {', '.join(unknown)}.")
-        if max_iter is not None and max_iter < 1:
-            raise ValueError(f"max_iter: got {max_iter}; expected at least 1.")
+        if max_iter is not None and (not max_iter >= 1 or int(max_iter) != max_iter):
+            raise ValueError(f"max_iter: got {max_iter}; expected a whole number >= 1.")
+        if max_iter is not None and schedule is not None:
+            raise ValueError("max_iter, schedule: a schedule has its own length; give one of the two.")
+        if kwargs.get("crit_conv", "residual") not in ("residual", "cost"):
+            raise ValueError(f"crit_conv: got {kwargs['crit_conv']!r}; expected 'residual' or 'cost'.")
+        if kwargs.get("crit_conv") == "cost" and not kwargs.get("jacobian", True):
+            raise ValueError("crit_conv: without the Jacobian there is no energy to watch; use 'residual'.")
         if sigma is not None:
             _check_sigma(sigma)
         if denoiser is None:
             denoiser = PAPER_DENOISER if preset.startswith("paper") else DEFAULT_DENOISER
         prior_arguments = {name: kwargs.pop(name) for name in self._PRIOR_ARGUMENTS if name in kwargs}
         prior = DAEPrior(denoiser, seed=seed, **prior_arguments)
-        prior.denoiser.to(device)
+        if device is not None:
+            prior.denoiser.to(device)
         first = _schedule(preset, sigma or 0.0, prior, 1, max_iter, schedule)
         kwargs.setdefault("custom_init", starting_point)
         super().__init__(
             PRESETS[preset](),
             params_algo=_parameters(first),
-            data_fidelity=L2(),
+            data_fidelity=PerImageL2(),
             prior=prior,
             max_iter=len(first),
             get_output=_output,
@@ -134,7 +143,8 @@ class DAEP(BaseOptim):
         :param torch.Tensor x_gt: ground truth, for the PSNR in the metrics.
         :param bool compute_metrics: also return deepinv's metrics (``psnr``, ``residual``, ``cost``, custom ones).
         :return: images (B, C, H, W) in [0, 1]; with ``compute_metrics`` also the metrics.
-        :raises ValueError: a measurement that is not finite, physics that is not linear, or no noise level.
+        :raises ValueError: a measurement that is not finite or does not fit the physics or the denoiser, physics that
+            is not linear, or no noise level.
         :raises DivergenceError: the iterates are no longer finite.
         """
         sigma = self._noise_level(physics) if self.sigma is None else self.sigma
@@ -142,10 +152,12 @@ class DAEP(BaseOptim):
         prior: DAEPrior = self.prior[0]
         prior.reset()
         x0 = self._first_image(y, physics, init)
+        _check_image(_image(x0), y, physics, prior.denoiser)
         factor = _factor(x0, y)
         schedule = _schedule(self.preset, sigma, prior, factor, self.length, self.schedule)
         self.init_params_algo = _parameters(schedule)
-        self.data_fidelity = [L2(sigma=1.0 if self.preset == "paper-sr" else max(sigma, schedules.SMALLEST_NOISE))]
+        told = 1.0 if self.preset == "paper-sr" else max(sigma, schedules.SMALLEST_NOISE)
+        self.data_fidelity = [PerImageL2(sigma=told)]
         iterator = self.fixed_point.iterator
         iterator.support = measured_region(y, physics) if self.preset == "paper" else None
         # the cost of an iteration is one more network evaluation: computed only for those who look at it
@@ -161,9 +173,18 @@ class DAEP(BaseOptim):
 
     def _first_image(self, y: Tensor, physics: Physics, init: Any) -> Any:
         init = self.custom_init if init is None else init
-        start = init(y, physics) if isinstance(init, Callable) else init  # type: ignore[arg-type]
+        try:
+            start = init(y, physics) if isinstance(init, Callable) else init  # type: ignore[arg-type]
+        except (RuntimeError, IndexError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise ValueError(f"y: a measurement of shape {_shape(y)} does not fit this physics: {error}") from error
         # a copy: the caller's image is never written to, and never made to require a gradient
-        return start.detach().clone().clamp(0, 1) if isinstance(start, Tensor) else start
+        if isinstance(start, Tensor):
+            return start.detach().clone().clamp(0, 1)
+        if isinstance(start, (tuple, dict)):
+            return copy.copy(start)  # deepinv writes the cost of the start into a dictionary
+        raise TypeError(f"init: got {type(start).__name__}; expected a tensor, a tuple, a dictionary or a function.")
 
     def _noise_level(self, physics: Physics) -> float:
         level = getattr(getattr(physics, "noise_model", None), "sigma", None)
@@ -181,23 +202,53 @@ class DAEP(BaseOptim):
         return float(values)
 
 
-def _check_sigma(sigma: float) -> None:
+def _check_sigma(sigma: Any) -> None:
+    if isinstance(sigma, str) or (isinstance(sigma, Tensor) and sigma.numel() != 1):
+        raise TypeError(f"sigma: got {sigma!r}; expected one number.")
     if not 0 <= sigma < float("inf"):
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
 
 
-def _check_measurement(y: Tensor, physics: Physics) -> None:
-    if not isinstance(y, Tensor) or not y.is_floating_point():
-        raise ValueError(f"y: got {getattr(y, 'dtype', type(y).__name__)}; expected a floating-point tensor.")
-    if not bool(y.isfinite().all()):
-        raise ValueError("y: the measurement holds NaN or infinite values; expected finite numbers.")
+def _check_measurement(y: Tensor | TensorList, physics: Physics) -> None:
+    for part in y if isinstance(y, TensorList) else [y]:
+        if not isinstance(part, Tensor) or not part.is_floating_point():
+            raise ValueError(f"y: got {getattr(part, 'dtype', type(part).__name__)}; expected a floating-point tensor.")
+        if not bool(part.isfinite().all()):
+            raise ValueError("y: the measurement holds NaN or infinite values; expected finite numbers.")
     if not isinstance(physics, LinearPhysics):
         raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv LinearPhysics.")
 
 
-def _factor(x0: Any, y: Tensor) -> int:
-    image = x0 if isinstance(x0, Tensor) else (x0["est"] if isinstance(x0, dict) else x0)[0]
-    return max(1, round(image.shape[-1] / y.shape[-1])) if y.ndim == image.ndim == 4 else 1
+def _check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics, denoiser: nn.Module) -> None:
+    """That ``x0`` is an image which the denoiser can take and which the physics maps to something shaped like ``y``."""
+    if x0.ndim != 4:
+        raise ValueError(f"y: it comes from an image of shape {_shape(x0)}; expected (B, C, H, W).")
+    channels = getattr(denoiser, "in_channels", None)
+    if isinstance(channels, int) and x0.shape[1] not in (1, channels):
+        raise ValueError(f"y: it comes from images of {x0.shape[1]} channels; the denoiser takes {channels}, or 1.")
+    try:
+        mapped = _shape(physics.A(x0))
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(f"init: this physics does not take images of shape {_shape(x0)}: {error}") from error
+    if mapped != _shape(y):
+        raise ValueError(f"y: got shape {_shape(y)}; this physics maps images of {_shape(x0)} to {mapped}.")
+
+
+def _shape(value: Tensor | TensorList) -> tuple[Any, ...]:
+    return tuple(value.shape)
+
+
+def _image(start: Any) -> Tensor:
+    """The image in a start of any of deepinv's forms."""
+    image: Tensor = start if isinstance(start, Tensor) else (start["est"] if isinstance(start, dict) else start)[0]
+    return image
+
+
+def _factor(x0: Any, y: Tensor | TensorList) -> int:
+    image = _image(x0)
+    return max(1, round(image.shape[-1] / y.shape[-1])) if isinstance(y, Tensor) and y.ndim == image.ndim == 4 else 1
 
 
 def _schedule(

@@ -15,7 +15,7 @@ from PIL import Image
 
 from daep_cli import restore
 from daep_cli.images import Photo, read_photo, write_photo
-from daep_cli.restore import Job, Options
+from daep_cli.restore import Job
 
 
 @pytest.fixture
