@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
+from daep_deepinv.fidelity import conjugate_gradients
+
 __all__ = ["measured_region", "starting_point"]
 
 
@@ -56,9 +58,14 @@ def starting_point(y: Tensor, physics: Physics) -> Tensor:
         factor = round(back.shape[2] / y.shape[2])
         if factor > 1 and all(math.ceil(back.shape[i] / factor) == y.shape[i] for i in (2, 3)):
             return F.interpolate(y, size=back.shape[-2:], mode="bicubic", align_corners=False)
-    if isinstance(physics, LinearPhysics):
+    if not isinstance(physics, LinearPhysics):
+        return back
+    if type(physics).A_dagger is not LinearPhysics.A_dagger:
         return physics.A_dagger(y)
-    return back
+    # as deepinv does, but each image by itself
+    return conjugate_gradients(
+        physics.A_adjoint_A, back, torch.zeros_like(back), float(physics.tol), int(physics.max_iter)
+    )
 
 
 def fill_holes(y: Tensor, mask: Tensor) -> Tensor:
