@@ -1,0 +1,88 @@
+"""The data term of ``DAEP``: deepinv's ``L2``, each image by itself."""
+
+import deepinv as dinv
+import pytest
+import torch
+from deepinv.optim.data_fidelity import L2
+
+from daep_deepinv import degradation
+from daep_deepinv.fidelity import PerImageL2, conjugate_gradients, has_closed_prox
+
+SIZE = (3, 12, 16)
+KERNEL = torch.rand(3, 5, generator=torch.Generator().manual_seed(0))
+CLOSED = {
+    "Fourier blur": lambda: degradation(KERNEL, padding="circular", img_size=SIZE),
+    "bicubic": lambda: degradation(factor=2, img_size=SIZE),
+    "mask": lambda: dinv.physics.Inpainting(SIZE, mask=0.5),
+    "identity": degradation,
+    "filtered downsampling": lambda: dinv.physics.Downsampling(SIZE, "bicubic", factor=2),
+}
+ITERATIVE = {
+    "valid blur": lambda: degradation(KERNEL),
+    "circular blur": lambda: degradation(KERNEL, padding="circular"),
+    "blur and reduction": lambda: degradation(KERNEL, 2, padding="circular"),
+    "decimation": lambda: degradation(factor=2, downsampling="decimate", img_size=SIZE),
+    "decimation without filter": lambda: dinv.physics.Downsampling(SIZE, None, factor=2),
+}
+
+
+def problem(physics, images):
+    y = physics.A(images(3, *SIZE))
+    return y, torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", [*CLOSED, *ITERATIVE])
+@pytest.mark.parametrize("gamma", [0.1, torch.tensor(0.1)], ids=["number", "tensor"])
+def test_the_proximal_step_satisfies_its_optimality_condition(name, gamma, images):
+    physics = {**CLOSED, **ITERATIVE}[name]()
+    physics.tol, physics.max_iter = 1e-7, 200
+    y, z = problem(physics, images)
+    v = PerImageL2(sigma=0.5).prox(z, y, physics, gamma=gamma)
+    assert (gamma * PerImageL2(sigma=0.5).grad(v, y, physics) + v - z).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", [*CLOSED, *ITERATIVE])
+def test_a_formula_is_known_from_an_iteration(name):
+    assert has_closed_prox({**CLOSED, **ITERATIVE}[name]()) == (name in CLOSED)
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
+def test_an_image_stops_by_itself(name, tolerance, images):
+    """However loosely it is solved: with deepinv's iteration a batch of unlike images moves each of them."""
+    physics = ITERATIVE[name]()
+    physics.tol = tolerance
+    y, z = problem(physics, images)
+    y, z = y * torch.tensor([1.0, 0.1, 3.0]).view(3, 1, 1, 1), z * torch.tensor([1.0, 5.0, 0.0]).view(3, 1, 1, 1)
+    together = PerImageL2().prox(z, y, physics, gamma=20.0)
+    for i in range(3):
+        alone = PerImageL2().prox(z[i : i + 1], y[i : i + 1], physics, gamma=20.0)
+        assert (alone - together[i : i + 1]).abs().max() < 1e-5
+
+
+def test_value_and_gradient_are_deepinvs(images):
+    physics = degradation(KERNEL)
+    y, z = problem(physics, images)
+    ours, theirs = PerImageL2(sigma=0.3), L2(sigma=0.3)
+    assert isinstance(ours, L2)
+    assert torch.equal(ours(z, y, physics), theirs(z, y, physics))
+    assert torch.equal(ours.grad(z, y, physics), theirs.grad(z, y, physics))
+
+
+def test_the_users_physics_keeps_its_settings(images):
+    physics = degradation(KERNEL)
+    physics.tol, physics.max_iter = 1e-3, 7
+    y, z = problem(physics, images)
+    PerImageL2().prox(z, y, physics)
+    assert (physics.tol, physics.max_iter) == (1e-3, 7)
+
+
+def test_conjugate_gradients_solve_a_system_and_stay_at_its_solution():
+    root = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    matrix = root @ root.T + torch.eye(6, dtype=torch.float64)
+    right = torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    right[1] = 0
+    exact = torch.linalg.solve(matrix, right.T).T
+    found = conjugate_gradients(lambda v: v @ matrix, right, torch.ones_like(right), 1e-12, 100)
+    assert torch.allclose(found, exact, atol=1e-9)
+    assert torch.allclose(conjugate_gradients(lambda v: v @ matrix, right, exact, 1e-6, 100), exact, atol=1e-12)
