@@ -141,7 +141,16 @@ def _pulled_residual(denoise: Denoise, x: Tensor, z: Tensor, sigma: float | Tens
                 "use a denoiser without torch.no_grad() inside, or jacobian=False (DMSP)."
             )
         minus_shift, residual = z - denoised, x - denoised
-        (gradient,) = torch.autograd.grad(minus_shift, z, residual if graph else residual.detach(), create_graph=graph)
+        weight = residual if graph else residual.detach()
+        try:
+            (gradient,) = torch.autograd.grad(minus_shift, z, weight, create_graph=graph)
+        except RuntimeError as error:
+            if "second time" not in str(error):
+                raise
+            raise ValueError(
+                "denoiser: it is a gradient itself and has thrown its graph away, so the energy has no gradient here; "
+                "keep the graph (deepinv's gradient-step denoisers: detach=False), or use jacobian=False (DMSP)."
+            ) from error
     return gradient
 
 
@@ -150,7 +159,8 @@ def _has_trainable(denoise: Denoise) -> bool:
 
 
 def _perturbed(x: Tensor, sigma: float | Tensor, field: Tensor | None) -> Tensor:
-    return x if field is None else x - per_image(sigma, x) * field
+    # a view: some denoisers call requires_grad_() on what they are given
+    return x.view_as(x) if field is None else x - per_image(sigma, x) * field
 
 
 def _replicate(x: Tensor, replicas: int) -> Tensor:
