@@ -94,15 +94,6 @@ SMOOTHERS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread():
-    """The images are small: a second thread costs more than it does, and much more on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 SMALL_NETWORKS = {
     "conv": lambda: ConvDAE(depth=4, width=8).fold(),
     "unet": lambda: UNetDAE(widths=(4, 8), blocks=1).fold(),
@@ -164,6 +155,15 @@ def shipped():
         return load_dae(name)
 
     return load
+
+
+@pytest.fixture(params=["dae", "dae-sigma25", "the authors'"])
+def trained(request, shipped):
+    """Each trained network there is: the shipped ones, and the paper authors' where the data folder is."""
+    if request.param in ("dae", "dae-sigma25"):
+        return shipped(request.param)
+    pytest.importorskip("google.protobuf")
+    return load_dae(request.getfixturevalue("data_folder") / "reference" / "DAE_sigma25.caffemodel")
 
 
 @pytest.fixture

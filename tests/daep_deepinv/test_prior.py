@@ -172,14 +172,12 @@ def test_an_image_gets_the_same_alone_and_in_a_batch(network, images, noise, siz
         assert (alone.grad(one, WIDTH) - gradient[i]).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", ["dae", "dae-sigma25"])
-def test_an_image_gets_the_same_alone_and_in_a_batch_by_a_trained_network(shipped, images, name):
-    dae = shipped(name)
+def test_an_image_gets_the_same_alone_and_in_a_batch_by_a_trained_network(trained, images):
     for size in ((32, 32), (45, 29)):
         x = images(3, 3, *size)
-        gradient = DAEPrior(dae, seed=2).grad(x, WIDTH)
+        gradient = DAEPrior(trained, seed=2).grad(x, WIDTH)
         for i in range(3):
-            alone = DAEPrior(dae, seed=2).grad(x[i : i + 1], WIDTH)
+            alone = DAEPrior(trained, seed=2).grad(x[i : i + 1], WIDTH)
             assert (alone - gradient[i]).abs().max() < 1e-5
 
 
@@ -288,6 +286,32 @@ def test_a_denoiser_that_cannot_be_differentiated_is_refused_with_the_way_out(im
     with pytest.raises(ValueError, match="jacobian=False"):
         DAEPrior(Frozen()).grad(images(), WIDTH)
     assert DAEPrior(Frozen(), jacobian=False).grad(images(), WIDTH).shape == images().shape
+
+
+def gradient_step(detach):
+    torch.manual_seed(0)
+    denoiser = dinv.models.GSDRUNet(nc=[4, 4, 4, 4], nb=1, pretrained=None).eval()
+    denoiser.detach = detach
+    return denoiser
+
+
+@pytest.mark.parametrize("noise", ["fresh", "none"])
+def test_a_gradient_step_denoiser_works_if_it_keeps_its_graph(images, noise):
+    """It calls ``requires_grad_()`` on what it is given, which must not be the user's image."""
+    x = images(2, 3, 16, 16)
+    with torch.no_grad():
+        assert DAEPrior(gradient_step(False), noise=noise).grad(x, WIDTH).shape == x.shape
+        assert DAEPrior(gradient_step(True), noise=noise, jacobian=False).grad(x, WIDTH).shape == x.shape
+        assert DAEPrior(gradient_step(True), noise=noise)(x, WIDTH).shape == (2,)
+        with pytest.raises(ValueError, match=r"detach=False.*jacobian=False"):
+            DAEPrior(gradient_step(True), noise=noise).grad(x, WIDTH)
+    assert not x.requires_grad
+
+
+@pytest.mark.parametrize("model", [dinv.models.TVDenoiser, dinv.models.MedianFilter], ids=["TV", "median"])
+def test_a_classical_denoiser_works(images, model):
+    x = images(2, 3, 16, 16)
+    assert bool(DAEPrior(model()).grad(x, WIDTH).isfinite().all())
 
 
 def test_a_daedenoiser_given_as_denoiser_is_not_wrapped_again(network):

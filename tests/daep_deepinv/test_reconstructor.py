@@ -383,13 +383,12 @@ def test_alone_and_in_a_batch_for_every_task(physics, unet, images):
 
 
 @pytest.mark.parametrize("preset", ["annealed", "paper"])
-def test_alone_and_in_a_batch_by_the_trained_networks(preset, shipped, images):
-    dae = shipped("dae-sigma25" if preset == "paper" else "dae")
+def test_alone_and_in_a_batch_by_a_trained_network(preset, trained, images):
     physics = degradation(kernel(), sigma=NOISE, padding="circular", img_size=(3, 33, 40))
     y = physics.A(images(3, 3, 33, 40))
-    together = DAEP(NOISE, preset, dae, max_iter=8)(y, physics)
+    together = DAEP(NOISE, preset, trained, max_iter=8)(y, physics)
     for i in range(3):
-        assert (DAEP(NOISE, preset, dae, max_iter=8)(y[i : i + 1], physics) - together[i]).abs().max() < 1e-5
+        assert (DAEP(NOISE, preset, trained, max_iter=8)(y[i : i + 1], physics) - together[i]).abs().max() < 1e-5
 
 
 def test_the_size_may_change_between_calls(unet, images):

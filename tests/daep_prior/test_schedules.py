@@ -145,6 +145,17 @@ def test_lengths_must_agree():
         Schedule(**dict.fromkeys(COLUMNS, ()))
 
 
+@pytest.mark.parametrize("width", [0.0, -0.1, math.nan, math.inf])
+def test_a_final_width_that_makes_no_sense_is_refused(width):
+    with pytest.raises(ValueError, match="final_width"):
+        Schedule(**constant(), final_width=width)
+
+
+def test_the_paper_ends_without_another_denoising():
+    assert schedules.paper(0.01).final_width is None
+    assert schedules.paper_sr(2).final_width is None
+
+
 def test_an_unknown_column_is_refused():
     with pytest.raises(TypeError, match="stepsize"):
         Schedule.from_dict({**schedules.paper(0.01, iterations=1).to_dict(), "stepsize": [1.0]})
