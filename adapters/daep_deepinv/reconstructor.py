@@ -142,7 +142,8 @@ class DAEP(BaseOptim):
         :param init: where to start, as in :class:`deepinv.optim.BaseOptim`; default :func:`starting_point`.
         :param torch.Tensor x_gt: ground truth, for the PSNR in the metrics.
         :param bool compute_metrics: also return deepinv's metrics (``psnr``, ``residual``, ``cost``, custom ones).
-        :return: images (B, C, H, W) in [0, 1]; with ``compute_metrics`` also the metrics.
+        :return: images (B, C, H, W) in [0, 1]; with ``compute_metrics`` also the metrics, which are those of the
+            iterates: the last denoising of a schedule with ``final_width`` comes after them.
         :raises ValueError: a measurement that is not finite or does not fit the physics or the denoiser, physics that
             is not linear, or no noise level.
         :raises DivergenceError: the iterates are no longer finite.
