@@ -80,9 +80,7 @@ def read_training_form(name_or_path: str | os.PathLike[str]) -> DAE:
     return _read_safetensors(path)[0]
 
 
-def save_dae(
-    dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | None = None, half: bool = False
-) -> None:
+def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | None = None, half: bool = False) -> None:
     """Write a network as ``.safetensors``, with its configuration and model card in the metadata.
 
     :param DAE dae: network, in either form.
