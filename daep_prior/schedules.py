@@ -122,9 +122,9 @@ def paper_sr(factor: int = 1, width: float = PAPER_WIDTH, iterations: int = PAPE
 def annealed(
     iterations: int = 30,
     widths: tuple[float, float] = (49 / 255, 7 / 255),
-    weights: tuple[float, float] = (5.0, 3.0),
+    weights: tuple[float, float] = (10.0, 2.5),
     steps: tuple[float, float] = (0.9, 0.2),
-    momentum: float = 0.7,
+    momentum: tuple[float, float] = (0.6, 0.1),
     averaged: int = 8,
     final_width: float | None = 4 / 255,
 ) -> Schedule:
@@ -134,9 +134,13 @@ def annealed(
     averaged and
     the mean is denoised once at ``final_width``. The noise of the measurement enters through the data term alone.
 
+    The numbers were found on crops of training images. The first ``g`` is what forgives a measurement that is not as
+    the model says (with 5 instead of 10, noise twice as strong as told costs 5 dB more); the last keeps texture.
+
     :param tuple widths: first and last kernel width.
     :param tuple weights: first and last ``g``.
     :param tuple steps: first and last relative step ``t``.
+    :param tuple momentum: first and last, falling linearly: less of it averages less of the old noise in.
     """
     s = _geometric(*widths, iterations)
     g = _geometric(*weights, iterations)
@@ -146,7 +150,7 @@ def annealed(
         prior_weight=tuple(gk / (2 * sk**2) for gk, sk in zip(g, s, strict=True)),
         data_weight=(1.0,) * iterations,
         step=_geometric(*steps, iterations),
-        momentum=(momentum,) * iterations,
+        momentum=_linear(*momentum, iterations),
         average=tuple(1.0 if k <= first else 1 / (k - first + 1) for k in range(iterations)),
         final_width=final_width,
     )
@@ -155,7 +159,13 @@ def annealed(
 def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:
     """Proximal momentum for a denoiser of one level: the paper's width and prior weight throughout."""
     weights = (4 * PAPER_GAMMA,) * 2
-    return annealed(iterations, widths=(width, width), weights=weights, steps=(0.5, 0.5), final_width=None)
+    return annealed(
+        iterations, widths=(width, width), weights=weights, steps=(0.5, 0.5), momentum=(0.7, 0.7), final_width=None
+    )
+
+
+def _linear(first: float, last: float, count: int) -> tuple[float, ...]:
+    return tuple(first + (last - first) * k / max(1, count - 1) for k in range(count))
 
 
 def _geometric(first: float, last: float, count: int) -> tuple[float, ...]:
