@@ -269,7 +269,7 @@ def _schedule(
         return schedules.fixed_width(width, **length_argument)
     # a noise-free measurement is to be kept as it is, which the last denoising would not: it costs 0.4 dB there
     final: dict[str, Any] = {"final_width": None} if sigma == 0 else {}
-    return schedules.annealed(**final, **length_argument)
+    return schedules.annealed(sigma, **final, **length_argument)
 
 
 def _parameters(schedule: Schedule) -> dict[str, Any]:

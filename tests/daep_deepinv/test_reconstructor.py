@@ -210,7 +210,7 @@ BAD_ARGUMENTS = {
     "no iterations": ({"max_iter": 0}, ValueError, "max_iter: got 0"),
     "negative iterations": ({"max_iter": -3}, ValueError, "max_iter: got -3"),
     "half an iteration": ({"max_iter": 2.5}, ValueError, "max_iter: got 2.5"),
-    "two lengths": ({"max_iter": 3, "schedule": schedules.annealed(4)}, ValueError, "max_iter, schedule"),
+    "two lengths": ({"max_iter": 3, "schedule": schedules.annealed(iterations=4)}, ValueError, "max_iter, schedule"),
     "unknown noise": ({"noise": "some"}, ValueError, "noise: got 'some'"),
     "no samples": ({"samples": 0}, ValueError, "samples: got 0"),
     "unknown criterion": ({"crit_conv": "psnr"}, ValueError, "crit_conv: got 'psnr'"),

@@ -164,3 +164,12 @@ def test_an_unknown_column_is_refused():
 def test_a_schedule_can_be_derived_from_another():
     base = schedules.paper(0.01, iterations=2)
     assert replace(base, momentum=(0.0, 0.0)).momentum == (0.0, 0.0)
+
+
+def test_the_prior_weighs_less_in_the_wide_phase_when_the_noise_is_strong():
+    low, between, high = (schedules.annealed_weights(s / 255) for s in (2.55, 4.4, 7.65))
+    assert low == pytest.approx(schedules.LOW_NOISE_WEIGHTS) and high == pytest.approx(schedules.HIGH_NOISE_WEIGHTS)
+    assert low[0] > between[0] > high[0]
+    assert schedules.annealed_weights(0.0) == low and schedules.annealed_weights(1.0) == pytest.approx(high)
+    weight = [schedules.annealed(s / 255).prior_weight[0] for s in (2.55, 7.65)]
+    assert weight[0] == pytest.approx(2 * weight[1])
