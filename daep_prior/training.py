@@ -60,10 +60,10 @@ class TrainingConfig:
     batch: int = 32
     crop: int = 64
     learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-6
+    final_learning_rate: float = 1e-5
     warmup: int = 200
     ema: float = 0.999
-    clip: float = 1.0
+    clip: float = 0.5
     level_offset: float = 5 / 255
     level_power: float = 1.0
     validation_images: int = 12
