@@ -346,6 +346,7 @@ def train(
     validate_every: int = 1000,
     compiled: bool | None = None,
     start_from: str | Path | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Train a DAE on the images below ``folder`` and write it to ``output``.
 
@@ -363,6 +364,7 @@ def train(
     :param bool compiled: use ``torch.compile``; default on a GPU only.
     :param str start_from: shipped name or ``.safetensors`` file of ours whose weights a new run starts from, to adapt a
         network to other images; the configuration must be the same.
+    :param bool overwrite: replace ``output`` although it is not of an unfinished run.
     :return: the model card: configuration, hardware, time, and the validation history.
     :raises ValueError: unusable folder, output or checkpoint.
     :raises FloatingPointError: the loss is no longer a number.
@@ -375,7 +377,7 @@ def train(
         raise ValueError(f"output: the folder {output.parent} does not exist.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     checkpoint = output.with_name(f"{output.stem}.checkpoint.safetensors")
-    if output.exists() and not checkpoint.exists():
+    if output.exists() and not checkpoint.exists() and not overwrite:
         raise ValueError(
             f"output: {output} exists and is not of an unfinished run; name another file, or move it away."
         )

@@ -163,6 +163,10 @@ def train(
     batch: Annotated[int | None, typer.Option(metavar="N", help="Crops a step.")] = None,
     crop: Annotated[int | None, typer.Option(metavar="N", help="Height and width of a crop.")] = None,
     learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At its highest.")] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Start from these weights of the same network, to adapt it to DIR."),
+    ] = None,
     seed: Seed = 0,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -181,7 +185,8 @@ def train(
     """
     from daep_cli.train import run_training
 
-    run_training(folder, output, network.value, sigma, steps, batch, crop, learning_rate, seed, device, overwrite, _say)
+    chosen = (sigma, steps, batch, crop, learning_rate, seed, device, overwrite, start_from)
+    run_training(folder, output, network.value, *chosen, _say)
     return 0
 
 

@@ -41,6 +41,7 @@ def run_training(
     seed: int,
     device: str | None,
     overwrite: bool,
+    start_from: str | None,
     log: Callable[[str], None],
 ) -> None:
     """Train, or go on training, and write the weights; ``None`` leaves a setting to :class:`TrainingConfig`.
@@ -57,4 +58,4 @@ def run_training(
         seed=seed,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    train(folder, output, config, pick_device(device), log=log)
+    train(folder, output, config, pick_device(device), log=log, start_from=start_from, overwrite=overwrite)

@@ -65,6 +65,23 @@ def test_weights_without_a_checkpoint_are_somebodys_and_are_left_alone(refused, 
     assert out.read_bytes() == b"mine"
 
 
+def test_overwrite_replaces_weights_and_training_can_start_from_others(daep, folder, tmp_path, small) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    assert daep("train", folder, "-o", first, *QUICK).status == 0
+    second.write_bytes(b"replace me")
+    outcome = daep("train", folder, "-o", second, "--start-from", first, "--overwrite", *QUICK)
+    assert outcome.status == 0, outcome.err
+    assert "starting from the weights of" in outcome.out
+    load_dae(second)
+
+
+def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, small) -> None:
+    unet = tmp_path / "unet.safetensors"
+    assert daep("train", folder, "-o", unet, "--network", "unet", *QUICK).status == 0
+    outcome = daep("train", folder, "-o", tmp_path / "w.safetensors", "--start-from", unet, *QUICK)
+    assert outcome.status == 2 and "start_from" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
