@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from deepinv.loss.metric import PSNR
 from peers import ConvPeer
 from protocol import Table, data_folder, read
 from rich.console import Console
@@ -52,7 +53,7 @@ def mean_psnr(network: nn.Module, images: list[Tensor], level: float) -> float:
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(number))
         with torch.no_grad():
             out = network(clean + level / 255 * noise, level / 255).clamp(0, 1)
-        total += float(-10 * (out - clean).square().mean().log10())
+        total += float(PSNR()(out, clean))
     return total / len(images)
 
 
@@ -65,9 +66,10 @@ def main() -> None:
     arguments = parser.parse_args()
     data, console = data_folder(arguments.data), Console()
     table = Table(RESULTS / "denoising.csv", "key")
+    compared = networks(data, arguments.ours)
     for folder in ("kodak24", "set14"):
         images = [read(path) for path in sorted((data / folder).glob("*.png"))[: arguments.images]]
-        for name, (load, levels) in networks(data, arguments.ours).items():
+        for name, (load, levels) in compared.items():
             network = load()
             for level in levels if folder == "kodak24" else [s for s in levels if s == 25]:
                 key = f"{folder}({len(images)}) s={level} {name}"

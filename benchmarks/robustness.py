@@ -83,8 +83,9 @@ def main() -> None:
     table = Table(RESULTS / "robustness.csv", "key")
     end = 100 + arguments.size
     clean = {n: read(data / "kodak24" / f"kodim{n:02d}.png", (100, end, 100, end)) for n, _ in CROPS}
+    restorations = methods(arguments.denoiser)
     for description, noise in MEASUREMENTS.items():
-        for name, restore in methods(arguments.denoiser).items():
+        for name, restore in restorations.items():
             key = f"{description} | {name}"
             if table.find(key):
                 continue

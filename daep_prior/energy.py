@@ -6,8 +6,8 @@ Restoration using Autoencoding Priors*, VISAPP 2018): the mean-shift vector. Its
     R_s(x) = 1/2 || A_s(x) - x ||^2 .
 
 The network was trained on noisy images only, so both are evaluated at ``x - eps``, ``eps ~ N(0, s^2)``, with the
-residual
-taken against the clean ``x`` (eq. 8). Images are (B, C, H, W) in [0, 1]; a denoiser is any ``denoise(x, sigma)``.
+residual taken against the clean ``x`` (eq. 8). Images are (B, C, H, W) in [0, 1]; a denoiser is any
+``denoise(x, sigma)``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from daep_prior.networks import per_image
 
-__all__ = ["NoiseSource", "energy", "energy_gradient", "mean_shift"]
+__all__ = ["NoiseSource", "energy", "energy_gradient", "mean_shift", "replicate"]
 
 Denoise = Callable[[Tensor, "float | Tensor"], Tensor]
 
@@ -86,7 +86,7 @@ def energy(
         over the replicas, so that its balance with the data term does not depend on them.
     :return: (B,).
     """
-    x = _replicate(x, replicas)
+    x = replicate(x, replicas)
     total = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
     fields: Sequence[Tensor | None] = noise or [None]
     for field in fields:
@@ -113,7 +113,7 @@ def energy_gradient(
     :param bool jacobian: whether to apply ``I - J^T``; the other parameters are those of :func:`energy`.
     :return: (B, C, H, W).
     """
-    wide = _replicate(x, replicas)
+    wide = replicate(x, replicas)
     total = torch.zeros_like(wide)
     fields: Sequence[Tensor | None] = noise or [None]
     for field in fields:
@@ -163,5 +163,6 @@ def _perturbed(x: Tensor, sigma: float | Tensor, field: Tensor | None) -> Tensor
     return x.view_as(x) if field is None else x - per_image(sigma, x) * field
 
 
-def _replicate(x: Tensor, replicas: int) -> Tensor:
+def replicate(x: Tensor, replicas: int) -> Tensor:
+    """A one-channel image as ``replicas`` equal channels; any image as it is for one replica."""
     return x.expand(-1, replicas, -1, -1) if replicas > 1 else x

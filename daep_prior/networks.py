@@ -166,24 +166,9 @@ class DAE(nn.Module):
         return r
 
     def _apply(self, fn: Any, recurse: bool = True) -> DAE:
+        # changes are noticed anyway; this lets go of the copy on the old device
         self._fast_copy.clear()
         return super()._apply(fn, recurse)
-
-    def requires_grad_(self, requires_grad: bool = True) -> DAE:
-        self._fast_copy.clear()
-        return super().requires_grad_(requires_grad)
-
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        self._fast_copy.clear()
-        return super().load_state_dict(*args, **kwargs)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> DAE:
-        self._fast_copy.clear()
-        twin: DAE = self.__class__.__new__(self.__class__)
-        memo[id(self)] = twin
-        for name, value in self.__dict__.items():
-            twin.__dict__[name] = copy.deepcopy(value, memo)
-        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_fast_copy": {}}
@@ -269,7 +254,7 @@ class ConvDAE(DAE):
             target.weight = nn.Parameter(weight.to(layer.weight.dtype))
             target.bias = nn.Parameter(bias.to(layer.weight.dtype))
         folded.compute_dtype = self.compute_dtype
-        return folded.eval().requires_grad_(False)  # type: ignore[return-value]
+        return folded.eval().requires_grad_(False)
 
 
 class ResidualBlock(nn.Module):

@@ -50,10 +50,9 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
         from daep_prior.caffemodel import read_caffemodel
 
         return read_caffemodel(path).fold().to(device)
+    path = _shipped(name_or_path) or path
     if path.suffix == ".safetensors":
         return _read_safetensors(path)[0].fold().to(device)
-    if path.name == str(name_or_path) and path.name in shipped_networks():
-        return _read_safetensors(WEIGHTS / f"{path.name}.safetensors")[0].fold().to(device)
     if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
         raise ValueError(f"{path}: pickled weights can run code when opened and are not read; convert to .safetensors.")
     if path.is_file():
@@ -66,18 +65,17 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
 
 def read_card(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     """The model card (data, steps, time, figures) kept in the metadata of a ``.safetensors`` file of ours."""
-    path = Path(name_or_path)
-    if path.suffix != ".safetensors":
-        path = WEIGHTS / f"{path.name}.safetensors"
-    return _read_safetensors(path)[1]
+    return _read_safetensors(_shipped(name_or_path) or Path(name_or_path))[1]
 
 
 def read_training_form(name_or_path: str | os.PathLike[str]) -> DAE:
     """A network of ours as it was saved, normalisation and all, to go on training it; errors as :func:`load_dae`."""
-    path = Path(name_or_path)
-    if path.name == str(name_or_path) and path.name in shipped_networks():
-        path = WEIGHTS / f"{path.name}.safetensors"
-    return _read_safetensors(path)[0]
+    return _read_safetensors(_shipped(name_or_path) or Path(name_or_path))[0]
+
+
+def _shipped(name: str | os.PathLike[str]) -> Path | None:
+    """The file of a shipped network, ``None`` if that is no name of one."""
+    return WEIGHTS / f"{name}.safetensors" if str(name) in shipped_networks() else None
 
 
 def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | None = None, half: bool = False) -> None:

@@ -201,6 +201,11 @@ def validation_psnr(dae: DAE, images: list[np.ndarray], device: torch.device, cr
 # -- the loop --------------------------------------------------------------------------------------------------------
 
 
+def checkpoint_path(output: Path) -> Path:
+    """Where the checkpoint of a run stands that writes its weights to ``output``."""
+    return output.with_name(f"{output.stem}.checkpoint.safetensors")
+
+
 class _Run:
     """The state of a training run: everything a checkpoint holds."""
 
@@ -376,7 +381,7 @@ def train(
     if not output.parent.is_dir():
         raise ValueError(f"output: the folder {output.parent} does not exist.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    checkpoint = output.with_name(f"{output.stem}.checkpoint.safetensors")
+    checkpoint = checkpoint_path(output)
     if output.exists() and not checkpoint.exists() and not overwrite:
         raise ValueError(
             f"output: {output} exists and is not of an unfinished run; name another file, or move it away."

@@ -17,6 +17,7 @@ from torch import Tensor
 from daep_cli.devices import pick_device
 from daep_cli.images import SUFFIXES, Array, Photo, read_photo, write_photo
 from daep_cli.outputs import check_output_file
+from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_deepinv import DAEP
 from daep_prior import load_dae
 
@@ -61,21 +62,21 @@ def run_demo(
     yield f"blurred {photograph}, {size} x {size} pixels, added noise of {255 * NOISE:g}; restoring ..."
 
     began = time.perf_counter()
-    restored = _centre(model(blurred, physics), size).clamp(0, 1)
+    restored = centre(model(blurred, physics), blurred).clamp(0, 1)
     seconds = time.perf_counter() - began
 
-    original, psnr = _centre(scene, size), PSNR()
+    original, psnr = centre(scene, blurred), PSNR()
     before, after = (float(psnr(x.clamp(0, 1), original)) for x in (blurred, restored))
     yield f"PSNR {before:.2f} dB -> {after:.2f} dB in {seconds:.1f} s ({model.max_iter} evaluations, {model.preset})"
     picture = side_by_side(
         [
-            ("original", "", _pixels(original)),
+            ("original", "", to_pixels(original)),
             (
                 "motion blur and noise",
                 f"PSNR {before:.2f} dB",
-                _with_inset(_pixels(blurred), kernel[0, 0].cpu().numpy()),
+                _with_inset(to_pixels(blurred), kernel[0, 0].cpu().numpy()),
             ),
-            ("restored by DAEP", f"PSNR {after:.2f} dB", _pixels(restored)),
+            ("restored by DAEP", f"PSNR {after:.2f} dB", to_pixels(restored)),
         ]
     )
     write_photo(Photo(np.asarray(picture)), output, overwrite)
@@ -104,17 +105,7 @@ def _scene(name: str, size: int) -> Tensor:
         min(max(0, middle - whole // 2), side - whole)
         for middle, side in zip(PHOTOGRAPHS[name], photo.size, strict=True)
     )
-    crop = photo.colour[top : top + whole, left : left + whole]
-    return torch.from_numpy(crop.astype(np.float32) / photo.largest).permute(2, 0, 1)[None]
-
-
-def _centre(x: Tensor, size: int) -> Tensor:
-    top, left = (x.shape[-2] - size) // 2, (x.shape[-1] - size) // 2
-    return x[..., top : top + size, left : left + size]
-
-
-def _pixels(x: Tensor) -> Array:
-    return (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return to_tensor(Photo(photo.colour[top : top + whole, left : left + whole]))
 
 
 def _with_inset(image: Array, kernel: Array) -> Array:

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import torch
 from deepinv.physics import Inpainting, LinearPhysics
 from PIL import Image
-from torch import Tensor
 
 from daep_cli import images, kernels
 from daep_cli.devices import pick_device
 from daep_cli.images import MAX_PIXELS, SUFFIXES, Array, Photo
 from daep_cli.outputs import check_output_file
+from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_deepinv import DAEP, degradation
 from daep_deepinv.reconstructor import PRESETS
 from daep_prior import load_dae
@@ -170,14 +170,16 @@ class Job:
         :raises FloatingPointError: the result is not finite.
         """
         self.check(photo)
-        y = torch.from_numpy(photo.colour.astype(np.float32) / photo.largest).permute(2, 0, 1)[None].to(self.device)
+        y = to_tensor(photo).to(self.device)
         physics = self.physics(photo)
         if self.mask is not None:
             y = physics.A(y)  # whatever stands in the holes of the file is no measurement
         x = self.model(y, physics)
         if self.kernel is not None:
-            x = _centre(x, y)
-        colour = _to_pixels(x, photo)
+            x = centre(x, y)
+        if not bool(x.isfinite().all()):
+            raise FloatingPointError("the restoration diverged; check --noise and the kernel, or try another --preset.")
+        colour = to_pixels(x, photo.colour.dtype)
         alpha = photo.alpha if photo.alpha is None or self.options.scale is None else _enlarge(photo.alpha, colour)
         return Photo(colour, alpha, photo.icc)
 
@@ -185,19 +187,6 @@ class Job:
     def summary(self) -> str:
         """What was done, for the line that is printed afterwards."""
         return f"{self.options.task}, {self.model.max_iter} evaluations, preset {self.model.preset}"
-
-
-def _centre(x: Tensor, y: Tensor) -> Tensor:
-    """The part of ``x`` that ``y`` shows: a valid convolution eats half an (odd) kernel on each side."""
-    top, left = ((x.shape[i] - y.shape[i]) // 2 for i in (-2, -1))
-    return x[..., top : top + y.shape[-2], left : left + y.shape[-1]]
-
-
-def _to_pixels(x: Tensor, photo: Photo) -> Array:
-    if not bool(x.isfinite().all()):
-        raise FloatingPointError("the restoration diverged; check --noise and the kernel, or try another --preset.")
-    values = (x[0].clamp(0, 1).double() * photo.largest).round().permute(1, 2, 0)
-    return values.cpu().numpy().astype(photo.colour.dtype)
 
 
 def _enlarge(alpha: Array, colour: Array) -> Array:

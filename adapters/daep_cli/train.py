@@ -9,7 +9,7 @@ from typing import Any
 from daep_cli.devices import pick_device
 from daep_cli.outputs import check_output_file
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
-from daep_prior.training import TrainingConfig, train
+from daep_prior.training import TrainingConfig, checkpoint_path, train
 
 __all__ = ["make_network", "run_training"]
 
@@ -49,9 +49,8 @@ def run_training(
     :raises ValueError: a setting out of range, unusable folder or output, or a checkpoint of another run.
     :raises FloatingPointError: the loss is no longer a number.
     """
-    checkpoint = output.with_name(f"{output.stem}.checkpoint.safetensors")
     # a run that goes on replaces its own earlier result; anything else is the user's
-    check_output_file(output, (".safetensors",), (), overwrite or checkpoint.exists())
+    check_output_file(output, (".safetensors",), (), overwrite or checkpoint_path(output).exists())
     chosen: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate}
     config = TrainingConfig(
         network=make_network(network, sigma).config(),

@@ -105,8 +105,8 @@ class ProximalMomentumIteration(_MomentumIteration):
         x_{k+1} &= \operatorname{prox}_{(c_k t_k / \lambda_k) f} \left( z_k - t_k \nabla R_s(z_k) \right)
 
     Parameters as for :class:`HeavyBallIteration`, with ``stepsize`` the relative step :math:`t` (0.5), and
-    ``average``, the
-    weight of the newest iterate in the running mean (1: none). ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`.
+    ``average``, the weight of the newest iterate in the running mean (1: none). ``est`` is
+    :math:`(x_k, \bar x_k, x_{k-1})`.
     """
 
     def forward(

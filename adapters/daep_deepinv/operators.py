@@ -18,6 +18,7 @@ from deepinv.physics import (
 )
 from torch import Tensor
 
+from daep_deepinv.checks import check_factor, check_sigma
 from daep_deepinv.resampling import BicubicDownsampling
 
 __all__ = ["as_filter", "degradation"]
@@ -78,10 +79,8 @@ def degradation(
         raise ValueError(f"padding: got {padding!r}; expected one of {', '.join(map(repr, PADDINGS))}.")
     if downsampling not in DOWNSAMPLINGS:
         raise ValueError(f"downsampling: got {downsampling!r}; expected one of {', '.join(map(repr, DOWNSAMPLINGS))}.")
-    if not factor >= 1 or int(factor) != factor:
-        raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
-    if not 0 <= sigma < float("inf"):
-        raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
+    check_factor(factor)
+    check_sigma(sigma)
     noise = GaussianNoise(sigma) if sigma > 0 else ZeroNoise()
     blur: LinearPhysics | None = None
     if kernel is not None:

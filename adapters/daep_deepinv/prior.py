@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from daep_deepinv.denoiser import as_denoiser
 from daep_prior import NoiseSource, energy, energy_gradient
+from daep_prior.energy import replicate
 
 __all__ = ["DAEPrior"]
 
@@ -34,9 +35,8 @@ class DAEPrior(Prior):
     :param denoiser: any :class:`deepinv.models.Denoiser`, noise-conditional or not; a :class:`daep_prior.DAE`; a
         shipped name; or a weight file.
     :param str noise: how eq. 8 is evaluated. ``"fresh"`` (the paper): every gradient draws new noise. ``"fixed"``:
-        the same
-        noise at every call, so that the gradient is exactly that of the value and solvers can converge to a point.
-        ``"none"``: no noise.
+        the same noise at every call, so that the gradient is exactly that of the value and solvers can converge to a
+        point. ``"none"``: no noise.
     :param int samples: noise fields a gradient; the cost grows in proportion.
     :param bool antithetic: use each field with both signs.
     :param bool jacobian: ``False`` gives the DMSP form (no Jacobian, half the cost), which has no energy:
@@ -79,14 +79,19 @@ class DAEPrior(Prior):
         """Start the noise again: the same calls then give the same results."""
         self._stream.reset()
 
+    @property
+    def trained_width(self) -> float | None:
+        """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
+        trained = getattr(self.denoiser, "sigma", None)
+        return trained if isinstance(trained, float) else None
+
     def kernel_width(self, sigma: float | Tensor | None) -> float | Tensor:
         """The width used when a solver passes ``sigma`` as ``g_param``.
 
         :raises ValueError: there is none.
         """
-        trained = getattr(self.denoiser, "sigma", None)
-        if isinstance(trained, float):
-            return trained
+        if self.trained_width is not None:
+            return self.trained_width
         width = self.sigma if sigma is None else sigma
         if width is None:
             raise ValueError(
@@ -116,7 +121,7 @@ class DAEPrior(Prior):
         width = self.kernel_width(sigma)
         fields = None
         if self.noise == "fresh":
-            fields = self._stream.draw(self._wide(x))
+            fields = self._stream.draw(replicate(x, self._replicas(x)))
         elif self.noise == "fixed":
             fields = self._fixed_fields(x)
         return energy_gradient(self.denoiser, x, width, fields, self._replicas(x), self.jacobian)
@@ -153,14 +158,11 @@ class DAEPrior(Prior):
 
     def _fixed_fields(self, x: Tensor) -> list[Tensor]:
         stream = NoiseSource(self._stream.seed, self._stream.samples, self._stream.antithetic)
-        return stream.draw(self._wide(x))
+        return stream.draw(replicate(x, self._replicas(x)))
 
     def _replicas(self, x: Tensor) -> int:
         channels = getattr(self.denoiser, "in_channels", None)
         return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
-
-    def _wide(self, x: Tensor) -> Tensor:
-        return x.expand(-1, self._replicas(x), *x.shape[2:]) if self._replicas(x) > 1 else x
 
     def extra_repr(self) -> str:
         return f"noise={self.noise!r}, samples={self._stream.samples}, jacobian={self.jacobian}"

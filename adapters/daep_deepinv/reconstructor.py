@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from deepinv.optim import BaseOptim
-from deepinv.physics import LinearPhysics, Physics
+from deepinv.physics import LinearPhysics, Physics, ZeroNoise
 from deepinv.utils import TensorList
 from torch import Tensor, nn
 
+from daep_deepinv.checks import check_sigma
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.iterators import DivergenceError, HeavyBallIteration, ProximalMomentumIteration
 from daep_deepinv.prior import DAEPrior
@@ -104,7 +105,7 @@ class DAEP(BaseOptim):
         if kwargs.get("crit_conv") == "cost" and not kwargs.get("jacobian", True):
             raise ValueError("crit_conv: without the Jacobian there is no energy to watch; use 'residual'.")
         if sigma is not None:
-            _check_sigma(sigma)
+            check_sigma(sigma)
         if denoiser is None:
             denoiser = PAPER_DENOISER if preset.startswith("paper") else DEFAULT_DENOISER
         prior_arguments = {name: kwargs.pop(name) for name in self._PRIOR_ARGUMENTS if name in kwargs}
@@ -188,10 +189,11 @@ class DAEP(BaseOptim):
         raise TypeError(f"init: got {type(start).__name__}; expected a tensor, a tuple, a dictionary or a function.")
 
     def _noise_level(self, physics: Physics) -> float:
-        level = getattr(getattr(physics, "noise_model", None), "sigma", None)
+        noise = getattr(physics, "noise_model", None)
+        if isinstance(noise, ZeroNoise):
+            return 0.0
+        level = getattr(noise, "sigma", None)
         if level is None:
-            if type(getattr(physics, "noise_model", None)).__name__ == "ZeroNoise":
-                return 0.0
             raise ValueError(
                 "sigma: this physics states no Gaussian noise level (physics.noise_model.sigma); give DAEP(sigma=...), "
                 "0 for a noise-free measurement."
@@ -199,15 +201,8 @@ class DAEP(BaseOptim):
         values = torch.as_tensor(level, dtype=torch.float64).flatten().unique()
         if values.numel() != 1:
             raise ValueError("sigma: the physics states several noise levels; restore one level at a time.")
-        _check_sigma(float(values))
+        check_sigma(float(values))
         return float(values)
-
-
-def _check_sigma(sigma: Any) -> None:
-    if isinstance(sigma, str) or (isinstance(sigma, Tensor) and sigma.numel() != 1):
-        raise TypeError(f"sigma: got {sigma!r}; expected one number.")
-    if not 0 <= sigma < float("inf"):
-        raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
 
 
 def _check_measurement(y: Tensor | TensorList, physics: Physics) -> None:
@@ -258,8 +253,7 @@ def _schedule(
     if schedule is not None:
         return schedule
     length_argument: dict[str, Any] = {} if length is None else {"iterations": length}
-    level = getattr(prior.denoiser, "sigma", None)
-    width = level if isinstance(level, float) else None
+    width = prior.trained_width
     width_argument: dict[str, Any] = {} if width is None else {"width": width}
     if preset == "paper":
         return schedules.paper(sigma, **width_argument, **length_argument)

@@ -9,6 +9,8 @@ from deepinv.physics import DecomposablePhysics
 from deepinv.physics.functional import imresize_matlab
 from torch import Tensor
 
+from daep_deepinv.checks import check_factor
+
 __all__ = ["BicubicDownsampling"]
 
 
@@ -36,8 +38,7 @@ class BicubicDownsampling(DecomposablePhysics):
 
     def __init__(self, img_size: tuple[int, int, int], factor: int, device: str | torch.device = "cpu", **kwargs: Any):
         height, width = img_size[-2:]
-        if factor < 1 or int(factor) != factor:
-            raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
+        check_factor(factor)
         if height % factor or width % factor or not height or not width:
             raise ValueError(f"img_size: {height} x {width} is not a multiple of factor {factor}; crop the image.")
         u_h, s_h, v_h = _decompose(height, int(factor))
