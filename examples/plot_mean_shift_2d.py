@@ -2,8 +2,8 @@ r"""
 What a denoiser knows: the mean shift in two dimensions
 =======================================================
 
-A denoising autoencoder (DAE) :math:`A_s` that was trained to take Gaussian noise of standard deviation :math:`s` away has
-learned where its data are dense. Its residual is the *mean-shift vector*,
+A denoising autoencoder (DAE) :math:`A_s` that was trained to take away Gaussian noise of standard deviation :math:`s`
+has learned where its data are dense. Its residual is the *mean-shift vector*,
 
 .. math::
 
@@ -81,8 +81,8 @@ for panel, (title, field) in zip(axes.flat, fields.items(), strict=True):
     panel.quiver(x, y, u, v, color="firebrick", angles="xy", scale_units="xy", scale=3, width=0.004)
 
 # %%
-# All arrows point at the spiral and vanish on it; they are drawn at a third of their length. The network agrees with the
-# formula wherever noisy points are common; in the corners, where it has never seen one, it guesses. In numbers, for
+# All arrows point at the spiral and vanish on it; they are drawn at a third of their length. The network agrees with
+# the formula wherever noisy points are common; in the corners, where it has never seen one, it guesses. In numbers, for
 # points with the noise that the network was trained on:
 
 rng = torch.Generator().manual_seed(1)
