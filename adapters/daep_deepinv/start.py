@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
-from daep_deepinv.fidelity import conjugate_gradients
+from daep_deepinv.krylov import conjugate_gradients
 
 __all__ = ["measured_region", "starting_point"]
 
@@ -63,9 +63,8 @@ def starting_point(y: Tensor, physics: Physics) -> Tensor:
     if type(physics).A_dagger is not LinearPhysics.A_dagger:
         return physics.A_dagger(y)
     # as deepinv does, but each image by itself
-    return conjugate_gradients(
-        physics.A_adjoint_A, back, torch.zeros_like(back), float(physics.tol), int(physics.max_iter)
-    )
+    bound = float(physics.tol) * back.flatten(1).norm(dim=1)
+    return conjugate_gradients(physics.A_adjoint_A, back, bound, int(physics.max_iter))
 
 
 def fill_holes(y: Tensor, mask: Tensor) -> Tensor:
