@@ -1,8 +1,8 @@
 """Muon: momentum descent whose every step is orthogonal, for the kernels of a convolutional network.
 
-K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024. A kernel (out, in, h, w) is read as a
-matrix (out, in h w); the momentum matrix ``U S V^T`` is replaced by ``U V^T``, so that all directions are learned at the
-same pace. On the 20 x 64 chain it needs about a tenth of Adam's steps.
+K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024. A kernel (out, in, h, w) is read as
+a matrix (out, in h w); the momentum matrix ``U S V^T`` is replaced by ``U V^T``, so that all directions are learned at
+the same pace. On the 20 x 64 chain it needs about a tenth of Adam's steps.
 """
 
 from __future__ import annotations

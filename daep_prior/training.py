@@ -333,7 +333,8 @@ class _Run:
 
 def _optimizers(network: DAE, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Muon for the kernels between feature channels, Adam for the rest: each parameter is in one of them."""
-    kernels, rest = [], []
+    kernels: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for parameter in network.parameters():
         # the first and the last kernel have as few channels as an image
         between_features = parameter.ndim == 4 and min(parameter.shape[:2]) > RGB + 1

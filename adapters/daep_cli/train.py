@@ -25,7 +25,7 @@ def make_network(name: str, sigma: float | None) -> DAE:
     if sigma is not None and not 0 < sigma <= 255:
         raise ValueError(f"--sigma {sigma:g}: expected a standard deviation above 0, up to 255 (white is 255).")
     if name == "paper":
-        return ConvDAE() if sigma is None else ConvDAE(sigma=sigma / 255)
+        return ConvDAE(batch_norm=False) if sigma is None else ConvDAE(sigma=sigma / 255, batch_norm=False)
     return UNetDAE() if sigma is None else UNetDAE(sigma_range=None, sigma=sigma / 255)
 
 
