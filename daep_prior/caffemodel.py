@@ -206,7 +206,8 @@ def _blobs(layer: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
         found = _shape(blob, len(shape))
         if found != shape or len(blob.data) != math.prod(shape):
             raise ValueError(f"layer {name}: got shape {found}, {len(blob.data)} numbers; expected {shape}.")
-        values = np.array(blob.data, dtype=np.float64).reshape(shape)
+        with np.errstate(invalid="ignore"):  # of signalling NaNs, which are refused below
+            values = np.array(blob.data, dtype=np.float64).reshape(shape)
         if not np.isfinite(values).all():
             raise ValueError(f"layer {name}: its numbers are not all finite.")
         arrays.append(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = file.metadata() or {}
             return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: not a readable .safetensors file ({error}); it may be truncated.") from error
+        reason = textwrap.shorten(str(error), 200)
+        raise ValueError(f"{path}: not a readable .safetensors file ({reason}); it may be truncated.") from error
 
 
 def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:
@@ -146,7 +148,7 @@ def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:
                 if not key.endswith("num_batches_tracked")
             }
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RuntimeError) as error:
-        raise ValueError(f"{path}: its configuration cannot be used: {error}") from error
+        raise ValueError(f"{path}: its configuration cannot be used: {textwrap.shorten(str(error), 200)}") from error
     if {key: value.shape for key, value in tensors.items()} != expected:
         raise ValueError(f"{path}: its tensors do not have the names and shapes that its configuration asks for.")
     if not all(value.is_floating_point() for value in tensors.values()):

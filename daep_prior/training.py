@@ -276,6 +276,8 @@ class _Run:
                 float(state.get("loss_sum", 0)),
                 int(state.get("loss_count", 0)),
             )
+            if step < 0 or loss_count < 0 or not (0 <= seconds < math.inf and math.isfinite(loss_sum)):
+                raise ValueError(f"step {step}, {seconds} seconds, loss {loss_sum} of {loss_count}")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: a damaged training checkpoint ({error!r}).") from error
         now = json.loads(json.dumps(asdict(self.config)))
@@ -289,6 +291,8 @@ class _Run:
         def fill(target: Tensor, name: str) -> None:
             if name not in tensors or tensors[name].shape != target.shape:
                 raise ValueError(f"{path}: a damaged training checkpoint ({name} is missing or misshapen).")
+            if not bool(tensors[name].isfinite().all()):
+                raise ValueError(f"{path}: a damaged training checkpoint ({name} holds numbers that are not finite).")
             target.copy_(tensors[name])
 
         with torch.no_grad():

@@ -11,6 +11,7 @@ import io
 import logging
 import math
 import struct
+import textwrap
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ PNG, JPEG, TIFF = {".png"}, {".jpg", ".jpeg"}, {".tif", ".tiff"}
 SUFFIXES = frozenset(PNG | JPEG | TIFF)
 #: Pixels of the largest image read or made: Pillow's bound against decompression bombs (89 million).
 MAX_PIXELS: int = Image.MAX_IMAGE_PIXELS or 89_478_485
+
+#: Bytes of the largest file read: four channels of 16 bits, not compressed, and a profile.
+MAX_BYTES = 4 * 2 * MAX_PIXELS + 2**24
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -73,12 +77,14 @@ def read_photo(path: Path) -> Photo:
     """Read an image file, upright (its EXIF orientation is applied).
 
     :raises FileNotFoundError: no such file.
-    :raises ValueError: not an image of a known kind, damaged, truncated or larger than ``MAX_PIXELS``.
+    :raises ValueError: not an image of a known kind, damaged, truncated or larger than ``MAX_PIXELS`` or ``MAX_BYTES``.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     if not path.is_file():
         raise ValueError(f"{path}: not a file.")
+    if path.stat().st_size > MAX_BYTES:
+        raise _too_large(path)
     with path.open("rb") as file:
         start = file.read(32)
     try:
@@ -99,8 +105,8 @@ def read_photo(path: Path) -> Photo:
     except PermissionError:
         raise
     except Exception as error:  # decoders raise many kinds for damaged files
-        reason = str(error) or type(error).__name__
-        if str(path) in reason:  # Pillow's "cannot identify image file '...'" says no more than this sentence does
+        reason = textwrap.shorten(str(error), 200) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # its message says no more than this sentence does
             reason = "unknown format"
         raise ValueError(f"{path}: not a readable PNG, JPEG or TIFF image, or damaged ({reason}).") from error
 
@@ -114,8 +120,9 @@ def _too_large(path: Path) -> ValueError:
 
 
 def _read_pillow(path: Path) -> Photo:
+    # from memory: read from a disk, Pillow reserves whatever length a chunk claims to have, up to 4 GiB;
     # only these formats: every further decoder is one more that hostile files can aim at
-    with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as file:
+    with Image.open(io.BytesIO(path.read_bytes()), formats=("PNG", "JPEG", "TIFF")) as file:
         # MPO is a camera's JPEG with previews behind the photograph
         _check_single(getattr(file, "n_frames", 1) if file.format != "MPO" else 1)
         icc = file.info.get("icc_profile")
@@ -136,8 +143,20 @@ def _read_png16(path: Path) -> Photo:
     with Image.open(path, formats=("PNG",)) as file:  # Pillow checks the size and finds profile and orientation
         _check_single(getattr(file, "n_frames", 1))
         icc, orientation = file.info.get("icc_profile"), file.getexif().get(ORIENTATION, 1)
-    pixels = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    pixels = np.asarray(imagecodecs.png_decode(_without_metadata(path.read_bytes())))
     return _split(_upright(pixels, orientation), icc)
+
+
+def _without_metadata(png: bytes) -> bytes:
+    """The file without the chunks that pixels do not depend on: of damage in those libpng complains on the screen."""
+    kept, place = [png[: len(PNG_SIGNATURE)]], len(PNG_SIGNATURE)
+    while place < len(png):
+        (length,) = struct.unpack_from(">I", png, place)
+        chunk = png[place : place + length + 12]
+        place += length + 12
+        if chunk[4:5].isupper() or chunk[4:8] == b"tRNS":  # a capital marks what no reader may pass over
+            kept.append(chunk)
+    return b"".join(kept)
 
 
 def _read_tiff(path: Path) -> Photo:

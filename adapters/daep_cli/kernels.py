@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 import zipfile
 from pathlib import Path
@@ -42,18 +43,21 @@ def _read_numbers(path: Path, key: str) -> Array:
     if suffix not in (".npy", ".npz", ".txt"):
         return read_photo(path).colour.mean(axis=2)
     try:
-        if suffix == ".txt":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of an empty file, which is refused below
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of empty files, which are refused below, and of odd headers
+            if suffix == ".txt":
                 return np.loadtxt(path, ndmin=2, dtype=np.float64)
-        if suffix == ".npz":
-            return _read_archive(path, key)
-        # mapped, so that a header that lies about the size is found out before any memory is reserved
-        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+            if suffix == ".npz":
+                return _read_archive(path, key)
+            # mapped, so that a header that lies about the size is found out before any memory is reserved
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
     except _Unclear:
         raise
-    except (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, SyntaxError) as error:
-        raise ValueError(f"--kernel {path}: not a readable {suffix} file, or damaged ({error}).") from error
+    except PermissionError:
+        raise
+    except Exception as error:  # the header of an array is a Python literal: damage there raises many kinds
+        reason = textwrap.shorten(str(error), 200) or type(error).__name__
+        raise ValueError(f"--kernel {path}: not a readable {suffix} file, or damaged ({reason}).") from error
 
 
 class _Unclear(ValueError):

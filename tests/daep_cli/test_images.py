@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -242,3 +244,34 @@ def test_other_formats_are_not_even_tried(make, tmp_path: Path) -> None:
         read_photo(path)
     with pytest.raises(ValueError, match="cannot write"):
         encode(make(3, np.uint8), ".gif")
+
+
+def test_a_chunk_that_claims_four_gigabytes_reserves_no_memory(scene, tmp_path: Path) -> None:
+    path, whole = tmp_path / "a.png", encode(Photo(scene()), ".png")
+    place = whole.index(b"IDAT")
+    path.write_bytes(whole[: place - 4] + b"\xff\xff\xff\xf0" + whole[place:])
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ValueError):
+            read_photo(path)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_damaged_profile_of_a_16_bit_png_puts_nothing_on_the_screen(make, tmp_path: Path, capfd) -> None:
+    path, photo = tmp_path / "a.png", make(3, np.uint16, ICC)
+    whole = encode(photo, ".png")
+    place, end = whole.index(b"iCCP") + 25, whole.index(b"IDAT") - 8
+    path.write_bytes(whole[:place] + bytes(end - place) + whole[end:])
+    capfd.readouterr()
+    with contextlib.suppress(ValueError):
+        np.testing.assert_array_equal(read_photo(path).colour, photo.colour)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_larger_than_any_image_is_refused_unread(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
+    with pytest.raises(ValueError, match="more than 89 million pixels"):
+        read_photo(photo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,17 @@ def test_damaged_kernel_files_are_refused(tmp_path: Path, suffix: str) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"k\.\w+: not a readable|expected a table"):
             read_kernel(str(path))
+
+
+@pytest.mark.parametrize(
+    "header", ["{'descr': '<f8', 'shape': (3", "{'descr': '<f8', 'fortran_order': False, 'shape': (9**99,)}"]
+)
+def test_a_header_that_is_no_python_is_one_short_sentence(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "k.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+    with pytest.raises(ValueError, match=r"k\.npy: not a readable") as caught:
+        read_kernel(str(path))
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
 
 
 def test_kernel_files_that_could_run_code_or_fill_the_memory_are_refused(tmp_path: Path) -> None:

@@ -315,7 +315,10 @@ def test_a_run_does_not_go_on_with_other_settings(folder, tmp_path, change):
         run(folder, output, **change)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "format", "state", "tensor missing", "tensor misshapen", "no state"])
+@pytest.mark.parametrize(
+    "damage",
+    ["truncated", "format", "state", "step", "tensor missing", "tensor misshapen", "tensor not finite", "no state"],
+)
 def test_a_damaged_checkpoint_is_refused(folder, tmp_path, damage):
     output = tmp_path / "net.safetensors"
     run(folder, output, steps=1)
@@ -329,10 +332,14 @@ def test_a_damaged_checkpoint_is_refused(folder, tmp_path, damage):
             metadata["format"] = "another"
         elif damage == "state":
             metadata["state"] = "{}"
+        elif damage == "step":
+            metadata["state"] = metadata["state"].replace('"step": 1', '"step": -1')
         elif damage == "no state":
             del metadata["state"]
         elif damage == "tensor missing":
             del tensors[key]
+        elif damage == "tensor not finite":
+            tensors[key] = torch.full_like(tensors[key], torch.nan)
         else:
             tensors[key] = torch.zeros(1)
         save_file(tensors, checkpoint, metadata)
