@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["explain", "one_line"]
+__all__ = ["Interrupted", "explain", "one_line"]
 
 #: Subclasses of RuntimeError that mean a programming error; these keep their traceback.
 BUGS = (NotImplementedError, RecursionError)
+
+
+class Interrupted(Exception):
+    """Ctrl-C, after the work was brought to a clean end; the message says what there is of it.
+
+    No ``KeyboardInterrupt``, of which the option parser would keep nothing but the exit status.
+    """
 
 
 def one_line(text: str) -> str:

@@ -24,7 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from daep_cli.outputs import write_whole
 
-__all__ = ["SUFFIXES", "Photo", "check_writable_as", "encode", "read_photo", "write_photo"]
+__all__ = ["SUFFIXES", "Photo", "check_writable_as", "encode", "layout", "read_photo", "write_photo"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -109,6 +109,22 @@ def read_photo(path: Path) -> Photo:
         if isinstance(error, UnidentifiedImageError):  # its message says no more than this sentence does
             reason = "unknown format"
         raise ValueError(f"{path}: not a readable PNG, JPEG or TIFF image, or damaged ({reason}).") from error
+
+
+def layout(path: Path) -> tuple[int, int, str]:
+    """(width, height, kind) as the header says, upright, at the cost of reading a few bytes; zeros if it is unreadable.
+
+    Images of equal layout most likely have pixels of equal shape, and no more is promised.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as file:
+                width, height = file.size
+                turned = file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+                return (height, width, file.mode) if turned else (width, height, file.mode)
+    except Exception:  # what is wrong with it is said when it is read
+        return 0, 0, ""
 
 
 class _Unsupported(Exception):

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daep_cli.errors import explain, one_line
+from daep_cli.errors import Interrupted, explain, one_line
 
 __all__ = ["app", "main"]
 
@@ -46,8 +46,11 @@ def restore(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Image (PNG, JPEG, TIFF), or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Result: a file, or a folder.")],
     noise: Annotated[
-        float | None,
-        typer.Option(metavar="SIGMA", help="Noise standard deviation where white is 255. Alone: denoise."),
+        str | None,
+        typer.Option(
+            metavar="SIGMA|auto",
+            help="Noise standard deviation where white is 255; auto estimates it from the image. Alone: denoise.",
+        ),
     ] = None,
     kernel: Annotated[
         str | None,
@@ -89,13 +92,15 @@ def restore(
 
     `daep restore photos/ -o restored/ --noise 10`
     """
+    from daep_cli.noise import parse_noise
     from daep_cli.restore import Job, Options, restore_file
 
-    options = Options(noise, kernel, scale, mask, denoiser, preset, iterations, seed, device)
+    level = None if noise is None else parse_noise(noise)
+    options = Options(level, kernel, scale, mask, denoiser, preset, iterations, seed, device)
     if not source.exists():
         raise ValueError(f"{source}: no such file or folder.")
     if not source.is_dir():
-        _say(restore_file(source, output, Job(options, progress=sys.stderr.isatty()), overwrite))
+        restore_file(source, output, Job(options), overwrite, _say)
         return 0
     from daep_cli.folder import restore_folder
 
@@ -218,9 +223,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         status: Any = app(arguments, prog_name="daep", standalone_mode=False)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except typer.Abort:  # what older option parsers make of Ctrl-C
+    except Interrupted as error:
+        typer.echo(f"daep: interrupted {one_line(str(error))}", err=True)
+        return INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):  # the latter is what older option parsers make of Ctrl-C
         status = INTERRUPTED
     except BrokenPipeError:  # `daep ... | head`: whoever listened has left, and that is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -70,27 +70,33 @@ def check_output_folder(path: Path, source: Path, option: str = "-o") -> None:
         _check_parent(path, option)
 
 
-def write_whole(path: Path, content: bytes, overwrite: bool = False) -> None:
+def write_whole(path: Path, content: bytes, overwrite: bool = False, temporary: Path | None = None) -> None:
     """Write a file so that, whatever happens, ``path`` holds what it held before or all of ``content``.
 
     A new file gets the permissions that any new file of the user's gets; a replaced one keeps those it had.
 
+    :param Path temporary: file in the same folder, not there yet, that holds the content until it is complete;
+        default one of a random name.
     :raises ValueError: ``path`` has come into being meanwhile and ``overwrite`` is not set.
     """
     # short, because a name beside one of 255 bytes may not be longer
-    temporary = path.with_name(f".daep-{secrets.token_hex(8)}.tmp")
-    # os.open, not tempfile: it honours the umask, so the result is as readable as the user's other files
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    temporary = temporary or path.with_name(f".daep-{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            if not overwrite:
-                raise ValueError(f"{path}: came into being during the run and is left alone; choose another name.")
-            os.chmod(temporary, path.stat().st_mode & 0o777)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        # os.open, not tempfile: it honours the umask, so the result is as readable as the user's other files
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                if not overwrite:
+                    raise ValueError(f"{path}: came into being during the run and is left alone; choose another name.")
+                os.chmod(temporary, path.stat().st_mode & 0o777)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None  # the user knows no other name
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,27 +13,50 @@ import numpy.typing as npt
 import torch
 from deepinv.physics import Inpainting, LinearPhysics
 from PIL import Image
+from torch import Tensor
 
 from daep_cli import images, kernels
 from daep_cli.devices import pick_device
+from daep_cli.errors import Interrupted
 from daep_cli.images import MAX_PIXELS, SUFFIXES, Array, Photo
+from daep_cli.noise import AUTO, Noise, estimate_noise
 from daep_cli.outputs import check_output_file
+from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
+from daep_cli.watch import Watch
 from daep_deepinv import DAEP, degradation
 from daep_deepinv.reconstructor import PRESETS
 from daep_prior import load_dae
 
-__all__ = ["Job", "Options", "restore_file"]
+__all__ = ["Job", "Measurement", "Options", "Unfinished", "restore_file"]
 
 SCALES = range(2, 9)
+#: Batches gain on a processor while an image is too small to keep it busy, and cost memory afterwards.
+CPU_BATCH_PIXELS = 2**17
+#: On a GPU they gain longer. Half of what is free is left to the rest of the network's work.
+GPU_BATCH_PIXELS, GPU_BYTES_A_PIXEL = 2**22, 2**14
+
+
+class Unfinished(KeyboardInterrupt):
+    """Ctrl-C after some iterations.
+
+    :param list photos: the images as they stood.
+    :param int done: iterations done.
+    :param int total: iterations of a whole run.
+    """
+
+    def __init__(self, photos: list[Photo], done: int, total: int):
+        super().__init__(f"after {done} of {total} iterations")
+        self.photos = photos
 
 
 @dataclass(frozen=True)
 class Options:
     """What the user asks for, apart from the image itself; nothing is read yet.
 
-    :param float, None noise: standard deviation of the noise, pixel values 0 to 255; ``None``: not said.
-    :param str kernel: file of the blur kernel, possibly with ``:key``.
+    :param float, str, None noise: standard deviation of the noise, pixel values 0 to 255; ``"auto"``: estimated from
+        each image; ``None``: not said.
+    :param str kernel: the blur kernel, see :func:`daep_cli.kernels.read_kernel`.
     :param int scale: factor of super-resolution.
     :param Path mask: image of the known pixels.
     :param str denoiser: shipped network or weight file; ``None``: the preset's own.
@@ -41,7 +65,7 @@ class Options:
     :raises ValueError: a number out of range, or options that do not go together.
     """
 
-    noise: float | None = None
+    noise: Noise | None = None
     kernel: str | None = None
     scale: int | None = None
     mask: Path | None = None
@@ -52,8 +76,6 @@ class Options:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        if self.noise is not None and not 0 <= self.noise <= 255:
-            raise ValueError(f"--noise {self.noise:g}: expected a standard deviation from 0 to 255 (white is 255).")
         if self.scale is not None and self.scale not in SCALES:
             raise ValueError(f"--scale {self.scale}: expected a whole number from {SCALES[0]} to {SCALES[-1]}.")
         if self.iterations is not None and self.iterations < 1:
@@ -65,14 +87,21 @@ class Options:
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} do not work together yet; give one of them.")
         if self.kernel is not None and self.noise is None:
-            raise ValueError("--kernel: needs --noise, the noise of the photograph (0 to 255; try 2.55 if unknown).")
+            raise ValueError(
+                "--kernel: needs --noise, the noise of the photograph (0 to 255); give --noise auto if it is unknown."
+            )
+        if self.mask is not None and self.noise == AUTO:
+            raise ValueError("--mask: the holes look like noise to --noise auto; give a number, or leave it out.")
         if not given and not self.noise:
             raise ValueError("nothing to do; give --noise above 0 (denoise), --kernel, --scale or --mask.")
 
     @property
-    def sigma(self) -> float:
-        """Noise standard deviation for images in [0, 1]; super-resolution and inpainting are noise-free unless said."""
-        return (self.noise or 0.0) / 255
+    def sigma(self) -> float | None:
+        """Noise standard deviation for images in [0, 1]; super-resolution and inpainting are noise-free unless said.
+
+        ``None``: differs from image to image.
+        """
+        return None if self.noise == AUTO else (self.noise or 0.0) / 255
 
     @property
     def task(self) -> str:
@@ -84,19 +113,29 @@ class Options:
         return "denoised" if self.mask is None else "inpainted"
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """One photograph that is ready to be restored.
+
+    :param Photo photo: the measurement.
+    :param float sigma: its noise standard deviation, images in [0, 1].
+    """
+
+    photo: Photo
+    sigma: float
+
+
 @dataclass
 class Job:
     """A restoration that is ready to run on any number of images: all its files are read and checked.
 
     The weights are the exception: they are loaded when the first image is known to be good.
 
-    :param bool progress: show a bar of the iterations of each image.
     :raises ValueError: unusable kernel, mask, preset, device or weights.
     :raises FileNotFoundError: a file that does not exist.
     """
 
     options: Options
-    progress: bool = False
     kernel: npt.NDArray[np.float64] | None = field(init=False, default=None)
     mask: npt.NDArray[np.bool_] | None = field(init=False, default=None)
     device: torch.device = field(init=False)
@@ -145,48 +184,84 @@ class Job:
                 max_iter=options.iterations,
                 seed=options.seed,
                 device=self.device,
-                verbose=self.progress,
-                show_progress_bar=self.progress,
             )
         return self._model
 
-    def physics(self, photo: Photo) -> LinearPhysics:
+    def measure(self, photo: Photo) -> Measurement:
+        """Check a photograph, and find out its noise.
+
+        :raises ValueError: see :meth:`check`; or the noise is to be estimated and cannot be.
+        """
+        self.check(photo)
+        sigma = self.options.sigma
+        return Measurement(photo, estimate_noise(to_tensor(photo)) if sigma is None else sigma)
+
+    def together(self, a: Measurement, b: Measurement) -> bool:
+        """Whether two can be restored in one batch."""
+        return a.photo.colour.shape == b.photo.colour.shape and a.sigma == b.sigma
+
+    @property
+    def batch_pixels(self) -> int:
+        """Pixels of the results that are restored in one batch, if they are of equal size."""
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            return max(1, min(free // GPU_BYTES_A_PIXEL, GPU_BATCH_PIXELS))
+        return CPU_BATCH_PIXELS
+
+    def pixels(self, width: int, height: int) -> int:
+        """Pixels of the result of an image of this size."""
+        return width * height * (self.options.scale or 1) ** 2
+
+    def physics(self, measured: Measurement) -> LinearPhysics:
         """deepinv's forward model from the image that is sought to this photograph."""
-        width, height = photo.size
-        channels = photo.colour.shape[2]
+        width, height = measured.photo.size
+        channels = measured.photo.colour.shape[2]
         if self.mask is not None:
             known = torch.from_numpy(self.mask).to(self.device, torch.float32).expand(1, channels, -1, -1)
             return Inpainting(img_size=(channels, height, width), mask=known, device=self.device)
         factor = self.options.scale or 1
-        return degradation(
-            self.kernel, factor, img_size=(channels, height * factor, width * factor), device=self.device
-        )
+        img_size = (channels, height * factor, width * factor)
+        return degradation(self.kernel, factor, measured.sigma, img_size=img_size, device=self.device)
 
-    def run(self, photo: Photo) -> Photo:
-        """Restore one photograph.
+    def run(self, batch: Sequence[Measurement], step: Callable[[float], None] | None = None) -> list[Photo]:
+        """Restore photographs in one batch. Each gets the result that it would get alone.
 
-        :return: a photograph of the same type; with ``--scale`` that much larger, else of the same size.
-        :raises ValueError: see :meth:`check`.
-        :raises FloatingPointError: the result is not finite.
+        :param batch: any two of them :meth:`together`.
+        :param Callable step: called after each iteration with the share of the run that it was.
+        :return: photographs of the same types; with ``--scale`` that much larger, else of the same size.
+        :raises FloatingPointError: a result is not finite.
+        :raises Unfinished: Ctrl-C, with what there is.
         """
-        self.check(photo)
-        y = to_tensor(photo).to(self.device)
-        physics = self.physics(photo)
+        y = torch.cat([to_tensor(measured.photo) for measured in batch]).to(self.device)
+        physics = self.physics(batch[0])
         if self.mask is not None:
             y = physics.A(y)  # whatever stands in the holes of the file is no measurement
-        x = self.model(y, physics)
-        if self.kernel is not None:
-            x = centre(x, y)
+        photos = [measured.photo for measured in batch]
+        with Watch(self.model, step) as watch:
+            try:
+                x = self.model(y, physics)
+            except KeyboardInterrupt as error:
+                x = watch.best(noisy=batch[0].sigma > 0)
+                if x is None:
+                    raise
+                raise Unfinished(self._results(x, y, photos), watch.done, watch.total) from error
         if not bool(x.isfinite().all()):
             raise FloatingPointError("the restoration diverged; check --noise and the kernel, or try another --preset.")
+        return self._results(x, y, photos)
+
+    def _results(self, x: Tensor, y: Tensor, photos: Sequence[Photo]) -> list[Photo]:
+        x = x if self.kernel is None else centre(x, y)
+        return [self._result(image[None], photo) for image, photo in zip(x, photos, strict=True)]
+
+    def _result(self, x: Tensor, photo: Photo) -> Photo:
         colour = to_pixels(x, photo.colour.dtype)
         alpha = photo.alpha if photo.alpha is None or self.options.scale is None else _enlarge(photo.alpha, colour)
         return Photo(colour, alpha, photo.icc)
 
-    @property
-    def summary(self) -> str:
-        """What was done, for the line that is printed afterwards."""
-        return f"{self.options.task}, {self.model.max_iter} evaluations, preset {self.model.preset}"
+    def describe(self, measured: Measurement) -> str:
+        """What is done to an image, for the line that is printed afterwards."""
+        noise = f", noise {255 * measured.sigma:.2f} as estimated" if self.options.noise == AUTO else ""
+        return f"{self.options.task}{noise}, {self.model.max_iter} evaluations, preset {self.model.preset}"
 
 
 def _enlarge(alpha: Array, colour: Array) -> Array:
@@ -196,19 +271,29 @@ def _enlarge(alpha: Array, colour: Array) -> Array:
     return smooth.round().clip(0, np.iinfo(alpha.dtype).max).astype(alpha.dtype)
 
 
-def restore_file(source: Path, output: Path, job: Job, overwrite: bool = False) -> str:
-    """Restore one file and write the result, whole or not at all.
+def restore_file(source: Path, output: Path, job: Job, overwrite: bool, report: Callable[[str], None]) -> None:
+    """Restore one file and write the result, whole or not at all; on Ctrl-C, the best image so far.
 
-    :return: one line that says what was done.
+    :param Callable report: called with lines that say what is done.
     :raises ValueError: unusable input or output; nothing has been computed or written.
     :raises OSError: the same from the file system.
+    :raises Interrupted: Ctrl-C; the message says what was saved.
     """
     check_output_file(output, SUFFIXES, (source, *job.files), overwrite)
     photo = images.read_photo(source)
     images.check_writable_as(photo, output)
+    measured = job.measure(photo)
+    if job.options.noise == AUTO:
+        report(f"{source}: noise of {255 * measured.sigma:.2f} estimated (white is 255); --noise says it otherwise")
     began = time.perf_counter()
-    result = job.run(photo)
+    try:
+        with progress_bar() as bar:
+            bar.extend(1, source.name)
+            (result,) = job.run([measured], bar.advance)
+    except Unfinished as error:
+        images.write_photo(error.photos[0], output, overwrite)
+        raise Interrupted(f"{error}; {output} holds the image as it stood then.") from error
     seconds = time.perf_counter() - began
     images.write_photo(result, output, overwrite)
     width, height = result.size
-    return f"{output}: {width} x {height} pixels in {seconds:.1f} s ({job.summary})"
+    report(f"{output}: {width} x {height} pixels in {seconds:.1f} s ({job.describe(measured)})")
