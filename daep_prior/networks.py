@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from daep_prior.lean import Chain, Residual, lean, steps, translate
 
 __all__ = ["ARCHITECTURES", "DAE", "ConvDAE", "UNetDAE", "build_network", "fast_dtype"]
 
@@ -62,6 +64,16 @@ def per_image(sigma: float | Tensor, x: Tensor) -> Tensor:
     return level.expand(x.shape[0], 1, 1, 1)
 
 
+class FastCopy(NamedTuple):
+    """A network's body as it is computed when no parameter asks for a gradient."""
+
+    #: of the parameters it was made from
+    version: list[tuple[int, int]]
+    body: nn.Module
+    #: the same for :mod:`daep_prior.lean`, if there is such a form
+    chain: Chain | None
+
+
 class DAE(nn.Module):
     """A residual denoising autoencoder ``A(x) = x + r(x)``; called like a deepinv denoiser.
 
@@ -93,7 +105,7 @@ class DAE(nn.Module):
         #: ``None``: :func:`fast_dtype`; or a torch.dtype that says it.
         self.compute_dtype: torch.dtype | None = None
         # in a plain dict, to stay out of parameters() and state_dict()
-        self._fast_copy: dict[tuple[torch.dtype, torch.device], tuple[list[tuple[int, int]], nn.Module]] = {}
+        self._fast_copy: dict[tuple[torch.dtype, torch.device], FastCopy] = {}
 
     @property
     def conditional(self) -> bool:
@@ -156,13 +168,14 @@ class DAE(nn.Module):
             (t.data_ptr(), 0 if t.is_inference() else t._version)
             for t in (*self.body.parameters(), *self.body.buffers())
         ]
-        known, body = self._fast_copy.get(key, (None, self.body))
-        if known != version:
+        fast = self._fast_copy.get(key)
+        if fast is None or fast.version != version:
             # a copy made in inference mode could never again be differentiated through
             with torch.inference_mode(False), torch.no_grad():
                 body = copy.deepcopy(self.body).to(z.device, dtype).to(memory_format=torch.channels_last).eval()
-            self._fast_copy[key] = (version, body)
-        r: Tensor = body(z.to(dtype).contiguous(memory_format=torch.channels_last))
+            fast = self._fast_copy[key] = FastCopy(version, body, translate(body))
+        z = z.to(dtype).contiguous(memory_format=torch.channels_last)
+        r: Tensor = fast.body(z) if fast.chain is None else lean(z, fast.chain, fast.body)
         return r
 
     def _apply(self, fn: Any, recurse: bool = True) -> DAE:
@@ -276,6 +289,10 @@ class ResidualBlock(nn.Module):
         out: Tensor = x + self.branch(x)
         return out
 
+    def lean_step(self) -> Residual:
+        """See :mod:`daep_prior.lean`."""
+        return Residual(steps(self.branch))
+
 
 class UNetBody(nn.Module):
     """Bias-free U-Net: residual blocks, strided 2 x 2 convolutions down, transposed ones up, additive skips."""
@@ -308,6 +325,13 @@ class UNetBody(nn.Module):
             x = up(x) + skip
         out: Tensor = self.tail(x)
         return out
+
+    def lean_step(self) -> Chain:
+        """See :mod:`daep_prior.lean`; from the bottom up, each scale is a residual around the coarser ones."""
+        inner = Chain(steps(self.bottom))
+        for down, up in zip(reversed(self.down), reversed(self.up), strict=True):
+            inner = Residual([*steps([down]), inner, *steps([up])])
+        return Chain([*steps([self.head]), inner, *steps([self.tail])])
 
 
 class UNetDAE(DAE):
