@@ -1,0 +1,88 @@
+r"""
+Bring your own denoiser
+=======================
+
+The prior is made of a denoiser, and any will do that can be differentiated. Here it is one without a single learned
+parameter, written in the example: sliding windows, their cosine transform, and a threshold.
+"""
+
+import math
+import os
+
+import deepinv as dinv
+import skimage
+import torch
+import torch.nn.functional as F
+from deepinv.models import Denoiser
+from deepinv.physics.generator import MotionBlurGenerator
+from deepinv.utils import plot
+
+from daep_deepinv import DAEP
+
+device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
+size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))  # the test suite runs this example on fewer pixels
+
+# %%
+# The denoiser
+# ------------
+# A deepinv ``Denoiser`` is a module called as ``denoiser(x, sigma)`` with images ``(B, C, H, W)``. Natural images
+# have few large cosine coefficients in a window of 8 x 8 pixels, noise has many small ones: those below three
+# standard deviations are set to zero, and the overlapping windows averaged.
+
+
+class CosineDenoiser(Denoiser):
+    def __init__(self, window=8):
+        super().__init__()
+        place = torch.arange(window) + 0.5
+        basis = torch.stack([torch.cos(math.pi * k * place / window) for k in range(window)])
+        basis = basis / basis.norm(dim=1, keepdim=True)
+        self.window = window
+        self.register_buffer("filters", torch.einsum("iy,jx->ijyx", basis, basis).reshape(-1, 1, window, window))
+
+    def forward(self, x, sigma, **kwargs):
+        channels = x.reshape(-1, 1, *x.shape[-2:])
+        level = torch.as_tensor(sigma, device=x.device, dtype=x.dtype).reshape(-1, 1, 1, 1)
+        level = level.expand(x.shape[0], x.shape[1], 1, 1).reshape(-1, 1, 1, 1)
+        border = self.window - 1
+        wide = F.pad(channels, (border,) * 4, mode="reflect")
+        coefficients = F.conv2d(wide, self.filters)
+        kept = coefficients * (coefficients.abs() > 3 * level)
+        kept[:, 0] = coefficients[:, 0]  # the mean of the window
+        clean = F.conv_transpose2d(kept, self.filters) / self.window**2
+        return clean[..., border:-border, border:-border].reshape(x.shape)
+
+
+# %%
+# It takes the place of the network
+# ---------------------------------
+
+photograph = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].to(device) / 255
+x = photograph[..., 50 : 50 + size, 150 : 150 + size]
+sigma = 2.55 / 255
+shake = MotionBlurGenerator((25, 25), device=device).step(seed=2)["filter"]
+noise = dinv.physics.GaussianNoise(sigma, rng=torch.Generator(device).manual_seed(0))
+physics = dinv.physics.BlurFFT((3, size, size), filter=shake / shake.sum(), noise_model=noise, device=device)
+y = physics(x)
+
+own = DAEP(denoiser=CosineDenoiser().to(device))(y, physics)
+shipped = DAEP(device=device)(y, physics)
+
+metric = dinv.metric.PSNR()
+images = {"blurred": y, "cosine windows": own, "shipped network": shipped}
+psnr = {name: metric(image, x).item() for name, image in images.items()}
+plot(
+    {"original": x, **images},
+    subtitles=["", *(f"{value:.2f} dB" for value in psnr.values())],
+    rescale_mode="clip",
+    vmin=0,
+    vmax=1,
+    figsize=(11, 3.4),
+)
+
+# %%
+# Other denoisers
+# ---------------
+# * deepinv's own: ``DAEP(denoiser=dinv.models.DRUNet())``; its weights are downloaded when it is made.
+# * One trained for a single noise level: give it an attribute ``sigma``, a float; the kernel width then stays there.
+# * One without a gradient: ``DAEP(denoiser=..., jacobian=False)``, the form of Bigdeli, Jin, Favaro and Zwicker (2017).
+# * Your own training of our architectures: :ref:`sphx_glr_auto_examples_plot_training.py`.

@@ -1,0 +1,62 @@
+"""Every example runs on few pixels, downloads nothing, draws something, and restores what it says it restores."""
+
+from __future__ import annotations
+
+import runpy
+import socket
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("plot_*.py"))
+#: Height and width of the images, pixels.
+SIZE = 48
+#: Example -> (what must be better, than what), keys of the example's ``psnr``.
+BETTER = {
+    "plot_deblurring": [("DAEP", "blurred")],
+    "plot_super_resolution": [("DAEP", "bicubic")],
+    "plot_inpainting": [("DAEP", "start"), ("start", "holes")],
+    "plot_denoising": [("DAEP", "noisy"), ("network", "noisy")],
+    "plot_swap_prior": [("DAEP", "blurred"), ("RED", "blurred")],
+    "plot_compare_admm": [("DAEP, twice as told", "PnP-ADMM, twice as told")],
+    "plot_custom_operator": [("DAEP", "measurement")],
+    "plot_custom_denoiser": [("cosine windows", "blurred"), ("shipped network", "cosine windows")],
+    "plot_training": [("this training", "half is missing"), ("shipped network", "this training")],
+}
+
+
+def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The example's variables, from a run on small images and without a network."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError("an example tried to reach the network")
+
+    plt.switch_backend("Agg")
+    plt.close("all")
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(plt, "show", lambda *args, **kwargs: None)
+    monkeypatch.setenv("DAEP_EXAMPLE_SIZE", str(SIZE))
+    monkeypatch.syspath_prepend(path.parent)
+    with torch.random.fork_rng(devices=[]):
+        return runpy.run_path(str(path), run_name="__main__")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs_offline_draws_and_restores(path, monkeypatch):
+    variables = run(path, monkeypatch)
+    assert plt.get_fignums(), "it draws nothing"
+    plt.close("all")
+    psnr = variables.get("psnr", {})
+    for better, worse in BETTER.get(path.stem, []):
+        assert psnr[better] > psnr[worse], psnr
+    if path.stem == "plot_custom_operator":
+        assert variables["adjointness_error"] < 1e-3
+    if path.stem == "plot_mean_shift_2d":
+        assert variables["error"] < 0.6 and variables["cosine"] > 0.7
+
+
+def test_every_example_has_something_it_must_hold():
+    assert {path.stem for path in EXAMPLES} == {*BETTER, "plot_mean_shift_2d"}
