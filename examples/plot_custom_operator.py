@@ -35,7 +35,7 @@ class Defocus(LinearPhysics):
         place = torch.linspace(-1, 1, size)
         distance = (place[:, None] ** 2 + place[None, :] ** 2) / 2
         self.register_buffer("share", (1.6 * distance).clamp(max=1)[None, None])
-        self.blur = dinv.physics.Blur(gaussian_blur(sigma=(width, width))[None], padding="circular")
+        self.blur = dinv.physics.Blur(gaussian_blur(sigma=(width, width)), padding="circular")
         self.to(kwargs.get("device", "cpu"))
 
     def A(self, x, **kwargs):
