@@ -74,7 +74,7 @@ plot(
 # computed at every iteration.
 
 
-def psnr_inside(previous, current):
+def psnr_inside(values, previous, current):
     return metric(inner(current[None]), inner(x)).item()
 
 
