@@ -62,8 +62,10 @@ class NoiseSource:
         fields = []
         for _ in range(self.samples):
             # float32 whatever the type of x, so that a float64 run sees the same noise
-            parts = [torch.randn((1, *x.shape[1:]), generator=g, device=x.device) for g in generators]
-            field = torch.cat(parts).to(x.dtype).expand(x.shape)
+            parts = torch.empty((len(generators), *x.shape[1:]), device=x.device)
+            for part, generator in zip(parts, generators, strict=True):
+                part.normal_(generator=generator)
+            field = parts.to(x.dtype).expand(x.shape)
             fields.extend([field, -field] if self.antithetic else [field])
         return fields
 
@@ -114,15 +116,17 @@ def energy_gradient(
     :return: (B, C, H, W).
     """
     wide = replicate(x, replicas)
-    total = torch.zeros_like(wide)
     fields: Sequence[Tensor | None] = noise or [None]
-    for field in fields:
+
+    def at(field: Tensor | None) -> Tensor:
         z = _perturbed(wide, sigma, field)
-        if jacobian:
-            total = total + _pulled_residual(denoise, wide, z, sigma)
-        else:
-            total = total + (wide - denoise(z, sigma))
-    total = total / len(fields)
+        return _pulled_residual(denoise, wide, z, sigma) if jacobian else wide - denoise(z, sigma)
+
+    total = at(fields[0])
+    for field in fields[1:]:
+        total = total + at(field)
+    if len(fields) > 1:
+        total = total / len(fields)
     return total.mean(1, keepdim=True) if replicas > 1 else total
 
 

@@ -59,6 +59,14 @@ class BicubicDownsampling(DecomposablePhysics):
         """Coefficients (B, C, H, W) to the image (B, C, H, W)."""
         return self.v_h @ x @ self.v_w.T
 
+    def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor, **kwargs: Any) -> Tensor:
+        """See :meth:`deepinv.physics.LinearPhysics.prox_l2`; only the coefficients that are measured change."""
+        h, w = self.u_h.shape[0], self.u_w.shape[0]
+        v_h, v_w, singular = self.v_h[:, :h], self.v_w[:, :w], self.mask[..., :h, :w]
+        mismatch = self.u_h.T @ y @ self.u_w - singular * (v_h.T @ z @ v_w)
+        change = singular * mismatch / (1 / gamma + singular.square())
+        return z + v_h @ change @ v_w.T
+
     def U(self, x: Tensor) -> Tensor:
         """Coefficients (B, C, H, W), of which those of the measurement are used, to the measurement (B, C, h, w)."""
         h, w = self.u_h.shape[0], self.u_w.shape[0]
