@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.denoiser import as_denoiser
-from daep_deepinv.fidelity import PerImageL2, circular_inverse, conjugate_gradients
+from daep_deepinv.fidelity import PerImageL2
+from daep_deepinv.krylov import conjugate_gradients
 from daep_deepinv.reconstructor import DAEP
 from daep_deepinv.resampling import BicubicDownsampling
 from daep_deepinv.start import starting_point
@@ -372,6 +373,9 @@ def _wavelets(weight: float) -> BaseOptim:
     )
 
 
+WIENER_TOLERANCE, WIENER_ITERATIONS = 1e-4, 200
+
+
 class _Wiener(Reconstructor):
     """Linear estimate for images whose spectrum falls as 1/f^2: ``min 1/2 ||Ax - y||^2 + w/2 ||Dx||^2``.
 
@@ -388,9 +392,9 @@ class _Wiener(Reconstructor):
             out: Tensor = physics.A_adjoint_A(x) + self.weight * smooth
             return out
 
-        start = starting_point(y, physics)
-        precondition = circular_inverse(physics, start, 1 / self.weight)
-        return conjugate_gradients(normal, physics.A_adjoint(y), start, 1e-4, 100, precondition)
+        start, right = starting_point(y, physics), physics.A_adjoint(y)
+        bound = WIENER_TOLERANCE * right.flatten(1).norm(dim=1)
+        return start + conjugate_gradients(normal, right - normal(start), bound, WIENER_ITERATIONS)
 
 
 class _RichardsonLucy(MLEM):
