@@ -117,6 +117,11 @@ class DAE(nn.Module):
         """Channels of the images the network was trained on."""
         return RGB
 
+    @property
+    def radius(self) -> int:
+        """How far away, in pixels, an input can still change an output."""
+        raise NotImplementedError
+
     def config(self) -> dict[str, Any]:
         """What :func:`build_network` needs to make this network again; JSON-serialisable."""
         raise NotImplementedError
@@ -240,6 +245,11 @@ class ConvDAE(DAE):
             _start_as_residual_blocks(self.body[1:-1])
         _start_near_identity(self.body[-1])
 
+    @property
+    def radius(self) -> int:
+        """One pixel a convolution."""
+        return self.depth
+
     def config(self) -> dict[str, Any]:
         return {
             "architecture": self.architecture,
@@ -361,6 +371,14 @@ class UNetDAE(DAE):
         self.multiple = 2 ** (len(widths) - 1)
         self.body = UNetBody(RGB + self.conditional, self.widths, blocks)
         _start_near_identity(self.body.tail)
+
+    @property
+    def radius(self) -> int:
+        """Two convolutions a block, at each scale in that scale's pixels, going down and coming up."""
+        a_scale = 2 * self.blocks
+        around_skips = sum(2 * a_scale * 2**k for k in range(len(self.widths) - 1))
+        head_and_tail = 2
+        return head_and_tail + around_skips + a_scale * self.multiple + self.multiple - 1
 
     def config(self) -> dict[str, Any]:
         return {

@@ -41,6 +41,16 @@ class DAEDenoiser(Denoiser):
         """Channels of the images the network was trained on."""
         return self.dae.in_channels
 
+    @property
+    def radius(self) -> int:
+        """How far away, in pixels, an input can still change an output."""
+        return self.dae.radius
+
+    @property
+    def multiple(self) -> int:
+        """What height and width are padded to inside."""
+        return self.dae.multiple
+
     def forward(self, x: Tensor, sigma: float | Tensor | None = None, **kwargs: object) -> Tensor:
         """Denoise ``x`` (B, C, H, W), C = 1 or 3, at level ``sigma``; see :meth:`daep_prior.DAE.forward`."""
         out: Tensor = self.dae(x, sigma)

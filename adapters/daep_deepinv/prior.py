@@ -6,12 +6,15 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
+from deepinv.distributed.framework import DistributedProcessing
 from deepinv.optim import Prior
 from torch import Tensor, nn
 
 from daep_deepinv.denoiser import as_denoiser
-from daep_prior import NoiseSource, energy, energy_gradient
+from daep_prior import NoiseSource
 from daep_prior.energy import replicate
+from daep_prior.tiling import Share, Tiler, TileSize
 
 __all__ = ["DAEPrior"]
 
@@ -43,7 +46,9 @@ class DAEPrior(Prior):
         ``explicit_prior`` is then ``False``.
     :param int, list seed: of the noise; one for all images or one an image. :meth:`reset` starts the noise again.
     :param float sigma: kernel width when the solver passes none (``g_param=None``), images in [0, 1].
-    :raises ValueError: unknown ``noise``, or fewer than one sample.
+    :param tile: for images too large for memory, see :class:`daep_prior.tiling.Tiler`. ``"auto"``: evaluate in tiles
+        when the image does not fit; a number: in tiles of that many pixels in height and width; ``None``: never.
+    :raises ValueError: unknown ``noise`` or ``tile``, or fewer than one sample.
     :raises TypeError: not a denoiser.
 
     >>> import torch
@@ -64,25 +69,28 @@ class DAEPrior(Prior):
         jacobian: bool = True,
         seed: int | Sequence[int] = 0,
         sigma: float | None = None,
+        tile: TileSize = "auto",
     ):
         super().__init__()
         if noise not in ("fresh", "fixed", "none"):
             raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
-        self.denoiser = as_denoiser(denoiser)
+        self.denoiser: Any = as_denoiser(denoiser)
         self.noise = noise
         self.jacobian = jacobian
         self.sigma = sigma
         self.explicit_prior = jacobian
         self._stream = NoiseSource(seed, samples, antithetic)
+        self._tiler = Tiler(tile)
 
     def reset(self) -> None:
-        """Start the noise again: the same calls then give the same results."""
+        """Start the noise again, so that the same calls give the same results, and look at the free memory again."""
         self._stream.reset()
+        self._tiler.reset()
 
     @property
     def trained_width(self) -> float | None:
         """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
-        trained = getattr(self.denoiser, "sigma", None)
+        trained = getattr(self._network, "sigma", None)
         return trained if isinstance(trained, float) else None
 
     def kernel_width(self, sigma: float | Tensor | None) -> float | Tensor:
@@ -109,7 +117,8 @@ class DAEPrior(Prior):
         """
         width = self.kernel_width(sigma)
         fields = self._fixed_fields(x) if self.noise != "none" else None
-        return energy(self.denoiser, x, width, fields, self._replicas(x))
+        network, tiler, share = self._evaluation(x)
+        return tiler.energy(network, x, width, fields, self._replicas(x), share)
 
     def grad(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
         """Gradient of the energy (Algorithm 1), or the mean-shift vector ``x - A(x - eps)`` without the Jacobian.
@@ -124,7 +133,13 @@ class DAEPrior(Prior):
             fields = self._stream.draw(replicate(x, self._replicas(x)))
         elif self.noise == "fixed":
             fields = self._fixed_fields(x)
-        return energy_gradient(self.denoiser, x, width, fields, self._replicas(x), self.jacobian)
+        network, tiler, share = self._evaluation(x)
+        return tiler.gradient(network, x, width, fields, self._replicas(x), self.jacobian, share)
+
+    def denoise(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
+        """The denoiser itself at ``x`` (B, C, H, W), in tiles where the gradient would be, and without noise added."""
+        network, tiler, share = self._evaluation(x)
+        return tiler.denoise(network, x, self.kernel_width(sigma), share)
 
     def prox(
         self,
@@ -160,9 +175,42 @@ class DAEPrior(Prior):
         stream = NoiseSource(self._stream.seed, self._stream.samples, self._stream.antithetic)
         return stream.draw(replicate(x, self._replicas(x)))
 
+    @property
+    def _network(self) -> nn.Module:
+        """The denoiser, out of the wrapping that ``deepinv.distributed.distribute`` gives it."""
+        network: nn.Module = self.denoiser.processor if self._distributed else self.denoiser
+        return network
+
+    @property
+    def _distributed(self) -> bool:
+        return isinstance(self.denoiser, DistributedProcessing)
+
+    def _evaluation(self, x: Tensor) -> tuple[nn.Module, Tiler, Share | None]:
+        """What is evaluated, in which tiles, and with whom these are shared."""
+        if not self._distributed:
+            return self.denoiser, self._tiler, None
+        wrapper, network = self.denoiser, self._network
+        trained = any(p.requires_grad for p in network.parameters())
+        if torch.is_grad_enabled() and (x.requires_grad or trained):
+            # deepinv's wrapper adds up the gradients of parameters; but those of images it adds up before it has all
+            if self.jacobian and wrapper.ctx.world_size > 1:
+                raise ValueError(
+                    "jacobian: deepinv's distributed denoiser cannot be differentiated twice on several processes; "
+                    "train in one process, or with jacobian=False (DMSP)."
+                )
+            return wrapper, Tiler(None), None
+        if wrapper.strategy is not None:
+            raise ValueError(
+                "tiling_strategy: this prior cuts its own tiles, whose halo is that of the gradient; "
+                "give distribute(..., patch_size=...) alone."
+            )
+        patch = wrapper.strategy_kwargs["patch_size"]
+        return network, Tiler(patch if isinstance(patch, int) else min(patch)), wrapper.ctx
+
     def _replicas(self, x: Tensor) -> int:
-        channels = getattr(self.denoiser, "in_channels", None)
+        channels = getattr(self._network, "in_channels", None)
         return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
 
     def extra_repr(self) -> str:
-        return f"noise={self.noise!r}, samples={self._stream.samples}, jacobian={self.jacobian}"
+        noise = f"noise={self.noise!r}, samples={self._stream.samples}"
+        return f"{noise}, jacobian={self.jacobian}, tile={self._tiler.tile!r}"

@@ -55,7 +55,7 @@ class DAEP(BaseOptim):
     :param str, torch.device device: where the denoiser is put; default: where it is, the CPU for one that is loaded.
     :param kwargs: ``early_stop``, ``crit_conv``, ``thres_conv``, ``custom_metrics``, ``custom_init``, ``verbose``,
         ``show_progress_bar`` as in :class:`deepinv.optim.BaseOptim`; ``samples``, ``antithetic``, ``jacobian``,
-        ``noise`` as in :class:`DAEPrior`.
+        ``noise``, ``tile`` as in :class:`DAEPrior`.
     :raises ValueError: unknown preset, negative or not finite ``sigma``, ``max_iter`` below 1.
     :raises TypeError: unknown keyword argument.
 
@@ -67,7 +67,7 @@ class DAEP(BaseOptim):
     torch.Size([1, 3, 32, 32])
     """
 
-    _PRIOR_ARGUMENTS = ("samples", "antithetic", "jacobian", "noise")
+    _PRIOR_ARGUMENTS = ("samples", "antithetic", "jacobian", "noise", "tile")
     _OPTIM_ARGUMENTS = (
         "early_stop",
         "crit_conv",
@@ -168,7 +168,7 @@ class DAEP(BaseOptim):
         x, metrics = result if compute_metrics else (result, None)
         if schedule.final_width is not None:
             with torch.no_grad():
-                x = prior.denoiser(x, schedule.final_width).clamp(0, 1)
+                x = prior.denoise(x, schedule.final_width).clamp(0, 1)
         if not bool(x.isfinite().all()):
             raise DivergenceError("the restored image is not finite; raise sigma, or lower the step of the schedule.")
         return (x, metrics) if compute_metrics else x

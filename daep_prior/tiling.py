@@ -1,0 +1,281 @@
+r"""Images larger than memory: the energy, its gradient and the denoiser, evaluated tile by tile.
+
+A network whose output depends on inputs at most ``radius`` pixels away is evaluated exactly on a part of the image by
+cutting that part out with a halo of ``radius`` pixels. The gradient of the energy at a pixel needs the residual within
+``radius``, and this the image within ``2 radius``, so its halo is twice as wide. Where a tile ends at the border of the
+image it is padded by the network itself, as the whole image would be. A network with a larger field than
+:data:`EXACT_HALO`, or one that does not say, is evaluated with a halo of :data:`HALO` and the tiles are blended
+linearly where they meet.
+
+Everything else about the evaluation, the noise of eq. 8 above all, belongs to the whole image; so a tiled restoration
+is the untiled one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from daep_prior.energy import Denoise, energy, energy_gradient
+from daep_prior.memory import free_memory, peak_bytes
+
+__all__ = ["Share", "TileSize", "Tiler", "check_tile"]
+
+TileSize = int | Literal["auto"] | None
+
+#: Halos up to here are as wide as the field, and the result is exact; wider ones would cost more than they gain.
+EXACT_HALO = 64
+#: Halo of networks with a wider field, and the half width of the ramps by which their tiles are blended, in pixels. The
+#: shipped U-Net looks 97 pixels far, but nearly all of what it does depends on much less: tiles then change its
+#: gradient by at most 2e-5, or one part in 50 000 of its size; a halo of 64 by 1e-3.
+HALO, RAMP = 96, 16
+#: Tiles of networks that do not say to what multiple they pad begin at multiples of this.
+MULTIPLE = 16
+#: Height and width of the smallest tile that can be asked for.
+SMALLEST_TILE = 8
+#: Bounds of what is chosen: below, nearly all the work is in the halo; above, next to nothing.
+SMALLEST_CHOSEN, LARGEST_CHOSEN = 32, 2048
+#: Of the free memory, what the tensors of one tile may take: kernels need some too, and so do other programs.
+SHARE_OF_MEMORY = 0.5
+#: Buffers of the image's size that are made next to the tiles: result, sum, and a solver's own.
+IMAGE_BUFFERS = 6
+#: More bytes a pixel than any gradient of a common network takes; an image that fits so is never measured.
+MANY_BYTES = 20_000
+#: Height and width of the image on which the memory of a network is measured.
+PROBE = 64
+
+
+def check_tile(tile: object) -> None:
+    """Refuse anything that is not ``"auto"``, ``None`` or a size in pixels.
+
+    :raises ValueError: with what is expected.
+    """
+    whole = isinstance(tile, int) and not isinstance(tile, bool)
+    if not (tile is None or tile == "auto" or (whole and tile >= SMALLEST_TILE)):  # type: ignore[operator]
+        raise ValueError(
+            f"tile: got {tile!r}; expected 'auto', None (never tile) or a size in pixels of at least {SMALLEST_TILE}."
+        )
+
+
+class Share(Protocol):
+    """How several processes share the tiles of an image; deepinv's ``DistributedContext`` is one."""
+
+    def local_indices(self, num_items: int) -> list[int]:
+        """The tiles of this process."""
+
+    def all_reduce(self, x: Tensor) -> Tensor:
+        """The sum of ``x`` over the processes."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis.
+
+    :param slice window: what the network sees.
+    :param slice kept: what is kept of it, counted from the start of the window.
+    :param slice target: where that goes in the image.
+    :param torch.Tensor weight: of each kept pixel, where tiles are blended; ``None``: 1.
+    """
+
+    window: slice
+    kept: slice
+    target: slice
+    weight: Tensor | None
+
+
+def spans(length: int, size: int, halo: int, multiple: int = 1, ramp: int = 0) -> list[Span]:
+    """Cut an axis into tiles of equal length as far as possible.
+
+    :param int length: of the axis.
+    :param int size: most pixels of a tile without its halo; rounded up to a multiple.
+    :param int halo: pixels that the network sees on each side of what is kept for sure; at least ``ramp``.
+    :param int multiple: windows begin at multiples of this.
+    :param int ramp: half width of the ramps between neighbours; 0: no blending.
+    :return: from first to last; their weights add up to 1 at each pixel.
+    """
+    count = math.ceil(length / size)
+    step = math.ceil(length / count / multiple) * multiple
+    cuts = [*range(0, length, step), length]
+    result = []
+    for first, last in zip(cuts, cuts[1:], strict=False):
+        start = max(0, first - halo) // multiple * multiple
+        stop = min(length, last + halo)
+        lower = max(0, first - ramp) if first > 0 else 0
+        upper = min(length, last + ramp) if last < length else length
+        weight = None
+        if ramp and count > 1:
+            position = torch.arange(lower, upper) + 0.5
+
+            def risen(cut: int, position: Tensor = position) -> Tensor:
+                """0 before the ramp around a cut, 1 after it; the ends of the axis have none."""
+                if cut in (0, length):
+                    return torch.full_like(position, float(cut == 0))
+                return ((position - (cut - ramp)) / (2 * ramp)).clamp(0, 1)
+
+            weight = risen(first) - risen(last)
+        kept = slice(lower - start, upper - start)
+        result.append(Span(slice(start, stop), kept, slice(lower, upper), weight))
+    return result
+
+
+class Tiler:
+    """Evaluates energy, gradient and denoiser on the whole image if it fits into memory, else tile by tile.
+
+    :param tile: ``"auto"``: tiles only if the image does not fit into free memory, and as large as fit. A number:
+        tiles of that many pixels in height and width (without the halo), one image at a time, for images that are
+        larger. ``None``: never.
+    :raises ValueError: anything else.
+    """
+
+    def __init__(self, tile: TileSize = "auto"):
+        check_tile(tile)
+        self.tile = tile
+        self._sizes: dict[Any, tuple[int, int] | None] = {}
+
+    def reset(self) -> None:
+        """Look again at how much memory is free."""
+        self._sizes.clear()
+
+    def gradient(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        sigma: float | Tensor,
+        noise: Sequence[Tensor] | None = None,
+        replicas: int = 1,
+        jacobian: bool = True,
+        share: Share | None = None,
+    ) -> Tensor:
+        """:func:`daep_prior.energy_gradient`; ``share`` spreads the tiles over processes."""
+
+        def function(parts: Sequence[Tensor], level: float | Tensor) -> Tensor:
+            return energy_gradient(denoise, parts[0], level, parts[1:], replicas, jacobian)
+
+        inputs = (x, *(noise or ()))
+        return self._evaluate(function, denoise, inputs, sigma, 2 if jacobian else 1, share)
+
+    def energy(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        sigma: float | Tensor,
+        noise: Sequence[Tensor] | None = None,
+        replicas: int = 1,
+        share: Share | None = None,
+    ) -> Tensor:
+        """:func:`daep_prior.energy`; ``share`` as above."""
+
+        def tiled(z: Tensor, level: float | Tensor) -> Tensor:
+            return self.denoise(denoise, z, level, share)
+
+        return energy(tiled, x, sigma, noise, replicas)
+
+    def denoise(self, denoise: Denoise, x: Tensor, sigma: float | Tensor, share: Share | None = None) -> Tensor:
+        """``denoise(x, sigma)``; ``share`` as above."""
+
+        def function(parts: Sequence[Tensor], level: float | Tensor) -> Tensor:
+            return denoise(parts[0], level)
+
+        return self._evaluate(function, denoise, (x,), sigma, 1, share)
+
+    # -- how and where ---------------------------------------------------------------------------------------------
+
+    def _evaluate(
+        self,
+        function: Callable[[Sequence[Tensor], float | Tensor], Tensor],
+        denoise: Denoise,
+        inputs: Sequence[Tensor],
+        sigma: float | Tensor,
+        passes: int,
+        share: Share | None,
+    ) -> Tensor:
+        x = inputs[0]
+        halo, ramp, multiple = _geometry(denoise, passes)
+        chosen = self._size(function, inputs, sigma, passes, halo, share)
+        if chosen is None:
+            return function(inputs, sigma)
+        images, size = chosen
+        height, width = x.shape[-2:]
+        tiles = [
+            (slice(first, first + images), rows, columns)
+            for first in range(0, x.shape[0], images)
+            for rows in spans(height, size, halo, multiple, ramp)
+            for columns in spans(width, size, halo, multiple, ramp)
+        ]
+        out = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+        for index in range(len(tiles)) if share is None else share.local_indices(len(tiles)):
+            batch, rows, columns = tiles[index]
+            window = (batch, slice(None), rows.window, columns.window)
+            level = sigma[batch] if isinstance(sigma, Tensor) and sigma.numel() == x.shape[0] > 1 else sigma
+            part = function([t[window] for t in inputs], level)[..., rows.kept, columns.kept]
+            target = (batch, slice(None), rows.target, columns.target)
+            if rows.weight is None and columns.weight is None:
+                out[target] = part
+                continue
+            for weight, shape in ((rows.weight, (-1, 1)), (columns.weight, (1, -1))):
+                if weight is not None:
+                    part = part * weight.to(part).reshape(shape)
+            out[target] += part
+        return out if share is None else share.all_reduce(out)
+
+    def _size(
+        self,
+        function: Callable[[Sequence[Tensor], float | Tensor], Tensor],
+        inputs: Sequence[Tensor],
+        sigma: float | Tensor,
+        passes: int,
+        halo: int,
+        share: Share | None,
+    ) -> tuple[int, int] | None:
+        """Images at a time and pixels in height and width of a tile; ``None``: everything at once."""
+        x = inputs[0]
+        if x.ndim != 4:  # not an image: the denoiser says so
+            return None
+        if isinstance(self.tile, int):
+            fits = max(x.shape[-2:]) <= self.tile and share is None
+            return None if fits else (1, self.tile)
+        if self.tile is None:
+            return None
+        key = (passes, x.shape, x.dtype, x.device)
+        if key not in self._sizes:
+            self._sizes[key] = _choose(function, inputs, sigma, halo)
+        return self._sizes[key]
+
+
+def _geometry(denoise: Denoise, passes: int) -> tuple[int, int, int]:
+    """Halo, ramp and multiple for a network that a value goes through ``passes`` times."""
+    radius, multiple = getattr(denoise, "radius", None), getattr(denoise, "multiple", MULTIPLE)
+    if isinstance(radius, int) and passes * radius <= EXACT_HALO:
+        return passes * radius, 0, multiple
+    return HALO, RAMP, multiple
+
+
+def _choose(
+    function: Callable[[Sequence[Tensor], float | Tensor], Tensor],
+    inputs: Sequence[Tensor],
+    sigma: float | Tensor,
+    halo: int,
+) -> tuple[int, int] | None:
+    """The fewest and largest parts whose evaluation fits into the free memory."""
+    x = inputs[0]
+    batch, (height, width) = x.shape[0], x.shape[-2:]
+    free = free_memory(x.device)
+    budget = SHARE_OF_MEMORY * (free - IMAGE_BUFFERS * x.numel() * x.element_size())
+    if MANY_BYTES * batch * height * width <= budget:
+        return None
+    level = sigma.flatten()[:1] if isinstance(sigma, Tensor) else sigma
+    probe = [t[:1, :, :PROBE, :PROBE] for t in inputs]
+    function(probe, level)  # copies of the weights that are made once shall not be counted
+    a_pixel = peak_bytes(lambda: function(probe, level)) / (probe[0].shape[-2] * probe[0].shape[-1])
+    images = int(budget / (a_pixel * height * width)) if budget > 0 else 0
+    if images >= batch:
+        return None
+    if images >= 1:
+        return images, max(height, width)
+    side = math.sqrt(max(0.0, budget) / a_pixel) - 2 * halo
+    return 1, int(min(max(side, SMALLEST_CHOSEN), LARGEST_CHOSEN))
