@@ -38,6 +38,10 @@ Preset = Annotated[str | None, typer.Option(metavar="NAME", help="Solver and sch
 Iterations = Annotated[int | None, typer.Option(metavar="N", help="Network evaluations; default the preset's.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers; the same seed gives the same image.")]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; default the GPU if there is one.")]
+Tile = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Compute in tiles of N x N pixels, to save memory; default: only if it is short."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
 
 
@@ -72,6 +76,7 @@ def restore(
     iterations: Iterations = None,
     seed: Seed = 0,
     device: Device = None,
+    tile: Tile = None,
     overwrite: Overwrite = False,
 ) -> int:
     """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
@@ -96,7 +101,7 @@ def restore(
     from daep_cli.restore import Job, Options, restore_file
 
     level = None if noise is None else parse_noise(noise)
-    options = Options(level, kernel, scale, mask, denoiser, preset, iterations, seed, device)
+    options = Options(level, kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
     if not source.exists():
         raise ValueError(f"{source}: no such file or folder.")
     if not source.is_dir():

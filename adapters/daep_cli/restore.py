@@ -27,6 +27,7 @@ from daep_cli.watch import Watch
 from daep_deepinv import DAEP, degradation
 from daep_deepinv.reconstructor import PRESETS
 from daep_prior import load_dae
+from daep_prior.tiling import SMALLEST_TILE
 
 __all__ = ["Job", "Measurement", "Options", "Unfinished", "restore_file"]
 
@@ -62,6 +63,7 @@ class Options:
     :param str denoiser: shipped network or weight file; ``None``: the preset's own.
     :param str preset: see :class:`daep_deepinv.DAEP`; ``None``: its best.
     :param int iterations: instead of the preset's number.
+    :param int tile: see :class:`daep_deepinv.DAEPrior`; ``None``: as memory allows.
     :raises ValueError: a number out of range, or options that do not go together.
     """
 
@@ -74,12 +76,15 @@ class Options:
     iterations: int | None = None
     seed: int = 0
     device: str | None = None
+    tile: int | None = None
 
     def __post_init__(self) -> None:
         if self.scale is not None and self.scale not in SCALES:
             raise ValueError(f"--scale {self.scale}: expected a whole number from {SCALES[0]} to {SCALES[-1]}.")
         if self.iterations is not None and self.iterations < 1:
             raise ValueError(f"--iterations {self.iterations}: expected at least 1.")
+        if self.tile is not None and self.tile < SMALLEST_TILE:
+            raise ValueError(f"--tile {self.tile}: expected a size in pixels of at least {SMALLEST_TILE}.")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"--seed {self.seed}: expected a whole number >= 0.")
         tasks = {"--kernel": self.kernel, "--scale": self.scale, "--mask": self.mask}
@@ -183,6 +188,7 @@ class Job:
                 denoiser=None if name is None else load_dae(name, self.device),
                 max_iter=options.iterations,
                 seed=options.seed,
+                tile="auto" if options.tile is None else options.tile,
                 device=self.device,
             )
         return self._model

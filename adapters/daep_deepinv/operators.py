@@ -97,10 +97,12 @@ def degradation(
             img_size = (channels, height - filter.shape[-2] + 1, width - filter.shape[-1] + 1)
     if factor == 1:
         return blur if blur is not None else Denoising(noise, device=device)
-    if downsampling == "bicubic" and img_size is not None and blur is None:
-        return BicubicDownsampling(img_size, int(factor), device=device, noise_model=noise)
-    if downsampling == "bicubic":
-        reduce: LinearPhysics = DownsamplingMatlab(factor=int(factor), device=device, noise_model=noise)
+    whole = img_size is not None and not any(n % factor for n in img_size[1:])
+    reduce: LinearPhysics
+    if downsampling == "bicubic" and img_size is not None and (blur is None or whole):
+        reduce = BicubicDownsampling(img_size, int(factor), device=device, noise_model=noise)
+    elif downsampling == "bicubic":  # takes any size; as much memory as 4 factor + 2 images
+        reduce = DownsamplingMatlab(factor=int(factor), device=device, noise_model=noise)
     else:
         # a filter of one pixel changes nothing, but without any deepinv's proximal step fails
         pixel = torch.ones(1, 1, 1, 1)

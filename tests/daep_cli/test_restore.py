@@ -100,6 +100,14 @@ def test_odd_sizes_just_work(daep, scene, tmp_path, quick, size) -> None:
         assert outcome.status == 0, outcome.err
 
 
+def test_tiles_give_the_same_picture(daep, photo, tmp_path, quick) -> None:
+    for name, tile in (("whole.png", ()), ("tiles.png", ("--tile", 16))):
+        assert daep("restore", photo, "-o", tmp_path / name, "--noise", 25, *tile, *quick).status == 0
+    whole, tiled = (np.asarray(Image.open(tmp_path / name)).astype(int) for name in ("whole.png", "tiles.png"))
+    assert min(whole.shape[:2]) > 16
+    assert abs(whole - tiled).max() <= 1
+
+
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(daep, photo, tmp_path, quick) -> None:
     for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
         assert daep("restore", photo, "-o", tmp_path / name, "--noise", 25, "--seed", seed, *quick).status == 0
@@ -182,6 +190,7 @@ def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--mask {dir}/text.png", "not a readable"),
         ("--noise 5 --iterations 0", "--iterations 0"),
         ("--noise 5 --seed -1", "--seed -1"),
+        ("--noise 5 --tile 0", "--tile 0"),
         ("--noise 5 --preset none", "--preset none: expected one of"),
         ("--noise 5 --device toaster", "--device toaster"),
         ("--noise 5 --device meta", "--device meta"),

@@ -7,6 +7,7 @@ import torch
 
 from daep_deepinv import BicubicDownsampling, as_filter, degradation, starting_point
 from daep_deepinv.start import measured_region
+from daep_prior.memory import peak_bytes
 
 SIZE = (3, 24, 36)
 ADJOINT = 1e-6
@@ -108,6 +109,50 @@ def test_exact_bicubic_downsampling_is_deepinvs(x, factor):
     assert (ours.A(single) - theirs.A(single)).abs().max() < 1e-6
     y = theirs.A(single)
     assert (ours.A_adjoint(y) - theirs.A_adjoint(y)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 5, 8])
+def test_bicubic_downsampling_solves_its_proximal_step_up_to_the_border(factor):
+    physics = BicubicDownsampling((3, 4 * factor, 7 * factor), factor).double()
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(2, 3, 4 * factor, 7 * factor, dtype=torch.float64, generator=generator)
+    y = torch.randn(2, 3, 4, 7, dtype=torch.float64, generator=generator)
+    gamma = torch.tensor([0.5, 50.0], dtype=torch.float64).reshape(2, 1, 1, 1)
+    for start, centre in ((z, z), (0.5, 0.5), (None, 0.0)):
+        v = physics.prox_l2(start, y, gamma)
+        optimality = gamma * physics.A_adjoint(physics.A(v) - y) + v - centre
+        assert optimality.abs().max() < 1e-6 * float(gamma.max())  # the matrices are float32
+    assert float((physics.A(z) * y).sum()) == pytest.approx(float((physics.A_adjoint(y) * z).sum()), abs=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 8])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 1)])
+def test_bicubic_downsampling_to_a_pixel_mirrors_as_often_as_it_must(factor, size):
+    """deepinv's operator needs an image larger than its kernel."""
+    height, width = (n * factor for n in size)
+    physics = BicubicDownsampling((3, height, width), factor)
+    x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    mirrored = torch.cat([x, x.flip(2)] * 9, 2)
+    mirrored = torch.cat([mirrored, mirrored.flip(3)] * 9, 3)
+    larger = dinv.physics.DownsamplingMatlab(factor=factor).A(mirrored)
+    middle = larger[..., 8 * size[0] : 9 * size[0], 8 * size[1] : 9 * size[1]]
+    assert torch.allclose(physics.A(x), middle, atol=1e-6)
+
+
+def test_bicubic_downsampling_of_a_photograph_needs_a_few_copies_of_it():
+    """At 12 megapixels the matrices of a dense decomposition alone would be the image's size."""
+    physics = BicubicDownsampling((3, 600, 800), 2)
+    x = torch.rand(1, 3, 600, 800, generator=torch.Generator().manual_seed(0))
+    image = x.numel() * x.element_size()
+    assert sum(b.numel() * b.element_size() for b in physics.buffers()) < image / 2
+    assert peak_bytes(lambda: physics.prox_l2(x, physics.A(x), 1.0)) < 5 * image
+
+
+def test_blur_and_reduction_together_are_deepinvs(x):
+    blurred_and_reduced = degradation(kernel(), 2, img_size=(3, 28, 32))
+    theirs = dinv.physics.DownsamplingMatlab(factor=2) * degradation(kernel())
+    image = torch.nn.functional.interpolate(x.float(), (28, 32))
+    assert torch.allclose(blurred_and_reduced.A(image), theirs.A(image), atol=1e-6)
 
 
 def test_exact_bicubic_downsampling_has_an_exact_pseudo_inverse(x):
