@@ -47,7 +47,7 @@ IMAGE_BUFFERS = 6
 #: More bytes a pixel than any gradient of a common network takes; an image that fits so is never measured.
 MANY_BYTES = 20_000
 #: Height and width of the image on which the memory of a network is measured.
-PROBE = 64
+PROBE = 128
 
 
 def check_tile(tile: object) -> None:
