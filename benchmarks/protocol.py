@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from deepinv.loss.metric import PSNR
-from deepinv.physics import LinearPhysics
+from deepinv.physics import Inpainting, LinearPhysics
 from PIL import Image
 from torch import Tensor
 
@@ -103,6 +104,21 @@ def kodak(data: Path, image: int, kernel: int, sigma: float, box: tuple[int, int
     return blurred(f"kodak {image}/k{kernel}", clean, levin_kernel(data, kernel), sigma)
 
 
+def noisy(path: Path, sigma: float, box: tuple[int, int, int, int] | None = None, seed: int = 0) -> Case:
+    """Denoising of one image; the measurement is clipped to [0, 1], as an image file would hold it."""
+    clean = read(path, box)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+    return Case(path.stem, clean, (clean + sigma * noise).clamp(0, 1), degradation(sigma=sigma), sigma, (0, 0))
+
+
+def holed(path: Path, missing: float, seed: int = 0) -> Case:
+    """Inpainting of one image: a share of ``missing`` of its pixels is unknown, in all channels; noise-free."""
+    clean = read(path)
+    mask = (torch.rand((1, *clean.shape[-2:]), generator=torch.Generator().manual_seed(seed)) >= missing).float()
+    physics = Inpainting(tuple(clean.shape[1:]), mask=mask.expand(clean.shape[1:]))
+    return Case(path.stem, clean, physics.A(clean), physics, 0.0, (0, 0))
+
+
 def reduced(path: Path, factor: int) -> Case:
     """Super-resolution of one image, noise-free."""
     clean = read(path)
@@ -114,24 +130,42 @@ def reduced(path: Path, factor: int) -> Case:
 
 
 class Table:
-    """Rows of a CSV file, written as they come, so that an interrupted benchmark goes on where it stopped."""
+    """Rows of a CSV file, appended as they come, so that an interrupted benchmark goes on where it stopped.
 
-    def __init__(self, path: Path, key: str):
+    :param Path path: the file; its folder is made when the first row comes.
+    :param str key: the columns that tell rows apart.
+    """
+
+    def __init__(self, path: Path, *key: str):
         self.path, self.key = path, key
         self.rows: list[dict[str, str]] = []
         if path.exists():
             with path.open(newline="") as file:
                 self.rows = list(csv.DictReader(file))
 
-    def find(self, key: str) -> dict[str, str] | None:
+    def find(self, *key: str) -> dict[str, str] | None:
         """The row of that key, if it has been measured."""
-        return next((row for row in self.rows if row[self.key] == key), None)
+        return next((row for row in self.rows if tuple(row[column] for column in self.key) == key), None)
 
     def add(self, row: dict[str, str]) -> None:
-        """Append and write."""
+        """Append to the file."""
         self.rows.append(row)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if len(self.rows) == 1:
+            self._write()
+            return
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, fieldnames=list(self.rows[0])).writerow(row)
+
+    def drop(self, unwanted: Callable[[dict[str, str]], bool]) -> None:
+        """Take rows out, to measure them again."""
+        kept = [row for row in self.rows if not unwanted(row)]
+        if len(kept) < len(self.rows):
+            fields, self.rows = list(self.rows[0]), kept
+            self._write(fields)
+
+    def _write(self, fields: list[str] | None = None) -> None:
         with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+            writer = csv.DictWriter(file, fieldnames=fields or list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
