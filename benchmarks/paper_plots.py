@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from paper_methods import METHODS
 from paper_studies import Study
 from paper_tables import entry
+from PIL import Image
 from protocol import Table
 from torch import Tensor
 
@@ -20,9 +22,11 @@ PAPER_COLOUR, OUR_COLOUR = "0.45", "tab:blue"
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG, making its folder."""
+    """Write a PNG of at most 256 colours, a quarter of the size and not seen; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI)
+    canvas = io.BytesIO()
+    figure.savefig(canvas, dpi=DPI)
+    Image.open(canvas).convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def dots(study: Study, store: Table, path: Path) -> None:
