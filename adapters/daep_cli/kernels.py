@@ -11,28 +11,43 @@ import numpy as np
 import numpy.typing as npt
 
 from daep_cli.images import Array, read_photo
+from daep_cli.kernel_photo import read_spot
+from daep_cli.kernel_shapes import SHAPES, draw_kernel
+from daep_deepinv import as_filter
 
-__all__ = ["as_kernel", "check_kernel_fits", "check_mask_fits", "read_kernel", "read_mask"]
+__all__ = ["as_kernel", "check_kernel_fits", "check_mask_fits", "kernel_path", "read_kernel", "read_mask"]
 
+#: What stands before the name of a photograph of a point of light.
+SPOT = "spot"
 #: No blur kernel comes near this size in bytes; an archive that unpacks to more is damaged or hostile.
 MAX_UNPACKED = 64 * 2**20
 
 
 def read_kernel(name: str) -> npt.NDArray[np.float64]:
-    """Read a blur kernel: an image, a ``.npy``, a ``.npz`` or a ``.txt`` of numbers.
+    """The blur kernel that a name means:
 
-    In an archive with several kernels one is named behind a colon: ``levin.npz:k4``.
+    * a file of it: an image, a ``.npy``, a ``.txt`` of numbers, or a ``.npz``, where one of several is named behind a
+      colon, ``levin.npz:k4``;
+    * a shape: ``motion:15:30``, ``gaussian:1.6``, ``disk:4`` (:mod:`daep_cli.kernel_shapes`);
+    * a photograph of a point of light: ``spot:PHOTO`` (:mod:`daep_cli.kernel_photo`).
 
-    :param str name: path, possibly with ``:key``.
+    :param str name: see above; a file of that very name comes first.
     :return: (h, w), both odd, sum 1. It is the filter of a true convolution: the picture that a point of light,
         photographed with this blur, makes.
     :raises FileNotFoundError: no such file.
     :raises ValueError: unreadable, not a single plane of finite numbers, or without a positive sum.
     """
-    path = kernel_path(name)
+    prefix, _, rest = name.partition(":")
+    if not Path(name).exists():
+        if prefix in SHAPES:
+            return draw_kernel(name)
+        if prefix == SPOT:
+            return read_spot(Path(rest))
+    path = kernel_path(name) or Path(name)
     key = name[len(str(path)) + 1 :] if name != str(path) else ""
     if not path.exists():
-        raise FileNotFoundError(f"--kernel {path}: no such file.")
+        shapes = ", ".join(example for _, _, example in SHAPES.values())
+        raise FileNotFoundError(f"--kernel {path}: no such file, and no shape such as {shapes}.")
     if key and path.suffix.lower() != ".npz":
         raise ValueError(f"--kernel {name}: only an .npz archive holds several kernels.")
     return as_kernel(_read_numbers(path, key), name)
@@ -89,14 +104,12 @@ def as_kernel(values: Array, name: str) -> npt.NDArray[np.float64]:
         values = values[0] if values.shape[0] == 1 else values[..., 0]
     if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "buif":
         raise ValueError(f"--kernel {name}: got {values.dtype} of shape {values.shape}; expected a table of numbers.")
-    kernel = values.astype(np.float64)
-    if not np.isfinite(kernel).all():
-        raise ValueError(f"--kernel {name}: holds NaN or infinite numbers.")
-    total = float(kernel.sum())
-    if not 0 < total < np.inf:
-        raise ValueError(f"--kernel {name}: its numbers sum to {total:g}; a blur kernel has a positive sum.")
+    try:
+        kernel = as_filter(values.astype(np.float64))[0, 0].double().numpy()
+    except ValueError as error:
+        raise ValueError(f"--kernel {name}: {str(error).removeprefix('kernel: ')}") from error
     # the centre of an even side 2m is m, in deepinv's Blur as in MATLAB; a zero behind makes that the middle of 2m + 1
-    return np.pad(kernel / total, [(0, 1 - side % 2) for side in kernel.shape])
+    return np.pad(kernel, [(0, 1 - side % 2) for side in kernel.shape])
 
 
 def check_kernel_fits(kernel: Array, size: tuple[int, int], name: str) -> None:
@@ -134,7 +147,13 @@ def check_mask_fits(mask: Array, size: tuple[int, int], name: Path) -> None:
         raise ValueError(f"--mask {name}: {width} x {height} pixels, but the image has {size[0]} x {size[1]}.")
 
 
-def kernel_path(name: str) -> Path:
-    """The file that a kernel's name means, without ``:key``."""
-    path = Path(name)
-    return Path(name.rpartition(":")[0]) if ":" in path.name and not path.exists() else path
+def kernel_path(name: str) -> Path | None:
+    """The file that a kernel's name means, without what stands before or behind it; ``None`` for a shape."""
+    path, (prefix, _, rest) = Path(name), name.partition(":")
+    if path.exists():
+        return path
+    if prefix == SPOT:
+        return Path(rest)
+    if prefix in SHAPES:
+        return None
+    return Path(name.rpartition(":")[0]) if ":" in path.name else path

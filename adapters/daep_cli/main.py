@@ -114,6 +114,56 @@ def restore(
     return BAD_INPUT if tally.failed else 0
 
 
+@app.command()
+def kernel(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="KERNEL", help="motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, or a kernel's file."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT", help="Write it: .png, .tif, .npy or .txt.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Draw, inspect and save a blur kernel: the picture that a point of light makes.
+
+    Whatever this command takes, `daep restore --kernel` takes too.
+
+    * **motion:LENGTH:ANGLE** is a straight shake or movement, in pixels, and degrees counter-clockwise from the
+      horizontal as one sees the picture.
+
+    * **gaussian:SIGMA** is a soft blur: the atmosphere, many optics; the standard deviation in pixels.
+
+    * **disk:RADIUS** is a lens out of focus; the radius in pixels.
+
+    * **spot:PHOTO** is read from a photograph of one point of light on a dark ground, taken with the same blur: a
+      distant lamp, a star, a pinhole before a lamp. Its background is taken away, and it is cut out and centred.
+
+    * A file is an image, .npy, .txt, or .npz:KEY.
+
+    The kernel of a blurred photograph is not estimated from the photograph. If nothing is known of it: measure the
+    trail of a small bright point in the picture and try shapes near it, or estimate it with a tool for blind
+    deconvolution and give its file here. docs/own-photograph.md shows how.
+
+    **Examples**
+
+    `daep kernel motion:15:30`
+
+    `daep kernel disk:4 -o defocus.png`
+
+    `daep kernel spot:lamp.jpg -o psf.png`
+
+    `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise auto`
+    """
+    from daep_cli.kernel import run_kernel
+
+    for line in run_kernel(name, output, overwrite):
+        typer.echo(line)
+    return 0
+
+
 class Photograph(str, Enum):
     """Photographs that come with scikit-image."""
 

@@ -159,7 +159,7 @@ class Job:
     def files(self) -> list[Path]:
         """The files that the job reads besides images, which no output may replace."""
         options = self.options
-        kernel = options.kernel if options.kernel is None else kernels.kernel_path(options.kernel)
+        kernel = None if options.kernel is None else kernels.kernel_path(options.kernel)
         return [Path(name) for name in (kernel, options.mask, options.denoiser) if name is not None]
 
     def check(self, photo: Photo) -> None:

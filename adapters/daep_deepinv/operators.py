@@ -47,7 +47,7 @@ def as_filter(kernel: Tensor | np.ndarray) -> Tensor:
     if not bool(filter.isfinite().all()):
         raise ValueError("kernel: it holds NaN or infinite values; expected finite numbers.")
     total = float(filter.sum())
-    if total <= 0:
+    if not 0 < total < float("inf"):
         raise ValueError(f"kernel: its values sum to {total:g}; expected a positive sum (it is scaled to one).")
     return (filter / total).to(torch.float32)[None, None]
 
