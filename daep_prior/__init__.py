@@ -7,11 +7,14 @@ itself and needs nothing but torch; ``daep_deepinv`` makes it a prior of deepinv
 from daep_prior.energy import NoiseSource, energy, energy_gradient, mean_shift
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
 from daep_prior.pretrained import load_dae, save_dae, shipped_networks
+from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import Schedule
+from daep_prior.solver import restore
 
 __all__ = [
     "DAE",
     "ConvDAE",
+    "MeanShiftPrior",
     "NoiseSource",
     "Schedule",
     "UNetDAE",
@@ -19,6 +22,7 @@ __all__ = [
     "energy_gradient",
     "load_dae",
     "mean_shift",
+    "restore",
     "save_dae",
     "shipped_networks",
 ]

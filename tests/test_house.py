@@ -15,9 +15,12 @@ MAY_IMPORT = {
     "daep_prior": set(),
     "daep_deepinv": {"daep_prior"},
     "daep_cli": {"daep_prior", "daep_deepinv"},
+    "daep_pyproximal": {"daep_prior"},
+    "daep_scico": {"daep_prior"},
 }
+FOREIGN = {"deepinv", "torchvision", "typer", "rich", "skimage", "matplotlib", "pyproximal", "pylops", "scico", "jax"}
 #: Never in the core, not even by way of something it imports.
-TOOLKITS = {"deepinv", "torchvision", "typer", "rich", "skimage", "matplotlib", *MAY_IMPORT} - {"daep_prior"}
+TOOLKITS = {*FOREIGN, *MAY_IMPORT} - {"daep_prior"}
 
 
 def packages(root: Path) -> dict[str, Path]:
@@ -56,7 +59,13 @@ def test_mypy_finds_nothing(root):
         "def f():\n    import torchvision.transforms",
         "from typer import Option",
         "import rich",
+        "from pyproximal import ProxOperator",
+        "import pylops",
+        "import scico.numpy as snp",
+        "import jax",
         "import daep_deepinv",
+        "import daep_pyproximal",
+        "from daep_scico import DAEPrior",
         "from daep_cli.main import main",
         "import pickle",
         "import torch\n\nx = torch.load('x')",

@@ -259,11 +259,7 @@ def _schedule(
         return schedules.paper(sigma, **width_argument, **length_argument)
     if preset == "paper-sr":
         return schedules.paper_sr(factor, **width_argument, **length_argument)
-    if width is not None:
-        return schedules.fixed_width(width, **length_argument)
-    # a noise-free measurement is to be kept as it is, which the last denoising would not: it costs 0.4 dB there
-    final: dict[str, Any] = {"final_width": None} if sigma == 0 else {}
-    return schedules.annealed(sigma, **final, **length_argument)
+    return schedules.default(sigma, width, length)
 
 
 def _parameters(schedule: Schedule) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.krylov import conjugate_gradients
+from daep_prior.start import fill_holes
 
 __all__ = ["measured_region", "starting_point"]
 
@@ -65,16 +66,3 @@ def starting_point(y: Tensor, physics: Physics) -> Tensor:
     # as deepinv does, but each image by itself
     bound = float(physics.tol) * back.flatten(1).norm(dim=1)
     return conjugate_gradients(physics.A_adjoint_A, back, bound, int(physics.max_iter))
-
-
-def fill_holes(y: Tensor, mask: Tensor) -> Tensor:
-    """Fill the pixels where ``mask`` (B, C, H, W) is 0 by averages of known ones at the finest scale that has any."""
-    if min(y.shape[-2:]) == 1 or bool((mask > 0).all()):
-        mean = y.sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1)
-        return torch.where(mask > 0, y, mean)
-    known = F.avg_pool2d(mask, 2, ceil_mode=True, count_include_pad=False)
-    total = F.avg_pool2d(y, 2, ceil_mode=True, count_include_pad=False)
-    coarse = torch.where(known > 0, total / known.clamp_min(1e-6), torch.zeros_like(total))
-    coarse = fill_holes(coarse, (known > 0).to(y))
-    smooth = F.interpolate(coarse, size=y.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.where(mask > 0, y, smooth)

@@ -1,0 +1,174 @@
+"""The prior as one object on tensors: value, gradient, proximal step. What the adapter of a toolkit wraps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from daep_prior.energy import NoiseSource, energy, energy_gradient, replicate
+from daep_prior.pretrained import load_dae
+
+__all__ = ["MeanShiftPrior"]
+
+#: Upper bound on the Lipschitz constant of the energy's gradient that the inner proximal solver steps by; the
+#: residual Jacobian of a denoiser has norm about one, and curvature of the network adds a little.
+GRADIENT_LIPSCHITZ = 2.0
+
+
+class MeanShiftPrior:
+    r"""``R_s(x) = 1/2 ||A_s(x - eps) - x||^2`` (Bigdeli and Zwicker, VISAPP 2018, eq. 6 to 8) with a denoiser ``A``.
+
+    :param denoiser: a DAE or any ``denoiser(x, sigma)`` on images (B, C, H, W) in [0, 1]; a shipped name; or a weight
+        file. A denoiser with a float attribute ``sigma`` is trained for that level alone, which is then the kernel
+        width whatever a solver asks for.
+    :param str noise: how eq. 8 is evaluated. ``"fresh"`` (the paper): every gradient draws new noise. ``"fixed"``: the
+        same noise at every call, so that the gradient is exactly that of the value. ``"none"``: no noise.
+    :param int samples: noise fields a gradient; the cost grows in proportion.
+    :param bool antithetic: use each field with both signs.
+    :param bool jacobian: ``False`` gives the DMSP form (no Jacobian, half the cost), which has no energy.
+    :param int, list seed: of the noise; one for all images or one an image.
+    :param float sigma: kernel width ``s`` when none is passed, a standard deviation for images in [0, 1].
+    :param str, torch.device device: where a network is put; default: where it is, the CPU for one that is loaded.
+    :raises ValueError: unknown ``noise``, a ``sigma`` that is not positive, or fewer than one sample.
+    :raises TypeError: not a denoiser.
+
+    >>> import torch
+    >>> from daep_prior import MeanShiftPrior
+    >>> prior = MeanShiftPrior("dae", sigma=25 / 255)
+    >>> x = torch.rand(2, 3, 16, 16)
+    >>> prior.value(x).shape, prior.gradient(x).shape
+    (torch.Size([2]), torch.Size([2, 3, 16, 16]))
+    """
+
+    def __init__(
+        self,
+        denoiser: Callable[..., Tensor] | str | os.PathLike[str],
+        *,
+        noise: Literal["fresh", "fixed", "none"] = "fresh",
+        samples: int = 1,
+        antithetic: bool = False,
+        jacobian: bool = True,
+        seed: int | Sequence[int] = 0,
+        sigma: float | None = None,
+        device: str | torch.device | None = None,
+    ):
+        if noise not in ("fresh", "fixed", "none"):
+            raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
+        if sigma is not None and not 0 < sigma < float("inf"):
+            raise ValueError(f"sigma: got {sigma}; expected a positive kernel width, for images in [0, 1].")
+        self.denoiser: Any = load_dae(denoiser) if isinstance(denoiser, (str, os.PathLike)) else denoiser
+        if not callable(self.denoiser):
+            raise TypeError(
+                f"denoiser: got {type(denoiser).__name__}; expected a DAE, a function of (x, sigma), a shipped name or "
+                "a weight file."
+            )
+        if device is not None and isinstance(self.denoiser, torch.nn.Module):
+            self.denoiser.to(device)
+        self.noise = noise
+        self.jacobian = jacobian
+        self.sigma = sigma
+        self._stream = NoiseSource(seed, samples, antithetic)
+
+    def __repr__(self) -> str:
+        width = self.trained_width or self.sigma
+        told = "a width that the solver says" if width is None else f"width {255 * width:g}/255"
+        return f"{type(self).__name__}({type(self.denoiser).__name__}, {told}, noise={self.noise!r})"
+
+    def reset(self) -> None:
+        """Start the noise again: the same calls then give the same results."""
+        self._stream.reset()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser computes; the CPU for one that does not say."""
+        parameters = getattr(self.denoiser, "parameters", None)
+        first = next(iter(parameters()), None) if callable(parameters) else None
+        return torch.device("cpu") if first is None else first.device
+
+    @property
+    def trained_width(self) -> float | None:
+        """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
+        trained = getattr(self.denoiser, "sigma", None)
+        return trained if isinstance(trained, float) else None
+
+    def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
+        """The width that is used when a solver asks for ``width``.
+
+        :raises ValueError: there is none.
+        """
+        if self.trained_width is not None:
+            return self.trained_width
+        width = self.sigma if width is None else width
+        if width is None:
+            raise ValueError(
+                "sigma: this prior's denoiser is noise-conditional and no kernel width was given; say one, for example "
+                "sigma=25/255."
+            )
+        return width
+
+    def value(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
+        """Energy of each image, always at the same noise (or none), so that values can be compared.
+
+        :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+        :param float, torch.Tensor width: kernel width; a number or one an image.
+        :return: (B,).
+        """
+        fields = None if self.noise == "none" else self._fixed_fields(x)
+        return energy(self.denoiser, x, self.kernel_width(width), fields, self._replicas(x))
+
+    def gradient(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
+        """Gradient of the energy (Algorithm 1), or the mean-shift vector ``x - A(x - eps)`` without the Jacobian.
+
+        :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+        :param float, torch.Tensor width: kernel width; a number or one an image.
+        :return: (B, C, H, W).
+        """
+        fields = None
+        if self.noise == "fresh":
+            fields = self._stream.draw(replicate(x, self._replicas(x)))
+        elif self.noise == "fixed":
+            fields = self._fixed_fields(x)
+        return energy_gradient(self.denoiser, x, self.kernel_width(width), fields, self._replicas(x), self.jacobian)
+
+    def prox(
+        self,
+        x: Tensor,
+        weight: float | Tensor,
+        width: float | Tensor | None = None,
+        *,
+        step: float | None = None,
+        iterations: int = 10,
+        tolerance: float = 1e-4,
+    ) -> Tensor:
+        r"""``argmin_z weight R_s(z) + 1/2 ||z - x||^2`` by gradient descent from ``x``.
+
+        Each inner step costs a gradient; solvers that take the gradient itself are cheaper with this prior.
+
+        :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+        :param float weight: weight of the energy.
+        :param float, torch.Tensor width: kernel width; a number or one an image.
+        :param float step: default ``1 / (1 + weight L)``, which decreases the inner objective.
+        :param int iterations: most inner steps.
+        :param float tolerance: stop when every image moves by less than this fraction of its norm.
+        :return: (B, C, H, W).
+        """
+        length = 1 / (1 + weight * GRADIENT_LIPSCHITZ) if step is None else step
+        z = x
+        for _ in range(iterations):
+            move = length * (z - x + weight * self.gradient(z, width))
+            z = z - move
+            if bool((move.flatten(1).norm(dim=1) <= tolerance * z.flatten(1).norm(dim=1)).all()):
+                break
+        return z
+
+    def _fixed_fields(self, x: Tensor) -> list[Tensor]:
+        stream = NoiseSource(self._stream.seed, self._stream.samples, self._stream.antithetic)
+        return stream.draw(replicate(x, self._replicas(x)))
+
+    def _replicas(self, x: Tensor) -> int:
+        channels = getattr(self.denoiser, "in_channels", None)
+        return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
