@@ -1,0 +1,81 @@
+"""Configuration of the documentation; ``make docs`` builds it, with warnings as errors."""
+
+import os
+
+import torch
+from deepinv.utils.plotting import disable_tex, set_default_plot_fontsize
+from sphinx_gallery.sorting import ExplicitOrder
+
+# the same pictures on every machine, with one thread as with many
+disable_tex()
+set_default_plot_fontsize(12)
+torch.set_num_threads(max(1, min(2, os.cpu_count() or 1)))
+
+project = "daep-prior"
+author = "The daep-prior authors"
+copyright = author
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+# links into the documentation of others need a network, which a build at home may lack
+if "READTHEDOCS" in os.environ:
+    extensions.append("sphinx.ext.intersphinx")
+intersphinx_mapping = {
+    "deepinv": ("https://deepinv.github.io/deepinv/", None),
+    "torch": ("https://docs.pytorch.org/docs/stable/", None),
+}
+
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say types, with shapes and ranges
+autodoc_preserve_defaults = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "ignore_pattern": r"spiral\.py",
+    "within_subsection_order": ExplicitOrder(
+        [
+            "plot_deblurring.py",
+            "plot_super_resolution.py",
+            "plot_inpainting.py",
+            "plot_denoising.py",
+            "plot_swap_prior.py",
+            "plot_compare_admm.py",
+            "plot_custom_operator.py",
+            "plot_custom_denoiser.py",
+            "plot_training.py",
+            "plot_mean_shift_2d.py",
+            "*",
+        ]
+    ),
+    "capture_repr": (),
+    "image_scrapers": ("matplotlib",),
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "write_computation_times": False,
+    "reference_url": {"daep_prior": None, "daep_deepinv": None},
+    "doc_module": ("daep_prior", "daep_deepinv"),
+    "backreferences_dir": "auto_examples/backreferences",
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "daep-prior"
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": {"**": ["page-toc", "sg_download_links"]},
+}
+html_sidebars = {"installation": [], "citing": [], "results": []}
+html_show_sourcelink = False
