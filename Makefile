@@ -2,12 +2,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
+DOCS_INSTALLED = $(VENV)/.installed-docs
 
-.PHONY: help demo test lint format install clean
+.PHONY: help demo test docs lint format install clean
 
 help:
 	@echo 'make demo   degrade a photograph, restore it, write demo.png'
 	@echo 'make test   all tests, with lint and types'
+	@echo 'make docs   the documentation, into docs/_build/html; runs the examples, a few minutes'
 	@echo 'make lint   lint and types only;  make format   mend what can be mended'
 	@echo 'make clean  remove the virtual environment and the caches'
 	@echo 'Each creates $(VENV) at first; PYTHON=python3.12 chooses another interpreter.'
@@ -28,6 +30,14 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	touch $@
+
+# the examples import the package that is installed, and are run again only when they have changed
+docs: $(DOCS_INSTALLED)
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +48,4 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build docs/auto_examples

@@ -2,14 +2,12 @@
 
 import os
 
-import torch
 from deepinv.utils.plotting import disable_tex, set_default_plot_fontsize
 from sphinx_gallery.sorting import ExplicitOrder
 
-# the same pictures on every machine, with one thread as with many
+# the same fonts on every machine
 disable_tex()
 set_default_plot_fontsize(12)
-torch.set_num_threads(max(1, min(2, os.cpu_count() or 1)))
 
 project = "daep-prior"
 author = "The daep-prior authors"
@@ -43,7 +41,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "ignore_pattern": r"spiral\.py",
     "within_subsection_order": ExplicitOrder(
         [
             "plot_deblurring.py",

@@ -12,37 +12,39 @@ has learned where its data are dense. Its residual is the *mean-shift vector*,
 the gradient of the log-density of the data, smoothed by the noise (Theorem 1 and eq. 6 of Bigdeli and Zwicker, *Image
 Restoration using Autoencoding Priors*). In the plane all of it can be drawn, as in the paper's Figure 2.
 
-The density, its exact DAE and the small network are in :download:`spiral.py <../../examples/spiral.py>`, beside this
-example.
+The density, its exact DAE and the small network are in :download:`spiral.py <../../benchmarks/spiral.py>`, which the
+benchmark of that figure uses too.
 """
 
 import math
 import os
+import sys
 
 import matplotlib.pyplot as plt
 import torch
-from spiral import Spiral, grid, stochastic_mean_shift, train_dae
 
 from daep_prior import NoiseSource, energy_gradient, mean_shift
 
+sys.path += ["benchmarks", "../benchmarks"]  # as seen from the repository's root and from examples/
+from spiral import Spiral, plane, stochastic_field, train
+
 # the test suite runs every example on a smaller problem
 quick = "DAEP_EXAMPLE_SIZE" in os.environ
-torch.manual_seed(0)
 
 # %%
 # A density, and the same density seen through noise
 # --------------------------------------------------
-# Points lie along a spiral, which ends at a distance of 1. Adding noise to every point smooths their density with the
-# noise's own Gaussian. Wide kernels merge what is close together: the arms of the spiral begin to touch.
+# Points lie along a spiral. Adding noise to every point smooths their density with the noise's own Gaussian. Wide
+# kernels merge what is close together: the arms of the spiral begin to touch.
 
-sigma = 0.1
+sigma = 0.05
 spiral = Spiral()
-side, extent = 200, 1.2
-plane = grid(side, extent)
+side, extent = 200, 1.15
+pixels = plane(side, extent)
 
 
 def show_density(axes, width, title):
-    density = spiral.log_density(plane, width).exp().reshape(side, side)
+    density = spiral.log_density(pixels, width).exp().reshape(side, side)
     axes.imshow(density, origin="lower", extent=(-extent, extent) * 2, cmap="Blues")
     axes.set(title=title, xticks=(-1, 0, 1), yticks=(-1, 0, 1))
 
@@ -55,7 +57,7 @@ show_density(axes[2], math.sqrt(2) * sigma, rf"smoothed, $\sqrt{{2}}\,s$ = {math
 # %%
 # Three fields
 # ------------
-# For this density the optimal DAE is known in closed form. A network with 19 thousand parameters learns it from noisy
+# For this density the optimal DAE is known in closed form. A network with nine thousand parameters learns it from noisy
 # points in a few seconds. The third field is the paper's eq. 8: the network is shown the point *with fresh noise*, and
 # what it says is averaged,
 #
@@ -64,13 +66,13 @@ show_density(axes[2], math.sqrt(2) * sigma, rf"smoothed, $\sqrt{{2}}\,s$ = {math
 #     A_{\sqrt2 s}(x) - x \approx 2 \left( \mathbb E_{\epsilon} \, A_s(x - \epsilon) - x \right),
 #     \qquad \epsilon \sim \mathcal N(0, s^2).
 
-network = train_dae(spiral, sigma, steps=400 if quick else 1500)
-arrows = grid(25, extent)
+network = train(spiral, sigma, steps=400 if quick else 3000)
+arrows = plane(27, extent)
 fields = {
     "exact mean shift, $s$": mean_shift(spiral.denoise, arrows, sigma),
     "learned by a DAE, $s$": mean_shift(network, arrows, sigma),
     r"exact mean shift, $\sqrt{2}\,s$": mean_shift(spiral.denoise, arrows, math.sqrt(2) * sigma),
-    r"eq. 8 with the DAE, for $\sqrt{2}\,s$": stochastic_mean_shift(network, arrows, sigma),
+    r"eq. 8 with the DAE, for $\sqrt{2}\,s$": stochastic_field(network, arrows, sigma),
 }
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 9.4), layout="constrained")
@@ -78,10 +80,10 @@ for panel, (title, field) in zip(axes.flat, fields.items(), strict=True):
     x, y = arrows.flatten(1).T
     u, v = field.flatten(1).T
     show_density(panel, 0.0, title)
-    panel.quiver(x, y, u, v, color="firebrick", angles="xy", scale_units="xy", scale=3, width=0.004)
+    panel.quiver(x, y, u, v, color="firebrick", angles="xy", scale_units="xy", scale=1.5, width=0.004)
 
 # %%
-# All arrows point at the spiral and vanish on it; they are drawn at a third of their length. The network agrees with
+# All arrows point at the spiral and vanish on it; they are drawn at two thirds of their length. The network agrees with
 # the formula wherever noisy points are common; in the corners, where it has never seen one, it guesses. In numbers, for
 # points with the noise that the network was trained on:
 
@@ -93,15 +95,15 @@ exact, learned = mean_shift(spiral.denoise, noisy, sigma), mean_shift(network, n
 error = float((learned - exact).norm() / exact.norm())
 print(f"the DAE differs from the exact mean shift by {100 * error:.0f} % of its length")
 
-wide, averaged = mean_shift(spiral.denoise, noisy, math.sqrt(2) * sigma), stochastic_mean_shift(network, noisy, sigma)
+wide, averaged = mean_shift(spiral.denoise, noisy, math.sqrt(2) * sigma), stochastic_field(network, noisy, sigma)
 cosine = float(torch.cosine_similarity(averaged.flatten(1), wide.flatten(1)).mean())
 ratio = float(averaged.norm() / wide.norm())
 print(f"eq. 8 points along the exact mean shift (mean cosine {cosine:.2f}), and is {ratio:.1f} times as long")
 
 # %%
 # Eq. 8 exchanges a logarithm and an average. That keeps the direction; the length it overestimates where the density is
-# much thinner than the kernel, as here: by up to two times for a line. In a restoration this is a part of the prior's
-# weight. What is gained is that the network only ever sees what it was trained on: points with noise.
+# not much wider than the kernel, by up to two times for a line. In a restoration this is a part of the prior's weight.
+# What is gained is that the network only ever sees what it was trained on: points with noise.
 #
 # %%
 # Descending the prior
@@ -110,7 +112,7 @@ print(f"eq. 8 points along the exact mean shift (mean cosine {cosine:.2f}), and 
 # :math:`R_s(x) = \tfrac12 \|A_s(x) - x\|^2`, is the prior's energy. Points that descend it, with fresh noise at every
 # step as DAEP does it, end on the spiral.
 
-points = grid(15, 1.0)
+points = plane(15, 1.0)
 noise = NoiseSource(seed=[*range(len(points))])  # each point draws its own
 path = [points]
 for _ in range(60):

@@ -39,7 +39,6 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(plt, "show", lambda *args, **kwargs: None)
     monkeypatch.setenv("DAEP_EXAMPLE_SIZE", str(SIZE))
-    monkeypatch.syspath_prepend(path.parent)
     with torch.random.fork_rng(devices=[]):
         return runpy.run_path(str(path), run_name="__main__")
 
