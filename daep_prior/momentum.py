@@ -20,6 +20,12 @@ def heavy_ball_step(
     ``v <- momentum v - step gradient``, ``x <- clip(x + v)``. The velocity is kept as the point it comes from,
     ``origin = x - v``: a solver started at ``(x, x)`` is at rest, and clipping the image does not clip the velocity.
 
+    :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+    :param torch.Tensor origin: ``x - v``; ``x`` itself at rest.
+    :param torch.Tensor gradient: of the objective at ``x``.
+    :param float, torch.Tensor step: length of the gradient step; a number, or a tensor that broadcasts.
+    :param float, torch.Tensor momentum: weight of the velocity, in [0, 1).
+    :param tuple bounds: the images are clipped to these; ``None``: not clipped.
     :return: the new ``x`` and the new ``origin``.
     """
     velocity = momentum * (x - origin) - step * gradient
@@ -30,5 +36,11 @@ def heavy_ball_step(
 
 
 def extrapolate(x: Tensor, previous: Tensor, momentum: float | Tensor) -> Tensor:
-    """``x + momentum (x - previous)``: where proximal momentum evaluates the prior (design of FISTA)."""
+    """``x + momentum (x - previous)``: where proximal momentum evaluates the prior (design of FISTA).
+
+    :param torch.Tensor x: images (B, C, H, W).
+    :param torch.Tensor previous: those of the iteration before.
+    :param float, torch.Tensor momentum: in [0, 1); a number, or a tensor that broadcasts.
+    :return: (B, C, H, W).
+    """
     return x + momentum * (x - previous)
