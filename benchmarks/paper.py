@@ -21,6 +21,7 @@ The data folder holds ``set5/``, ``set14/``, ``kodak24/``, ``levin/``, ``kernels
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,15 @@ def count(text: str) -> int | None:
     return int(text)
 
 
+def device(text: str) -> torch.device:
+    """A device that is there."""
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError) as error:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a device of this machine: {error}") from error
+    return torch.device(text)
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,7 +93,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD", help=", ".join(METHODS))
     parser.add_argument("--only", default="", metavar="TEXT", help="cells whose name contains this: x3, 7.65, ...")
     parser.add_argument("--again", action="store_true", help="measure the methods again")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda, ...")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results" / "paper")
     parser.add_argument("--pictures", type=Path, default=ROOT / "docs" / "images" / "paper")
     parser.add_argument("--scratch", type=Path, default=ROOT / "build" / "paper", help="restored images for pictures")
@@ -94,14 +104,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command, or all."""
     given = parse(arguments)
     if given.download:
-        paper_data.fetch(Path(given.data or "data"))
-        given.data = given.data or "data"
+        given.data = given.data or os.environ.get("DAEP_DATA", "data")
+        paper_data.fetch(Path(given.data))
     run = paper_tables.Run(
         data_folder(given.data),
         given.results,
         given.pictures,
         given.scratch,
-        torch.device(given.device),
+        given.device,
         given.cases,
         given.methods,
         given.only,
@@ -109,10 +119,13 @@ def main(arguments: list[str] | None = None) -> None:
     )
     console = Console()
     for name in COMMANDS if given.command == "all" else (given.command,):
-        if name in STUDIES:
-            run_study(name, run, console)
-        else:
-            FIGURES[name](run, console)
+        try:
+            if name in STUDIES:
+                run_study(name, run, console)
+            else:
+                FIGURES[name](run, console)
+        except FileNotFoundError as error:
+            raise SystemExit(f"{error.filename}: no such file. {paper_data.WHERE}") from error
 
 
 if __name__ == "__main__":

@@ -12,14 +12,18 @@ from deepinv.utils import load_degradation
 
 #: Sides of Levin et al.'s eight kernels, in their order: a check on what has been downloaded.
 KERNEL_SIDES = (19, 17, 15, 27, 13, 21, 23, 23)
+#: Where everything in a data folder comes from.
+WHERE = (
+    "--download fetches set5/, set14/, kodak24/ and kernels/levin.npz; Levin et al.'s four images (levin/im1.png ...) "
+    "and the paper authors' network (reference/DAE_sigma25.caffemodel, github.com/siavashBigdeli/DAEP) are in no "
+    "dataset class of deepinv and have to be put there."
+)
 
 
 def fetch(data: Path) -> None:
     """Complete a data folder with ``set5/``, ``set14/``, ``kodak24/`` and ``kernels/levin.npz``.
 
-    Levin et al.'s four images and the paper authors' networks are in no dataset class: ``levin/im1.png`` to ``im4.png``
-    and ``reference/DAE_sigma25.caffemodel`` (github.com/siavashBigdeli/DAEP) are the user's to put there; what needs
-    them says so.
+    What else belongs there is said by :data:`WHERE`.
 
     :param Path data: made if need be; archives are kept in ``downloads/`` inside.
     """

@@ -320,7 +320,16 @@ def test_a_data_folder_that_is_not_there_is_named(tmp_path):
         paper.main(["table1", f"--data={tmp_path / 'nowhere'}"])
 
 
-@pytest.mark.parametrize("arguments", [["table9"], ["table1", "--cases", "some"], ["table1", "--methods", "magic"]])
+def test_an_image_that_is_not_there_is_named_with_where_it_comes_from(data, tmp_path, restored):
+    (data / "set5" / "butterfly.png").unlink()
+    with pytest.raises(SystemExit, match=r"butterfly\.png.*--download"):
+        command(data, tmp_path, "table1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["table9"], ["table1", "--cases", "some"], ["table1", "--methods", "magic"], ["table1", "--device", "abacus"]],
+)
 def test_a_wrong_word_is_refused_before_any_work(arguments, capsys):
     with pytest.raises(SystemExit) as refused:
         paper.parse(arguments)
