@@ -59,7 +59,7 @@ def figure2(run: Run, console: Console, training_steps: int = 4000) -> None:
         found = spiral.compare(field, density.field(grid, at), density.log_density(grid, at).exp())
         table.add({"field": name, "width": f"{at:.4f}", **{key: f"{value:.3f}" for key, value in found.items()}})
         console.print(name, f"width {at:.3f}", {key: round(value, 3) for key, value in found.items()})
-        return f"against the exact one: cosine {found['cosine']:.2f}, best scale {found['scale']:.2f}"
+        return f"cosine {found['cosine']:.2f}, best scale {found['scale']:.2f}"
 
     learned = record("DAE", dae(grid, width) - grid, width)
     approximated = record("eq. 8 with the DAE", spiral.stochastic_field(dae, grid, width), wide)
@@ -83,9 +83,9 @@ def figure2(run: Run, console: Console, training_steps: int = 4000) -> None:
         ],
         [
             ("(c) exact: $s^2\\,\\nabla\\log\\,(g_{s^2} * p)$", exact[width], shades[width]),
-            (f"(d) a trained DAE: $A_s(x) - x$\n{learned}", shift, shades[width]),
+            (f"(d) a trained DAE: $A_s(x) - x$\nagainst (c): {learned}", shift, shades[width]),
             ("(e) exact at the width $\\sqrt{2}\\,s$", exact[wide], shades[wide]),
-            (f"(f) eq. 8: $2\\,(E\\,A_s(x - \\epsilon) - x)$\n{approximated}", stochastic, shades[wide]),
+            (f"(f) eq. 8: $2\\,(E\\,A_s(x - \\epsilon) - x)$\nagainst (e): {approximated}", stochastic, shades[wide]),
         ],
         points.flatten(1),
         half,
