@@ -46,19 +46,28 @@ class NoiseSource:
 
     def reset(self) -> None:
         """Start all streams again."""
-        self._generators.clear()
+        for generators in self._generators.values():  # a CUDA graph may hold on to them
+            for generator, seed in zip(generators, self._seeds(), strict=True):
+                generator.manual_seed(seed)
+
+    def generators(self, device: torch.device) -> list[torch.Generator]:
+        """The streams on a device, as far as they have come; one, or one an image."""
+        if device not in self._generators:
+            self._generators[device] = [torch.Generator(device).manual_seed(s) for s in self._seeds()]
+        return self._generators[device]
+
+    def _seeds(self) -> list[int]:
+        return [self.seed] if isinstance(self.seed, int) else list(self.seed)
 
     def draw(self, x: Tensor) -> list[Tensor]:
         """Fields of the shape, type and device of ``x`` (B, C, H, W), which the streams move past.
 
         :raises ValueError: there are seeds for another number of images.
         """
-        seeds = [self.seed] if isinstance(self.seed, int) else list(self.seed)
-        if len(seeds) not in (1, x.shape[0]):
-            raise ValueError(f"seed: got {len(seeds)} seeds for {x.shape[0]} images; give one, or one an image.")
-        if x.device not in self._generators:
-            self._generators[x.device] = [torch.Generator(x.device).manual_seed(s) for s in seeds]
-        generators = self._generators[x.device]
+        seeds = len(self._seeds())
+        if seeds not in (1, x.shape[0]):
+            raise ValueError(f"seed: got {seeds} seeds for {x.shape[0]} images; give one, or one an image.")
+        generators = self.generators(x.device)
         fields = []
         for _ in range(self.samples):
             # float32 whatever the type of x, so that a float64 run sees the same noise

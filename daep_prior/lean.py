@@ -18,6 +18,8 @@ __all__ = ["Chain", "Residual", "Step", "lean", "steps", "translate"]
 
 #: Smaller activations are kept as they are: packing them would take longer than it is worth. Number of elements.
 SMALL = 1 << 16
+#: Elsewhere than on a CPU the many small operations of packing are worth their start from this number of pixels.
+LARGE = 1 << 20
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -198,7 +200,8 @@ def lean(z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
     :param Chain chain: ``translate(body)``.
     :param torch.nn.Module body: the network, its parameters frozen.
     """
-    if not (torch.is_grad_enabled() and z.requires_grad) or _transformed(z):
+    worthwhile = z.device.type == "cpu" or z.numel() >= LARGE * z.shape[1]
+    if not (worthwhile and torch.is_grad_enabled() and z.requires_grad) or _transformed(z):
         out: Tensor = body(z)
         return out
     out = _Lean.apply(z, chain, body)

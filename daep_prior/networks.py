@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -104,6 +104,8 @@ class DAE(nn.Module):
         self.sigma_range = sigma_range
         #: ``None``: :func:`fast_dtype`; or a torch.dtype that says it.
         self.compute_dtype: torch.dtype | None = None
+        #: Whether ``torch.compile`` is run on the copy that is computed with; see :mod:`daep_prior.graphs`.
+        self.compile_network = False
         # in a plain dict, to stay out of parameters() and state_dict()
         self._fast_copy: dict[tuple[torch.dtype, torch.device], FastCopy] = {}
 
@@ -168,20 +170,25 @@ class DAE(nn.Module):
     def _fast_body(self, z: Tensor) -> Tensor:
         dtype = z.dtype if z.dtype == torch.float64 else (self.compute_dtype or fast_dtype(z.device))
         key = (dtype, z.device)
-        # a parent module, an optimizer or the user may change the weights without telling us
-        version = [
-            (t.data_ptr(), 0 if t.is_inference() else t._version)
-            for t in (*self.body.parameters(), *self.body.buffers())
-        ]
+        version = self.weights_version()
         fast = self._fast_copy.get(key)
         if fast is None or fast.version != version:
             # a copy made in inference mode could never again be differentiated through
             with torch.inference_mode(False), torch.no_grad():
                 body = copy.deepcopy(self.body).to(z.device, dtype).to(memory_format=torch.channels_last).eval()
-            fast = self._fast_copy[key] = FastCopy(version, body, translate(body))
+            compiled = cast(nn.Module, torch.compile(body, dynamic=False)) if self.compile_network else None
+            chain = translate(body) if compiled is None else None
+            fast = self._fast_copy[key] = FastCopy(version, body if compiled is None else compiled, chain)
         z = z.to(dtype).contiguous(memory_format=torch.channels_last)
         r: Tensor = fast.body(z) if fast.chain is None else lean(z, fast.chain, fast.body)
         return r
+
+    def weights_version(self) -> list[tuple[int, int]]:
+        """Another list after every change of the weights, by whomever: a parent module, an optimizer or the user."""
+        return [
+            (t.data_ptr(), 0 if t.is_inference() else t._version)
+            for t in (*self.body.parameters(), *self.body.buffers())
+        ]
 
     def _apply(self, fn: Any, recurse: bool = True) -> DAE:
         # changes are noticed anyway; this lets go of the copy on the old device

@@ -1,0 +1,386 @@
+"""How fast the prior is, each figure as a ratio of two things measured in turn in one run.
+
+    python benchmarks/speed.py [--rows port overhead batch size memory throughput gpu] [--sizes 128 256 ...]
+
+* ``port``: our path against a plain port of the authors' program (their network with its normalisation as layers, fp32,
+  contiguous, autograd), for one gradient; and the PSNR of a restoration by each;
+* ``lean``: the gradient with one bit an activation (``daep_prior/lean.py``) against autograd's;
+* ``overhead``: what of an iteration is not the network, found by putting a network without work in its place; for
+  ``DAEP`` and for deepinv's own optimizers with the same denoiser;
+* ``batch``, ``size``: time of a gradient a pixel against one image of 256 x 256;
+* ``memory``: peak memory of a gradient a pixel, in a process of its own (Linux);
+* ``throughput``: the time that the gradient's convolutions take alone, as a share of the gradient's;
+* ``gpu``: Table 3's case, 128 x 128 and 300 evaluations, beside the paper's 11.19 s (CUDA only).
+
+On the CPU it counts the processor time of one thread, not the clock: other programs that run at the same time then
+disturb the figures little, though they still share caches. The least of several turns counts. Rows that are in
+``benchmarks/results/speed.csv`` are not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage
+import torch
+from deepinv.models.base import Denoiser
+from deepinv.optim import HQS, PGD, PnP
+from deepinv.optim.data_fidelity import L2
+from deepinv.physics import GaussianNoise, Inpainting, LinearPhysics
+from PIL import Image
+from protocol import Case, Table, blurred
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import daep_prior.networks
+from daep_deepinv import DAEP, DAEDenoiser, degradation
+from daep_prior import DAE, NoiseSource, energy_gradient, load_dae
+from daep_prior.pretrained import read_training_form
+
+RESULTS = Path(__file__).parent / "results"
+NOISE, WIDTH = 2.55 / 255, 25 / 255
+#: Table 3 of the paper, 128 x 128, 300 iterations, in seconds.
+PAPER_SECONDS = 11.19
+ROWS = ("port", "lean", "overhead", "batch", "size", "memory", "throughput", "gpu")
+
+
+# -- measuring -------------------------------------------------------------------------------------------------------
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Processor time of one call on the CPU; time until the GPU is done on a GPU."""
+    if device.type == "cpu":
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+    torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    work()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def race(device: torch.device, turns: int, *works: Callable[[], object]) -> list[float]:
+    """The least time of each, measured in turn so that all meet the same machine."""
+    for work in works:
+        work()
+    times = [[seconds(work, device) for work in works] for _ in range(turns)]
+    return [min(column) for column in zip(*times, strict=True)]
+
+
+def gradient(dae: nn.Module, x: Tensor) -> Callable[[], Tensor]:
+    """One stochastic gradient of the prior, noise and all."""
+    noise = NoiseSource(0)
+    return lambda: energy_gradient(dae, x, WIDTH, noise.draw(x))
+
+
+def image(size: int, device: torch.device, count: int = 1) -> Tensor:
+    """Random images; the work does not depend on what they show."""
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+class Idle(nn.Module):
+    """A body without work, that still depends on its input."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return 0.01 * z[:, :3]
+
+
+def idle(dae: DAE) -> DAE:
+    """``dae`` without its network: checks, padding, noise level and number types remain."""
+    twin = daep_prior.networks.build_network(dae.config()).eval().requires_grad_(False)
+    twin.body = Idle()
+    return twin
+
+
+class PlainPort(Denoiser):
+    """The authors' network as one would port it: fp32, the library's default layout, normalisation as layers."""
+
+    def __init__(self, name: str, device: torch.device):
+        super().__init__()
+        self.body = read_training_form(name).body.eval().requires_grad_(False).to(device)
+        self.sigma, self.in_channels = WIDTH, 3
+
+    def forward(self, x: Tensor, sigma: Any = None, **kwargs: object) -> Tensor:
+        """Denoise (B, 3, H, W)."""
+        out: Tensor = x + self.body(x)
+        return out
+
+
+# -- the rows: each yields what to measure as (key, function that measures it) -----------------------------------------
+
+Figure = dict[str, Any]
+Row = tuple[str, Callable[[], Figure]]
+
+
+def figure(ours: float, other: float, unit: str, ratio: str) -> Figure:
+    """Two times (or sizes), and in words what their ratio other / ours is."""
+    return {
+        "ours": f"{ours:.5g}",
+        "other": f"{other:.5g}",
+        "unit": unit,
+        "other / ours": f"{other / ours:.3g}",
+        "is": ratio,
+    }
+
+
+def port(a: argparse.Namespace) -> Iterator[Row]:
+    for size in (128, 256):
+
+        def measure(size: int = size) -> Figure:
+            x = image(size, a.device)
+            works = gradient(load_dae("dae-sigma25", a.device), x), gradient(PlainPort("dae-sigma25", a.device), x)
+            return figure(*race(a.device, a.turns, *works), "s a gradient", "plain port against ours")
+
+        yield f"port | gradient, {size} x {size}", measure
+
+    def psnr() -> Figure:
+        case = photograph(128)
+        ours = DAEP(NOISE, "paper", load_dae("dae-sigma25"), max_iter=60)(case.measurement, case.physics)
+        plain = DAEP(NOISE, "paper", PlainPort("dae-sigma25", torch.device("cpu")), max_iter=60)
+        return figure(
+            case.psnr(ours), case.psnr(plain(case.measurement, case.physics)), "dB", "PSNR after 60 iterations"
+        )
+
+    yield "port | restored photograph, 128 x 128", psnr
+
+
+def photograph(size: int) -> Case:
+    """The astronaut that scikit-image ships, blurred by a slanted line."""
+    path = Path(skimage.__file__).parent / "data" / "astronaut.png"
+    pixels = np.array(Image.open(path).convert("RGB"))[30 : 30 + size, 160 : 160 + size]
+    return blurred("astronaut", torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, np.eye(9), NOISE)
+
+
+def lean(a: argparse.Namespace) -> Iterator[Row]:
+    for name in ("dae", "dae-sigma25"):
+
+        def measure(name: str = name) -> Figure:
+            work = gradient(load_dae(name, a.device), image(256, a.device))
+            return figure(*race(a.device, a.turns, work, by_autograd(work)), "s a gradient", "autograd against bits")
+
+        yield f"lean | {name}, 256 x 256", measure
+
+
+def by_autograd(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The same work with autograd's own backward pass."""
+
+    def plain() -> Tensor:
+        original = daep_prior.networks.lean
+        daep_prior.networks.lean = lambda z, chain, body: body(z)
+        try:
+            return work()
+        finally:
+            daep_prior.networks.lean = original
+
+    return plain
+
+
+def overhead(a: argparse.Namespace) -> Iterator[Row]:
+    size = 256
+    dae = load_dae("dae", a.device)
+
+    def physics(name: str) -> LinearPhysics:
+        kernel, shape = np.eye(19), (3, size, size)
+        made: dict[str, Callable[[], LinearPhysics]] = {
+            "circular blur": lambda: degradation(kernel, 1, NOISE, padding="circular", img_size=shape, device=a.device),
+            "valid blur": lambda: degradation(kernel, 1, NOISE, device=a.device),
+            "inpainting": lambda: Inpainting(shape, 0.5, device=a.device, noise_model=GaussianNoise(NOISE)),
+            "bicubic x2": lambda: degradation(None, 2, NOISE, img_size=shape, device=a.device),
+        }
+        return made[name]()
+
+    def solvers(network: DAE) -> dict[str, Callable[[int], nn.Module]]:
+        denoiser = DAEDenoiser(network)
+        plug = {"prior": PnP(denoiser), "data_fidelity": L2(), "g_param": WIDTH, "stepsize": 0.5}
+        return {
+            "DAEP": lambda n: DAEP(NOISE, denoiser=denoiser, max_iter=n),
+            "deepinv PGD": lambda n: PGD(max_iter=n, **plug),
+            "deepinv HQS": lambda n: HQS(max_iter=n, **plug),
+        }
+
+    def iteration(make: Callable[[int], nn.Module], y: Tensor, operator: LinearPhysics) -> float:
+        """Longer run minus shorter: without start and end."""
+        few, many = 1, 6
+        x0 = operator.A_adjoint(y)
+        models = make(few), make(many)
+        short, long = race(a.device, a.turns, *(lambda model=model: model(y, operator, init=x0) for model in models))
+        return (long - short) / (many - few)
+
+    for kind in ("circular blur", "valid blur", "inpainting", "bicubic x2"):
+        for solver in solvers(dae):
+
+            def measure(kind: str = kind, solver: str = solver) -> Figure:
+                with torch.no_grad():
+                    operator = physics(kind)
+                    y = operator.A(image(size, a.device))
+                    rest, whole = (iteration(solvers(d)[solver], y, operator) for d in (idle(dae), dae))
+                row = figure(rest, whole, "s an iteration", "iteration against all of it that is not the network")
+                return {**row, "is": f"{row['is']}: {100 * rest / whole:.1f} %"}
+
+            yield f"overhead | {kind}, {size} x {size} | {solver}", measure
+
+
+def batch(a: argparse.Namespace) -> Iterator[Row]:
+    for count in (2, 4, 8):
+
+        def measure(count: int = count) -> Figure:
+            dae = load_dae("dae", a.device)
+            works = gradient(dae, image(128, a.device, count)), gradient(dae, image(128, a.device))
+            many, one = race(a.device, a.turns, *works)
+            return figure(many / count, one, "s an image and gradient", "alone against in the batch")
+
+        yield f"batch | {count} images, 128 x 128", measure
+
+
+def size(a: argparse.Namespace) -> Iterator[Row]:
+    for side in a.sizes:
+
+        def measure(side: int = side) -> Figure:
+            dae = load_dae("dae", a.device)
+            works = gradient(dae, image(side, a.device)), gradient(dae, image(256, a.device))
+            this, reference = race(a.device, a.turns if side <= 512 else 2, *works)
+            return figure(
+                1e6 * this / side**2, 1e6 * reference / 256**2, "s a megapixel and gradient", "256 x 256 against this"
+            )
+
+        yield f"size | {side} x {side}", measure
+
+
+def memory(a: argparse.Namespace) -> Iterator[Row]:
+    for name in ("dae", "dae-sigma25"):
+        for side in (512, 1024):
+
+            def measure(name: str = name, side: int = side) -> Figure:
+                ours, other = (peak(name, side, plain) / side**2 for plain in (False, True))
+                return figure(ours, other, "bytes a pixel at the peak", "autograd against bits")
+
+            yield f"memory | {name}, {side} x {side}", measure
+
+
+def peak(name: str, side: int, plain: bool) -> int:
+    """Bytes that a gradient adds to the peak of a fresh process."""
+    command = [sys.executable, __file__, "--peak", name, str(side), str(int(plain))]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(run.stdout.split()[-1])
+
+
+def print_peak(name: str, side: int, plain: bool) -> None:
+    """What :func:`peak` runs."""
+    torch.set_num_threads(1)
+    dae = load_dae(name)
+
+    def run(size: int) -> int:
+        work = gradient(dae, image(size, torch.device("cpu")))
+        (by_autograd(work) if plain else work)()
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    small = run(64)  # libraries and weights
+    print(run(side) - small)
+
+
+def throughput(a: argparse.Namespace) -> Iterator[Row]:
+    for name in ("dae", "dae-sigma25"):
+
+        def measure(name: str = name) -> Figure:
+            work = gradient(load_dae(name, a.device), image(256, a.device))
+            with Convolutions() as seen, torch.no_grad():
+                work()
+
+            def alone() -> None:
+                for function, arguments, keywords in seen.calls:
+                    function(*arguments, **keywords)
+
+            whole, part = race(a.device, a.turns, work, alone)
+            row = figure(whole, part, "s a gradient", "its convolutions alone against the gradient")
+            return {
+                **row,
+                "is": f"{row['is']}; {flops(work) / whole / 1e9:.0f} of {flops(alone) / part / 1e9:.0f} GFlop/s",
+            }
+
+        yield f"throughput | {name}, 256 x 256", measure
+
+
+class Convolutions(TorchDispatchMode):
+    """The convolutions of what runs under it, with their arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "convolution" in str(func):
+            self.calls.append((func, args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def flops(work: Callable[[], object]) -> int:
+    """Operations of its convolutions, a multiplication and an addition counted as two."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def gpu(a: argparse.Namespace) -> Iterator[Row]:
+    if a.device.type != "cuda":
+        return
+
+    def measure() -> Figure:
+        case = photograph(128)
+        y, operator = case.measurement.to(a.device), case.physics.to(a.device)
+        model = DAEP(NOISE, "paper", max_iter=300, device=a.device)
+        (ours,) = race(a.device, a.turns, lambda: model(y, operator))
+        return figure(ours, PAPER_SECONDS, "s, 300 evaluations", "the paper's Table 3 (other hardware) against ours")
+
+    yield "gpu | restored photograph, 128 x 128", measure
+
+
+# -- all of it -------------------------------------------------------------------------------------------------------
+
+
+def conditions(device: torch.device) -> str:
+    """Where the figures come from."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capabilities = torch.cpu.get_capabilities()
+    names = ("amx_bf16", "avx512_bf16", "avx512_f", "avx2")
+    best = next((name for name in names if capabilities.get(name)), "no vector extension known")
+    return f"CPU with {best}, 1 thread, processor time; other programs ran at the same time"
+
+
+def main() -> None:
+    """Measure what is missing and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[128, 512, 1024, 2048])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peak:
+        name, side, plain = arguments.peak
+        return print_peak(name, int(side), plain == "1")
+    torch.set_num_threads(1)
+    table = Table(RESULTS / ("speed.csv" if arguments.device.type == "cpu" else "speed-gpu.csv"), "key")
+    for rows in arguments.rows:
+        for key, measure in globals()[rows](arguments):
+            if table.find(key) is None:
+                table.add({"key": key, **measure(), "where": conditions(arguments.device)})
+                row = table.rows[-1]
+                print(
+                    f"{key:48} {row['ours']:>8} {row['other']:>8} {row['unit']:28} {row['other / ours']:>6} {row['is']}"
+                )
+
+
+if __name__ == "__main__":
+    main()
