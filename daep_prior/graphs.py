@@ -74,6 +74,9 @@ class GraphedGradient:
             warnings.warn(f"no CUDA graph, the plain gradient is used: {reason}.", RuntimeWarning, stacklevel=2)
         return energy_gradient(self.dae, x, sigma, noise.draw(replicate(x, replicas)), replicas, jacobian)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_recording": None}  # a graph cannot be copied
+
     def why_not(self, x: Tensor, sigma: float | Tensor) -> str | None:
         """Why this gradient cannot come from a graph; ``None`` if it can."""
         if self._given_up is not None:

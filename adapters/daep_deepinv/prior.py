@@ -12,8 +12,9 @@ from deepinv.optim import Prior
 from torch import Tensor, nn
 
 from daep_deepinv.denoiser import as_denoiser
-from daep_prior import NoiseSource
+from daep_prior import DAE, NoiseSource
 from daep_prior.energy import replicate
+from daep_prior.graphs import GraphedGradient
 from daep_prior.tiling import Share, Tiler, TileSize
 
 __all__ = ["DAEPrior"]
@@ -48,7 +49,10 @@ class DAEPrior(Prior):
     :param float sigma: kernel width when the solver passes none (``g_param=None``), images in [0, 1].
     :param tile: for images too large for memory, see :class:`daep_prior.tiling.Tiler`. ``"auto"``: evaluate in tiles
         when the image does not fit; a number: in tiles of that many pixels in height and width; ``None``: never.
-    :raises ValueError: unknown ``noise`` or ``tile``, or fewer than one sample.
+    :param bool cuda_graph: on a GPU, replay the gradient from a CUDA graph, see :mod:`daep_prior.graphs`; for many
+        iterations on images of one size that fit into its memory. Needs a :class:`daep_prior.DAE` and fresh noise.
+    :raises ValueError: unknown ``noise`` or ``tile``, ``cuda_graph`` for what cannot be recorded, or fewer than one
+        sample.
     :raises TypeError: not a denoiser.
 
     >>> import torch
@@ -70,6 +74,7 @@ class DAEPrior(Prior):
         seed: int | Sequence[int] = 0,
         sigma: float | None = None,
         tile: TileSize = "auto",
+        cuda_graph: bool = False,
     ):
         super().__init__()
         if noise not in ("fresh", "fixed", "none"):
@@ -81,6 +86,12 @@ class DAEPrior(Prior):
         self.explicit_prior = jacobian
         self._stream = NoiseSource(seed, samples, antithetic)
         self._tiler = Tiler(tile)
+        self._graphed: GraphedGradient | None = None
+        if cuda_graph:
+            dae = getattr(self.denoiser, "dae", None)
+            if not isinstance(dae, DAE) or noise != "fresh":
+                raise ValueError("cuda_graph: needs a DAE as denoiser and noise='fresh'; leave it out.")
+            self._graphed = GraphedGradient(dae)
 
     def reset(self) -> None:
         """Start the noise again, so that the same calls give the same results, and look at the free memory again."""
@@ -128,6 +139,8 @@ class DAEPrior(Prior):
         :return: (B, C, H, W).
         """
         width = self.kernel_width(sigma)
+        if self._graphed is not None and not self._distributed:
+            return self._graphed(x, width, self._stream, self._replicas(x), self.jacobian)
         fields = None
         if self.noise == "fresh":
             fields = self._stream.draw(replicate(x, self._replicas(x)))
