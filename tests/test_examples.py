@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(plt, "show", lambda *args, **kwargs: None)
     monkeypatch.setenv("DAEP_EXAMPLE_SIZE", str(SIZE))
+    monkeypatch.setattr(sys, "path", [*sys.path])  # one of them adds a folder
+    monkeypatch.chdir(path.parent)
     with torch.random.fork_rng(devices=[]):
         return runpy.run_path(str(path), run_name="__main__")
 
