@@ -39,8 +39,14 @@ CROPS = (
 )
 KERNEL_SIZES = (13, 15, 17, 19)
 #: The longer ones start from what was found for a relative, so they need fewer.
-TRIALS = {"pnp-hqs": 12, "pnp-hqs-24": 7, "pnp-admm": 10, "red": 10, "dmsp": 10, "gs-pnp": 6}
-TRIALS_CLASSICAL = 10
+TRIALS = {"pnp-hqs": 12, "pnp-hqs-24": 7, "red": 5, "pnp-admm": 4, "dmsp": 5, "gs-pnp": 3}
+TRIALS_CLASSICAL = 5
+#: Problems that are searched for, of the peers that are not searched for all; the other parameters are those guesses.
+TASKS_OF = {
+    "red": ("blur", "super-resolution", "holes"),
+    "pnp-admm": ("blur", "super-resolution", "holes"),
+    "dmsp": ("blur", "super-resolution", "holes"),
+}
 #: Which of first, last, weight and step are searched, in this order.
 FREE = {
     "pnp-hqs": (2, 1, 0),
@@ -109,8 +115,14 @@ def first_guess(name: str, problem: Problem, best: Callable[[str], Settings]) ->
         return Settings(49, 1 if problem.noise else 2, 0.23)
     if name == "dmsp":
         return Settings(49, 7 / max(problem.noise, 1), 1.5, 0.5)
-    relative = best({"gs-pnp": "red"}.get(name, "pnp-hqs"))
-    return Settings(relative.first, relative.last, relative.weight, 0.7) if name == "red" else relative
+    if name == "gs-pnp":
+        red = best("red")
+        return Settings(red.first, red.last, 2 * red.weight, red.step)
+    hqs = best("pnp-hqs")
+    if name == "pnp-hqs-24" or problem.task != "blur":
+        return Settings(hqs.first, hqs.last, hqs.weight, 0.9) if name == "red" else hqs
+    # where no denoising comes last, 1 is the weight of the posterior's maximum
+    return Settings(hqs.first, hqs.last, 1.0, 0.9 if name == "red" else 1.0)
 
 
 def search(
@@ -166,7 +178,7 @@ def main() -> None:
 
     for name in arguments.peers.split(","):
         for problem in tasks:
-            if name == "richardson-lucy" and problem.task != "blur":
+            if name not in ("pnp-hqs", "pnp-hqs-24") and problem.task not in TASKS_OF.get(name, ("blur",)):
                 continue
             guess = first_guess(name, problem, lambda other, p=problem: Settings(*best(other, p)))
             classical = not isinstance(guess, Settings)

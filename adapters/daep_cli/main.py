@@ -201,6 +201,54 @@ def demo(
     return 0
 
 
+@app.command()
+def compare(
+    source: Annotated[Path, typer.Argument(metavar="IMAGE", help="Clean image (PNG, JPEG, TIFF), to be degraded.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the results.")],
+    noise: Annotated[
+        float | None, typer.Option(metavar="SIGMA", help="Noise to add, standard deviation where white is 255.")
+    ] = None,
+    kernel: Annotated[str | None, typer.Option(metavar="FILE", help="Blur kernel, as for `daep restore`.")] = None,
+    scale: Annotated[int | None, typer.Option(metavar="N", help="Reduce N times, and enlarge again.")] = None,
+    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Take away what is black in this image.")] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Which to compare; default all that need no download. The others, only when named: dpir-drunet, epll.",
+        ),
+    ] = None,
+    crop: Annotated[int | None, typer.Option(metavar="N", help="Use the middle N x N pixels only.")] = None,
+    lpips: Annotated[
+        bool | None,
+        typer.Option("--lpips/--no-lpips", help="LPIPS, whose network is downloaded; default if it is there."),
+    ] = None,
+    denoiser: Denoiser = None,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """Degrade a clean image and restore it by many methods, with the same network wherever one is used.
+
+    Writes a table (PSNR, SSIM, seconds, network evaluations), the images side by side with a magnified crop, PSNR on
+    the way, and every restored image. A method that fails is a line of the table that says why.
+
+    **Examples**
+
+    `daep compare photo.png -o comparison --kernel psf.png --noise 2.55`
+
+    `daep compare photo.png -o comparison --scale 3 --crop 128 --methods daep-annealed,pnp-hqs,tv`
+    """
+    from daep_cli.compare import run_comparison
+    from daep_cli.noise import parse_noise
+    from daep_cli.restore import Options
+
+    level = None if noise is None else parse_noise(f"{noise:g}")
+    options = Options(level, kernel, scale, mask, denoiser, seed=seed, device=device)
+    run_comparison(source, output, options, methods, crop, lpips, overwrite, _print)
+    return 0
+
+
 class Network(str, Enum):
     """Architectures of :mod:`daep_prior.networks`."""
 
@@ -264,6 +312,10 @@ def info(device: Device = None) -> int:
 
 def _say(line: str) -> None:
     typer.echo(one_line(line))
+
+
+def _print(line: str) -> None:
+    typer.echo(line)
 
 
 def _complain(line: str) -> None:
