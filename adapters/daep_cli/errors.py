@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+
 __all__ = ["Interrupted", "explain", "one_line"]
 
 #: Subclasses of RuntimeError that mean a programming error; these keep their traceback.
 BUGS = (NotImplementedError, RecursionError)
+
+#: What to do about an error of the operating system, by number.
+NEXT_STEPS = {
+    errno.ENOENT: "check its name and folder",
+    errno.EACCES: "check who may read and write it",
+    errno.EPERM: "check who may read and write it",
+    errno.ENOSPC: "make room and give the same command again",
+    errno.EDQUOT: "make room and give the same command again",
+    errno.EROFS: "choose another folder for the results",
+    errno.ELOOP: "remove the link",
+}
+ANY_STEP = "check the disk, or try another folder"
 
 
 class Interrupted(Exception):
@@ -29,10 +43,11 @@ def explain(error: BaseException) -> str | None:
     :param BaseException error: what was raised.
     """
     if hasattr(error, "format_message"):  # the option parser's own errors, whichever package they live in
-        return one_line(error.format_message())
+        command = getattr(getattr(error, "ctx", None), "command_path", "daep")
+        return one_line(f"{error.format_message().rstrip('.')}; {command} --help shows what is expected.")
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
-        return one_line(f"{name}{error.strerror}.")
+        return one_line(f"{name}{error.strerror}; {NEXT_STEPS.get(error.errno or 0, ANY_STEP)}.")
     memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
     # torch reports a full main memory as a bare RuntimeError of its allocator
     if memory or (type(error) is RuntimeError and "not enough memory" in str(error)):

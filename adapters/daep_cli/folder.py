@@ -60,7 +60,9 @@ def find_images(folder: Path) -> tuple[list[Path], int]:
     files = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
     found = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not found:
-        raise ValueError(f"{folder}: holds no PNG, JPEG or TIFF image (subfolders are not searched).")
+        raise ValueError(
+            f"{folder}: holds no PNG, JPEG or TIFF image (subfolders are not searched); give the folder of the images."
+        )
     return found, len(files) - len(found)
 
 

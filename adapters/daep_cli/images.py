@@ -80,9 +80,9 @@ def read_photo(path: Path) -> Photo:
     :raises ValueError: not an image of a known kind, damaged, truncated or larger than ``MAX_PIXELS`` or ``MAX_BYTES``.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file.")
+        raise FileNotFoundError(f"{path}: no such file; check its name and folder.")
     if not path.is_file():
-        raise ValueError(f"{path}: not a file.")
+        raise ValueError(f"{path}: not a file; give the name of an image.")
     if path.stat().st_size > MAX_BYTES:
         raise _too_large(path)
     with path.open("rb") as file:
@@ -108,7 +108,9 @@ def read_photo(path: Path) -> Photo:
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):  # its message says no more than this sentence does
             reason = "unknown format"
-        raise ValueError(f"{path}: not a readable PNG, JPEG or TIFF image, or damaged ({reason}).") from error
+        raise ValueError(
+            f"{path}: not a readable PNG, JPEG or TIFF image, or damaged ({reason}); save it again as one of these."
+        ) from error
 
 
 def layout(path: Path) -> tuple[int, int, str]:

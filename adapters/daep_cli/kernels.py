@@ -49,7 +49,7 @@ def read_kernel(name: str) -> npt.NDArray[np.float64]:
         shapes = ", ".join(example for _, _, example in SHAPES.values())
         raise FileNotFoundError(f"--kernel {path}: no such file, and no shape such as {shapes}.")
     if key and path.suffix.lower() != ".npz":
-        raise ValueError(f"--kernel {name}: only an .npz archive holds several kernels.")
+        raise ValueError(f"--kernel {name}: only an .npz archive holds several kernels; leave :{key} out.")
     return as_kernel(_read_numbers(path, key), name)
 
 
@@ -72,7 +72,9 @@ def _read_numbers(path: Path, key: str) -> Array:
         raise
     except Exception as error:  # the header of an array is a Python literal: damage there raises many kinds
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
-        raise ValueError(f"--kernel {path}: not a readable {suffix} file, or damaged ({reason}).") from error
+        raise ValueError(
+            f"--kernel {path}: not a readable {suffix} file, or damaged ({reason}); write it again."
+        ) from error
 
 
 class _Unclear(ValueError):
@@ -103,7 +105,9 @@ def as_kernel(values: Array, name: str) -> npt.NDArray[np.float64]:
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
         values = values[0] if values.shape[0] == 1 else values[..., 0]
     if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "buif":
-        raise ValueError(f"--kernel {name}: got {values.dtype} of shape {values.shape}; expected a table of numbers.")
+        raise ValueError(
+            f"--kernel {name}: got {values.dtype} of shape {values.shape}; expected a table of numbers (height, width)."
+        )
     try:
         kernel = as_filter(values.astype(np.float64))[0, 0].double().numpy()
     except ValueError as error:
@@ -120,7 +124,10 @@ def check_kernel_fits(kernel: Array, size: tuple[int, int], name: str) -> None:
     """
     height, width = kernel.shape
     if width > size[0] or height > size[1]:
-        raise ValueError(f"--kernel {name}: {width} x {height}, larger than the image of {size[0]} x {size[1]} pixels.")
+        raise ValueError(
+            f"--kernel {name}: {width} x {height}, larger than the image of {size[0]} x {size[1]} pixels; "
+            "cut off its empty border."
+        )
 
 
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
@@ -133,7 +140,7 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     photo = read_photo(path)
     known = photo.colour.mean(axis=2) > photo.largest / 2
     if not known.any():
-        raise ValueError(f"--mask {path}: no pixel is white, so nothing of the image is known.")
+        raise ValueError(f"--mask {path}: no pixel is white, so nothing of the image is known; paint white what is.")
     return known
 
 
@@ -144,7 +151,9 @@ def check_mask_fits(mask: Array, size: tuple[int, int], name: Path) -> None:
     """
     height, width = mask.shape
     if (width, height) != size:
-        raise ValueError(f"--mask {name}: {width} x {height} pixels, but the image has {size[0]} x {size[1]}.")
+        raise ValueError(
+            f"--mask {name}: {width} x {height} pixels, but the image has {size[0]} x {size[1]}; make them equal."
+        )
 
 
 def kernel_path(name: str) -> Path | None:

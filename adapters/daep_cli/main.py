@@ -17,15 +17,17 @@ from daep_cli.errors import Interrupted, explain, one_line
 
 __all__ = ["app", "main"]
 
+#: For completion and help; not imported from where they are defined, because that would take seconds.
+PRESETS = ["annealed", "paper", "paper-sr"]
 #: Exit status of anything the user can mend, as the option parser's own; and of Ctrl-C (128 + SIGINT).
 BAD_INPUT, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="daep",
     help="Restore photographs with a denoising autoencoder as image prior.",
-    epilog="`daep COMMAND --help` explains a command and shows examples.",
+    epilog="`daep COMMAND --help` explains a command and shows examples. `daep --install-completion` makes your shell "
+    "complete commands and options.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -34,7 +36,14 @@ Denoiser = Annotated[
     str | None,
     typer.Option(metavar="NAME|FILE", help="Network: a shipped one (see `daep info`) or a .safetensors file."),
 ]
-Preset = Annotated[str | None, typer.Option(metavar="NAME", help="Solver and schedule: annealed, paper or paper-sr.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Solver and schedule: {', '.join(PRESETS)}; default {PRESETS[0]}.",
+        autocompletion=lambda: PRESETS,
+    ),
+]
 Iterations = Annotated[int | None, typer.Option(metavar="N", help="Network evaluations; default the preset's.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers; the same seed gives the same image.")]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; default the GPU if there is one.")]
@@ -59,9 +68,10 @@ def restore(
     kernel: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE",
-            help="Deblur. Image, .npy, .npz or .txt of the blur kernel: the picture that a point of light makes "
-            "(a true convolution, as deepinv's Blur). Needs --noise. FILE.npz:KEY picks one of several.",
+            metavar="KERNEL",
+            help="Deblur; needs --noise. The blur as motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS or spot:PHOTO, "
+            "or a file of it; `daep kernel --help` explains them.",
+            autocompletion=lambda: ["motion:", "gaussian:", "disk:", "spot:"],
         ),
     ] = None,
     scale: Annotated[
@@ -81,13 +91,25 @@ def restore(
 ) -> int:
     """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
 
-    16-bit images stay 16-bit in PNG and TIFF; transparency and the colour profile are kept, the EXIF orientation is
-    applied, other metadata is not copied. Results are written whole or not at all. In a folder, results that exist are
-    skipped, so an interrupted job can be started again; images that cannot be read are reported, and the others done.
+    The task follows from the options: --kernel deblurs, --scale enlarges, --mask inpaints, --noise alone denoises.
+
+    **Files.** PNG, JPEG and TIFF. 16-bit images stay 16-bit in PNG and TIFF; transparency and the colour profile are
+    kept, the EXIF orientation is applied, other metadata is not copied. Nothing is replaced without --overwrite, and
+    results are written whole or not at all. Ctrl-C saves the image as it stands.
+
+    **Folders.** Results that exist are skipped, so an interrupted job is continued by the same command, and several
+    processes may work on one folder. Images that cannot be read are reported, and the others done.
+
+    **What it does not do.** It does not find out by what kernel a photograph is blurred. `daep kernel --help` says what
+    can be done about that; docs/own-photograph.md goes through an example.
+
+    **Exit status.** 0; 2 if anything can be mended by you, with one line on stderr that says how; 130 after Ctrl-C.
 
     **Examples**
 
-    `daep restore noisy.png -o clean.png --noise 25`
+    `daep restore noisy.png -o clean.png --noise auto`
+
+    `daep restore blurred.jpg -o sharp.png --kernel motion:15:30 --noise auto`
 
     `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise 2.55`
 
@@ -103,7 +125,7 @@ def restore(
     level = None if noise is None else parse_noise(noise)
     options = Options(level, kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
     if not source.exists():
-        raise ValueError(f"{source}: no such file or folder.")
+        raise ValueError(f"{source}: no such file or folder; check its name.")
     if not source.is_dir():
         restore_file(source, output, Job(options), overwrite, _say)
         return 0
@@ -300,13 +322,22 @@ def train(
 
 @app.command()
 def info(device: Device = None) -> int:
-    """Show versions, the device and its number type, and the networks that are shipped."""
+    """Show versions, the device with its number type and layout, and the networks that are shipped.
+
+    What a bug report needs to say.
+
+    **Examples**
+
+    `daep info`
+
+    `daep info --device cuda`
+    """
     from daep_cli.info import facts
 
     rows = facts(device)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        _say(f"{name:<{width}}  {value}")
+        typer.echo(f"{name:<{width}}  {one_line(value)}")
     return 0
 
 
@@ -322,6 +353,15 @@ def _complain(line: str) -> None:
     typer.echo(f"daep: error: {line}", err=True)
 
 
+def _command() -> Any:
+    """The option parser's command; the two options of shell completion work and stay out of the help."""
+    command: Any = typer.main.get_command(app)
+    for parameter in command.params:
+        if parameter.name in ("install_completion", "show_completion"):
+            parameter.hidden = True
+    return command
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
@@ -329,7 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
     :return: exit status: 0, 2 for anything the user can mend, 130 after Ctrl-C.
     """
     try:
-        status: Any = app(arguments, prog_name="daep", standalone_mode=False)
+        status: Any = _command().main(arguments, prog_name="daep", standalone_mode=False)
     except Interrupted as error:
         typer.echo(f"daep: interrupted {one_line(str(error))}", err=True)
         return INTERRUPTED

@@ -23,7 +23,7 @@ def _check_parent(path: Path, option: str) -> None:
     if not parent.is_dir():
         raise ValueError(f"{option} {path}: the folder {parent} does not exist; create it first.")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise ValueError(f"{option} {path}: the folder {parent} cannot be written to.")
+        raise ValueError(f"{option} {path}: the folder {parent} cannot be written to; choose another one.")
 
 
 def check_output_file(
@@ -51,7 +51,7 @@ def check_output_file(
         if not overwrite:
             raise ValueError(f"{option} {path}: exists already; give --overwrite to replace it.")
         if not os.access(path, os.W_OK):
-            raise ValueError(f"{option} {path}: exists and is write-protected.")
+            raise ValueError(f"{option} {path}: exists and is write-protected; choose another name.")
 
 
 def check_output_folder(path: Path, source: Path, option: str = "-o") -> None:
@@ -65,7 +65,7 @@ def check_output_folder(path: Path, source: Path, option: str = "-o") -> None:
         if not path.is_dir():
             raise ValueError(f"{option} {path}: is not a folder, but the input {source} is one; name a folder.")
         if not os.access(path, os.W_OK | os.X_OK):
-            raise ValueError(f"{option} {path}: the folder cannot be written to.")
+            raise ValueError(f"{option} {path}: the folder cannot be written to; choose another one.")
     else:
         _check_parent(path, option)
 

@@ -172,10 +172,15 @@ class Job:
         if self.mask is not None and self.options.mask is not None:
             kernels.check_mask_fits(self.mask, photo.size, self.options.mask)
         if self.options.scale is not None and min(photo.size) < 2:
-            raise ValueError(f"--scale {self.options.scale}: needs an image of at least 2 x 2 pixels.")
+            raise ValueError(
+                f"--scale {self.options.scale}: needs an image of at least 2 x 2 pixels; give a larger one."
+            )
         if self.options.scale is not None and math.prod(photo.size) * self.options.scale**2 > MAX_PIXELS:
             size = " x ".join(str(n * self.options.scale) for n in photo.size)
-            raise ValueError(f"--scale {self.options.scale}: the result of {size} pixels is too large.")
+            raise ValueError(
+                f"--scale {self.options.scale}: the result of {size} pixels is too large; "
+                "give a smaller factor, or the image in parts."
+            )
 
     @property
     def model(self) -> DAEP:

@@ -59,7 +59,7 @@ class Watch:
             return self._image
         width = self.model.params_algo["g_param"][self.done - 1]
         with torch.no_grad():
-            cleaned: Tensor = self.model.prior[0].denoiser(self._image, REMAINING_NOISE * width).clamp(0, 1)
+            cleaned: Tensor = self.model.prior[0].denoise(self._image, REMAINING_NOISE * width).clamp(0, 1)
         return cleaned
 
     def _after(self, iterator: Any, arguments: Any, state: dict[str, Any]) -> None:

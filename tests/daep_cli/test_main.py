@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,16 +10,39 @@ import pytest
 
 from daep_cli import main as command_line
 from daep_cli.errors import explain, one_line
+from daep_prior import shipped_networks
+
+COMMANDS = sorted(command_line._command().commands)
 
 
-@pytest.mark.parametrize("command", [[], ["restore"], ["demo"], ["train"], ["info"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_is_status_0_and_shows_how_to_begin(daep, command: list[str]) -> None:
     outcome = daep(*command, "--help")
     assert outcome.status == 0
     assert "daep" in outcome.out
-    if command in (["restore"], ["train"], ["demo"]):
+    assert "completion " not in outcome.out.replace("--install-completion makes", "")  # its options are not listed
+    if command:
         assert "Examples" in outcome.out
-        assert f"daep {command[0]}" in outcome.out
+        assert outcome.out.count(f"daep {command[0]}") >= 2  # the usage line, and at least one example
+
+
+def test_the_shell_completes_commands_and_values(environment: dict[str, str]) -> None:
+    def completed(line: str) -> list[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_DAEP_COMPLETE": "complete_bash"}
+        code = "import sys; from daep_cli.main import main; status = main([]); assert 'torch' not in sys.modules"
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env={**environment, **words}, capture_output=True, text=True, check=False
+        )
+        return ran.stdout.split()
+
+    assert "restore" in completed("daep re")
+    assert completed("daep restore --preset paper-") == ["paper-sr"]
+
+
+def test_the_presets_that_are_completed_are_those_that_there_are() -> None:
+    from daep_deepinv.reconstructor import PRESETS
+
+    assert set(command_line.PRESETS) == set(PRESETS)
 
 
 def test_help_does_not_wait_for_torch(environment: dict[str, str]) -> None:
@@ -26,9 +50,10 @@ def test_help_does_not_wait_for_torch(environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_usage_errors_are_one_line(refused) -> None:
-    refused("nonsense")
-    assert "--output" in refused("restore", "a.png")
+def test_usage_errors_are_one_line_and_say_where_help_is(refused) -> None:
+    assert "daep --help shows" in refused("nonsense")
+    assert "'--output'" in (line := refused("restore", "a.png"))
+    assert "daep restore --help shows what is expected" in line
     refused("restore")
     refused("restore", "a.png", "-o")
 
@@ -36,8 +61,12 @@ def test_usage_errors_are_one_line(refused) -> None:
 def test_info_names_what_results_depend_on(daep) -> None:
     outcome = daep("info")
     assert outcome.status == 0
-    for word in ("daep-prior", "deepinv", "torch", "device", "convolutions", "networks"):
+    assert len({len(line) - len(line.split("  ", 1)[1].lstrip()) for line in outcome.out.splitlines()}) == 1  # a table
+    for word in ("daep-prior", "deepinv", "torch", "Python", "device", "convolutions", "channels-last"):
         assert word in outcome.out
+    for name in shipped_networks():
+        (line,) = (line for line in outcome.out.splitlines() if line.startswith(f"network {name} "))
+        assert re.search(r"\d+\.\d\d M parameters; denoises .* \d\d\.\d\d dB at 25", line)
 
 
 def test_info_refuses_a_device_that_is_not_there(refused) -> None:
@@ -60,7 +89,9 @@ def test_bugs_keep_their_traceback(daep, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_messages_are_one_printable_line() -> None:
     assert one_line("a\nb\t c\x1b[31m\x07") == "a b c?[31m?"
     assert explain(ValueError("two\nlines")) == "two lines"
-    assert explain(PermissionError(13, "Permission denied", "f.png")) == "f.png: Permission denied."
+    assert explain(PermissionError(13, "Permission denied", "f.png")) == (
+        "f.png: Permission denied; check who may read and write it."
+    )
     assert explain(FloatingPointError("diverged")) == "diverged"
     assert explain(KeyError("bug")) is None
 
@@ -82,7 +113,7 @@ def test_ctrl_c_anywhere_is_status_130(daep, monkeypatch: pytest.MonkeyPatch) ->
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "app", interrupt)
+    monkeypatch.setattr(command_line, "_command", interrupt)
     outcome = daep("info")
     assert outcome.status == 130
     assert outcome.err == "daep: interrupted\n"
