@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from daep_prior import notebook
+
 __all__ = ["Schedule", "annealed", "default", "fixed_width", "paper", "paper_sr"]
 
 #: gamma of eq. 7 in the paper's experiments.
@@ -23,7 +25,7 @@ PAPER_MOMENTUM = 0.9
 SMALLEST_NOISE = 1 / 255
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Schedule:
     """One value an iteration of everything a solver needs; all tuples have the same length.
 
@@ -61,6 +63,12 @@ class Schedule:
             raise ValueError("momentum must stay below 1, average at or below 1.")
         if self.final_width is not None and not 0 < self.final_width < math.inf:
             raise ValueError(f"final_width: got {self.final_width}; expected a positive number, or None.")
+
+    def __repr__(self) -> str:
+        return notebook.schedule_text(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.schedule_html(self)
 
     def __len__(self) -> int:
         return len(self.step)

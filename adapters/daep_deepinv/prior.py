@@ -15,6 +15,7 @@ from daep_deepinv.denoiser import as_denoiser
 from daep_prior import DAE, NoiseSource
 from daep_prior.energy import replicate
 from daep_prior.graphs import GraphedGradient
+from daep_prior.notebook import table
 from daep_prior.tiling import Share, Tiler, TileSize
 
 __all__ = ["DAEPrior"]
@@ -223,6 +224,15 @@ class DAEPrior(Prior):
     def _replicas(self, x: Tensor) -> int:
         channels = getattr(self._network, "in_channels", None)
         return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
+
+    def _repr_html_(self) -> str:
+        width, network = self.trained_width, getattr(self.denoiser, "dae", self.denoiser)
+        size = f"{type(network).__name__}, {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters"
+        level = "told the noise level" if width is None else f"for a noise level of {255 * width:.4g}/255"
+        energy = "½ ‖A(x - ε) - x‖²" if self.explicit_prior else "none: the mean shift alone (DMSP)"
+        noise = f"{self.noise}, {self._stream.samples} a gradient, seed {self._stream.seed}"
+        rows = {"energy": energy, "denoiser A": f"{size}, {level}", "noise ε": noise}
+        return table("DAEPrior", {name: (text, "") for name, text in rows.items()})
 
     def extra_repr(self) -> str:
         noise = f"noise={self.noise!r}, samples={self._stream.samples}"

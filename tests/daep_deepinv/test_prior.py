@@ -345,3 +345,13 @@ def test_a_cuda_graph_is_opt_in_and_elsewhere_changes_nothing_but_a_warning():
 def test_what_cannot_be_recorded_is_refused_at_construction(arguments):
     with pytest.raises(ValueError, match="cuda_graph"):
         DAEPrior(**{"denoiser": "dae", "cuda_graph": True, **arguments})
+
+
+def test_a_notebook_shows_what_a_prior_is_made_of():
+    fixed, other = DAEPrior("dae-sigma25", noise="fixed", seed=7), DAEPrior("dae", jacobian=False, samples=2)
+    html = fixed._repr_html_()
+    for text in ("ConvDAE", "for a noise level of 25/255", "fixed, 1 a gradient, seed 7", "½"):
+        assert text in html
+    for text in ("UNetDAE, 2.39 M parameters, told the noise level", "fresh, 2 a gradient", "the mean shift alone"):
+        assert text in other._repr_html_()
+    assert "noise='fixed'" in repr(fixed)

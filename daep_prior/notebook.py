@@ -1,0 +1,63 @@
+"""How objects show themselves in a notebook: small tables and line drawings, as plain HTML and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daep_prior.schedules import Schedule
+
+__all__ = ["schedule_html", "schedule_text", "sparkline", "table"]
+
+#: Size of a drawing in pixels, and the margin that keeps the line inside.
+WIDTH, HEIGHT, MARGIN = 160, 28, 2
+
+
+def schedule_text(schedule: Schedule) -> str:
+    """One line: the length of a schedule, and first and last value of each column."""
+    columns = ", ".join(f"{name}={_range(values, '->')}" for name, values in schedule.columns().items())
+    final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
+    return f"Schedule({len(schedule)} iterations: {columns}, final_width={final})"
+
+
+def schedule_html(schedule: Schedule) -> str:
+    """A table of a schedule's columns: first and last value, and a drawing of the way between them."""
+    rows = {name: (_range(values, "→"), sparkline(values)) for name, values in schedule.columns().items()}
+    final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
+    return table(f"Schedule of {len(schedule)} iterations", {**rows, "final_width": (final, "")})
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A line through ``values``, the smallest at the bottom and the largest at the top, as inline SVG."""
+    low, high = min(values), max(values)
+    step = (WIDTH - 2 * MARGIN) / max(1, len(values) - 1)
+    # a constant runs through the middle
+    heights = [(high - value) / (high - low) if high > low else 0.5 for value in values]
+    heights = heights if len(heights) > 1 else 2 * heights
+    points = " ".join(
+        f"{MARGIN + step * k:.1f},{MARGIN + (HEIGHT - 2 * MARGIN) * height:.1f}" for k, height in enumerate(heights)
+    )
+    return (
+        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>'
+    )
+
+
+def table(title: str, rows: Mapping[str, tuple[str, str]]) -> str:
+    """An HTML table.
+
+    :param rows: by name, a text, which is escaped, and a drawing, which is not.
+    """
+    lines = [
+        f'<tr><th style="text-align: left">{escape(name)}</th><td style="text-align: left">{escape(text)}</td>'
+        f"<td>{drawing}</td></tr>"
+        for name, (text, drawing) in rows.items()
+    ]
+    return f"<table><caption>{escape(title)}</caption>{''.join(lines)}</table>"
+
+
+def _range(values: Sequence[float], arrow: str) -> str:
+    first, last = f"{values[0]:.4g}", f"{values[-1]:.4g}"
+    return first if len(set(values)) == 1 else f"{first}{arrow}{last}"
