@@ -59,14 +59,22 @@ class NoiseSource:
     def _seeds(self) -> list[int]:
         return [self.seed] if isinstance(self.seed, int) else list(self.seed)
 
+    def seeds(self, images: int) -> list[int]:
+        """One seed for all of so many images, or one an image.
+
+        :raises ValueError: there are seeds for another number of images.
+        """
+        seeds = self._seeds()
+        if len(seeds) not in (1, images):
+            raise ValueError(f"seed: got {len(seeds)} seeds for {images} images; give one, or one an image.")
+        return seeds
+
     def draw(self, x: Tensor) -> list[Tensor]:
         """Fields of the shape, type and device of ``x`` (B, C, H, W), which the streams move past.
 
         :raises ValueError: there are seeds for another number of images.
         """
-        seeds = len(self._seeds())
-        if seeds not in (1, x.shape[0]):
-            raise ValueError(f"seed: got {seeds} seeds for {x.shape[0]} images; give one, or one an image.")
+        self.seeds(x.shape[0])
         generators = self.generators(x.device)
         fields = []
         for _ in range(self.samples):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from daep_prior.energy import NoiseSource, energy, energy_gradient, replicate
+from daep_prior.networks import replicated_level
 from daep_prior.pretrained import load_dae
 
 __all__ = ["MeanShiftPrior"]
@@ -110,6 +111,11 @@ class MeanShiftPrior:
             )
         return width
 
+    def _network_width(self, x: Tensor, width: float | Tensor | None) -> float | Tensor:
+        """The level at which the network works on ``x`` for a kernel of that width."""
+        width = self.kernel_width(width)
+        return width if self.trained_width is not None else replicated_level(width, self._replicas(x))
+
     def value(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
         """Energy of each image, always at the same noise (or none), so that values can be compared.
 
@@ -118,21 +124,33 @@ class MeanShiftPrior:
         :return: (B,).
         """
         fields = None if self.noise == "none" else self._fixed_fields(x)
-        return energy(self.denoiser, x, self.kernel_width(width), fields, self._replicas(x))
+        return energy(self.denoiser, x, self._network_width(x, width), fields, self._replicas(x))
 
-    def gradient(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
+    def gradient(
+        self,
+        x: Tensor,
+        width: float | Tensor | None = None,
+        *,
+        noise_share: float = 1.0,
+        jacobian: bool = True,
+    ) -> Tensor:
         """Gradient of the energy (Algorithm 1), or the mean-shift vector ``x - A(x - eps)`` without the Jacobian.
 
         :param torch.Tensor x: images (B, C, H, W) in [0, 1].
         :param float, torch.Tensor width: kernel width; a number or one an image.
+        :param float noise_share: share of the noise of eq. 8 that is used, 1: all, 0: none.
+        :param bool jacobian: ``False``: without the Jacobian, this time.
         :return: (B, C, H, W).
         """
         fields = None
-        if self.noise == "fresh":
+        if self.noise == "fresh" and noise_share > 0:
             fields = self._stream.draw(replicate(x, self._replicas(x)))
-        elif self.noise == "fixed":
+        elif self.noise == "fixed" and noise_share > 0:
             fields = self._fixed_fields(x)
-        return energy_gradient(self.denoiser, x, self.kernel_width(width), fields, self._replicas(x), self.jacobian)
+        if fields is not None and noise_share != 1:
+            fields = [noise_share * field for field in fields]
+        level, jacobian = self._network_width(x, width), self.jacobian and jacobian
+        return energy_gradient(self.denoiser, x, level, fields, self._replicas(x), jacobian)
 
     def prox(
         self,

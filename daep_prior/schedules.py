@@ -11,7 +11,19 @@ from typing import Any
 
 from daep_prior import notebook
 
-__all__ = ["Schedule", "annealed", "default", "fixed_width", "paper", "paper_sr"]
+__all__ = [
+    "Phase",
+    "Schedule",
+    "annealed",
+    "best",
+    "default",
+    "denoising",
+    "fast",
+    "fixed_width",
+    "paper",
+    "paper_sr",
+    "sequence",
+]
 
 #: gamma of eq. 7 in the paper's experiments.
 PAPER_GAMMA = 6.875
@@ -35,6 +47,9 @@ class Schedule:
     :param tuple step: gradient step (heavy ball) or the relative step ``t`` (proximal momentum).
     :param tuple momentum: weight of the velocity.
     :param tuple average: weight of the newest iterate in the running output; 1 means no averaging.
+    :param tuple noise: share of the noise of eq. 8 that is drawn, 1: all of it, as in the paper; left out: all ones.
+    :param tuple jacobian: 1: the gradient of the energy; 0: the mean-shift vector alone, without the Jacobian (DMSP),
+        which costs a third; left out: all ones.
     :param float final_width: level at which the result is denoised once at the end, which takes away what is left of
         the noise of eq. 8; ``None``: not at all.
     :raises ValueError: lengths differ, or a value is out of its range.
@@ -46,9 +61,14 @@ class Schedule:
     step: tuple[float, ...]
     momentum: tuple[float, ...]
     average: tuple[float, ...]
+    noise: tuple[float, ...] = ()
+    jacobian: tuple[float, ...] = ()
     final_width: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("noise", "jacobian"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, (1.0,) * len(self.step))
         columns = self.columns()
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) != 1 or not self.step:
@@ -61,6 +81,8 @@ class Schedule:
                     raise ValueError(f"{name}: got {value}; expected {expected}.")
         if max(self.momentum) >= 1 or max(self.average) > 1:
             raise ValueError("momentum must stay below 1, average at or below 1.")
+        if not set(self.jacobian) <= {0, 1}:
+            raise ValueError(f"jacobian: got {sorted(set(self.jacobian))}; expected 1 (with) or 0 (without).")
         if self.final_width is not None and not 0 < self.final_width < math.inf:
             raise ValueError(f"final_width: got {self.final_width}; expected a positive number, or None.")
 
@@ -127,64 +149,190 @@ def paper_sr(factor: int = 1, width: float = PAPER_WIDTH, iterations: int = PAPE
     )
 
 
-#: First and last ``g`` of :func:`annealed` at a noise of 2.55/255 and below, and at 7.65/255 and above. The first is
-#: what forgives a measurement that is not as the model says (with 5 instead of 10, noise twice as strong as told costs
-#: 5 dB more), but at higher noise it holds the data back; the last keeps texture. Found on crops of training images.
-LOW_NOISE, LOW_NOISE_WEIGHTS = 2.55 / 255, (10.0, 2.5)
-HIGH_NOISE, HIGH_NOISE_WEIGHTS = 7.65 / 255, (5.0, 3.0)
+@dataclass(frozen=True)
+class Phase:
+    """Iterations of one kind, from which :func:`sequence` makes a schedule of proximal momentum.
 
+    Pairs are the first and the last value; widths, weights and steps run geometrically between them, momentum linearly.
 
-def annealed_weights(sigma: float) -> tuple[float, float]:
-    """First and last ``g`` for a noise ``s_d``: geometric in between the two levels that were measured."""
-    share = math.log(max(sigma, LOW_NOISE) / LOW_NOISE) / math.log(HIGH_NOISE / LOW_NOISE)
-    share = min(1.0, share)
-    first, last = (
-        low ** (1 - share) * high**share for low, high in zip(LOW_NOISE_WEIGHTS, HIGH_NOISE_WEIGHTS, strict=True)
-    )
-    return first, last
-
-
-def annealed(
-    sigma: float = 0.0,
-    iterations: int = 30,
-    widths: tuple[float, float] = (49 / 255, 7 / 255),
-    weights: tuple[float, float] | None = None,
-    steps: tuple[float, float] = (0.9, 0.2),
-    momentum: tuple[float, float] = (0.6, 0.1),
-    averaged: int = 8,
-    final_width: float | None = 4 / 255,
-) -> Schedule:
-    """Proximal momentum with a kernel width that falls geometrically: wide finds the basin, narrow keeps texture.
-
-    ``lambda_k = g_k / (2 s_k^2)``; ``g`` and the step fall geometrically too. The last ``averaged`` iterates are
-    averaged and
-    the mean is denoised once at ``final_width``.
-
-    :param float sigma: noise of the measurement, ``s_d``.
-    :param tuple widths: first and last kernel width.
-    :param tuple weights: first and last ``g``; default :func:`annealed_weights`.
-    :param tuple steps: first and last relative step ``t``.
-    :param tuple momentum: first and last, falling linearly: less of it averages less of the old noise in.
+    :param int iterations: how many; 0: none.
+    :param tuple widths: kernel width ``s``.
+    :param tuple weights: ``g``, which sets the prior weight ``lambda = g / (2 s^2)``.
+    :param tuple steps: relative step ``t``.
+    :param tuple momentum: weight of the velocity.
+    :param bool gradient: the gradient of the energy, with the noise of eq. 8; or the plain mean-shift vector, without
+        Jacobian and without noise.
+    :param int averaged: how many of the last iterates are averaged.
     """
-    s = _geometric(*widths, iterations)
-    g = _geometric(*(annealed_weights(sigma) if weights is None else weights), iterations)
-    first = max(0, iterations - averaged)
-    return Schedule(
-        kernel_width=s,
-        prior_weight=tuple(gk / (2 * sk**2) for gk, sk in zip(g, s, strict=True)),
-        data_weight=(1.0,) * iterations,
-        step=_geometric(*steps, iterations),
-        momentum=_linear(*momentum, iterations),
-        average=tuple(1.0 if k <= first else 1 / (k - first + 1) for k in range(iterations)),
-        final_width=final_width,
+
+    iterations: int
+    widths: tuple[float, float]
+    weights: tuple[float, float]
+    steps: tuple[float, float]
+    momentum: tuple[float, float]
+    gradient: bool
+    averaged: int = 1
+
+
+def sequence(*phases: Phase, final_width: float | None = None) -> Schedule:
+    """The schedule that goes through ``phases``; ``final_width`` as in :class:`Schedule`."""
+    columns: dict[str, tuple[float, ...]] = {
+        field.name: () for field in fields(Schedule) if field.name != "final_width"
+    }
+    for phase in phases:
+        n = phase.iterations
+        width, g = _geometric(*phase.widths, n), _geometric(*phase.weights, n)
+        first = max(0, n - phase.averaged)
+        values = {
+            "kernel_width": width,
+            "prior_weight": tuple(gk / (2 * sk**2) for gk, sk in zip(g, width, strict=True)),
+            "data_weight": (1.0,) * n,
+            "step": _geometric(*phase.steps, n),
+            "momentum": _linear(*phase.momentum, n),
+            "average": tuple(1.0 if k <= first else 1 / (k - first + 1) for k in range(n)),
+            "noise": (float(phase.gradient),) * n,
+            "jacobian": (float(phase.gradient),) * n,
+        }
+        columns = {name: column + values[name] for name, column in columns.items()}
+    return Schedule(**columns, final_width=final_width)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What of the presets depends on the noise of the measurement; standard deviations are of 255.
+
+    :param tuple opening: first and last ``g`` of the mean-shift phase of :func:`annealed` and :func:`best`.
+    :param tuple closing: first and last ``g`` of their gradient phase.
+    :param float width: last kernel width of that phase.
+    :param float final: level of the last denoising.
+    :param tuple fast: first and last ``g`` of :func:`fast`.
+    :param tuple fast_widths: last kernel width and final level of :func:`fast`.
+    """
+
+    opening: tuple[float, float]
+    closing: tuple[float, float]
+    width: float
+    final: float
+    fast: tuple[float, float]
+    fast_widths: tuple[float, float]
+
+    def between(self, other: Setting, share: float) -> Setting:
+        """Every number geometrically between the two."""
+
+        def mix(a: Any, b: Any) -> Any:
+            if isinstance(a, tuple):
+                return tuple(mix(p, q) for p, q in zip(a, b, strict=True))
+            return a ** (1 - share) * b**share
+
+        return Setting(*(mix(getattr(self, field.name), getattr(other, field.name)) for field in fields(Setting)))
+
+
+#: Noise of the measurement (of 255) -> setting. Found on crops of training images under random motion kernels of 13 to
+#: 27 pixels. The weights at the start forgive a measurement that is not as the model says, those at the end keep
+#: texture; a strong opening holds the data back where the noise is strong.
+SETTINGS = {
+    2.55: Setting((3.0, 1.5), (8.0, 2.5), 7.0, 3.0, (3.3, 0.65), (5.0, 3.2)),
+    7.65: Setting((1.5, 1.0), (5.0, 3.0), 7.0, 4.0, (1.0, 0.5), (10.0, 7.0)),
+    12.75: Setting((1.0, 0.7), (5.0, 3.0), 7.0, 4.0, (0.8, 0.5), (15.0, 12.0)),
+}
+
+
+def setting(sigma: float) -> Setting:
+    """The setting for noise ``s_d``, images in [0, 1]: geometric between the levels of :data:`SETTINGS`, those at the
+    ends beyond."""
+    noise = min(max(255 * sigma, min(SETTINGS)), max(SETTINGS))
+    low = max(level for level in SETTINGS if level <= noise)
+    high = min(level for level in SETTINGS if level >= noise)
+    if low == high:
+        return SETTINGS[low]
+    return SETTINGS[low].between(SETTINGS[high], math.log(noise / low) / math.log(high / low))
+
+
+#: Iterations of the mean-shift phase among all those of :func:`annealed`.
+OPENING_SHARE = 10 / 28
+
+
+def annealed(sigma: float = 0.0, iterations: int = 28, averaged: int = 6) -> Schedule:
+    """Proximal momentum with a kernel width that falls: wide finds the basin, narrow keeps texture.
+
+    First plain mean-shift steps, long and with much momentum: they cost a third and move fast. Then, from a wide kernel
+    again, the gradient of the energy. The mean of the last iterates is denoised once, unless the measurement is
+    noise-free and to be kept as it is.
+
+    :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
+    :param int iterations: of both phases together.
+    :param int averaged: iterates at the end that are averaged.
+    """
+    chosen = setting(sigma)
+    opening = int(iterations * OPENING_SHARE)
+    return sequence(
+        _opening(opening, chosen),
+        Phase(
+            iterations - opening,
+            _of_255(49, chosen.width),
+            chosen.closing,
+            (0.9, 0.2),
+            (0.6, 0.1),
+            gradient=True,
+            averaged=averaged,
+        ),
+        final_width=chosen.final / 255 if sigma > 0 else None,
     )
+
+
+def annealed_opening(sigma: float, iterations: int = 10) -> Schedule:
+    """The first phase of :func:`annealed` alone: a quick, forgiving restoration."""
+    return sequence(_opening(iterations, setting(sigma)))
+
+
+def _opening(iterations: int, chosen: Setting) -> Phase:
+    return Phase(iterations, _of_255(70, 20), chosen.opening, (1.3, 1.3), (0.2, 0.6), gradient=False)
+
+
+def best(sigma: float = 0.0, iterations: int = 72) -> Schedule:
+    """:func:`annealed`, more slowly and with more averaging: for those who can wait.
+
+    :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
+    """
+    return annealed(sigma, iterations, averaged=max(1, iterations // 4))
+
+
+def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:
+    """Mean-shift steps alone, without Jacobian and noise: as fast as plug-and-play with as many evaluations.
+
+    :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
+    """
+    chosen = setting(sigma)
+    width, final = _of_255(*chosen.fast_widths)
+    steps, momentum = (1.25, 1.25), (0.1, 0.6)
+    return sequence(
+        Phase(iterations, (70 / 255, width), chosen.fast, steps, momentum, gradient=False),
+        final_width=final if sigma > 0 else None,
+    )
+
+
+def denoising(sigma: float) -> Schedule:
+    """A measurement that is the image itself with noise: one mean-shift step of the width of that noise.
+
+    By eq. 6 it ends at the posterior mean, the best estimate there is in mean square, so there is nothing to iterate.
+
+    :param float sigma: noise of the measurement, ``s_d`` > 0; images in [0, 1].
+    """
+    once = (1.0,)
+    return Schedule((sigma,), once, (0.0,), once, (0.0,), once, noise=(0.0,), jacobian=(0.0,))
 
 
 def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:
     """Proximal momentum for a denoiser of one level: the paper's width and prior weight throughout."""
-    weights = (4 * PAPER_GAMMA,) * 2
-    widths, steps, momentum = (width, width), (0.5, 0.5), (0.7, 0.7)
-    return annealed(0.0, iterations, widths, weights, steps, momentum, final_width=None)
+    weight = 4 * PAPER_GAMMA
+    return sequence(
+        Phase(iterations, (width, width), (weight, weight), (0.5, 0.5), (0.7, 0.7), gradient=True, averaged=8)
+    )
+
+
+def _of_255(*values: float) -> tuple[float, float]:
+    first, last = (value / 255 for value in values)
+    return first, last
 
 
 def default(sigma: float, trained_width: float | None = None, iterations: int | None = None) -> Schedule:
@@ -195,11 +343,7 @@ def default(sigma: float, trained_width: float | None = None, iterations: int | 
     :param int iterations: default the preset's.
     """
     length: dict[str, Any] = {} if iterations is None else {"iterations": iterations}
-    if trained_width is not None:
-        return fixed_width(trained_width, **length)
-    # a noise-free measurement is to be kept as it is, which the last denoising would not: it costs 0.4 dB there
-    final: dict[str, Any] = {"final_width": None} if sigma == 0 else {}
-    return annealed(sigma, **final, **length)
+    return annealed(sigma, **length) if trained_width is None else fixed_width(trained_width, **length)
 
 
 def _linear(first: float, last: float, count: int) -> tuple[float, ...]:

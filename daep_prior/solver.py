@@ -57,7 +57,8 @@ def restore(
         for k in range(len(schedule)):
             step = schedule.step[k]
             z = extrapolate(x, previous, schedule.momentum[k])
-            v = z - step * prior.gradient(z, schedule.kernel_width[k])
+            noise, jacobian = schedule.noise[k], bool(schedule.jacobian[k])
+            v = z - step * prior.gradient(z, schedule.kernel_width[k], noise_share=noise, jacobian=jacobian)
             moved = data_prox(v, schedule.data_weight[k] * step / schedule.prior_weight[k])
             if not bool(moved.isfinite().all()):
                 raise FloatingPointError(

@@ -67,6 +67,10 @@ class FourierBlur:
         filter = physics.filter
         return filter is not None and filter.ndim == 4 and all(filter.shape[i] <= x.shape[i] for i in (-2, -1))
 
+    def residual(self, x: Tensor) -> Tensor:
+        """``Kx - y``, (B, C, h, w)."""
+        return self._image(self.spectrum * torch.fft.rfft2(x))[..., self.top :, self.left :] - self.y
+
     def prox(self, x: Tensor, weight: float | Tensor, tolerance: float, iterations: int) -> Tensor:
         """The proximal step above.
 

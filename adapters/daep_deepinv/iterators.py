@@ -11,6 +11,7 @@ from deepinv.optim.prior import Prior
 from deepinv.physics import Physics
 from torch import Tensor
 
+from daep_deepinv.history import Monitor
 from daep_prior.momentum import extrapolate, heavy_ball_step
 
 __all__ = ["DivergenceError", "HeavyBallIteration", "ProximalMomentumIteration"]
@@ -48,20 +49,38 @@ class _MomentumIteration(OptimIterator):
         self.bounds = bounds
         #: 1 where the prior acts and 0 where it does not, broadcastable to the image; ``None``: everywhere.
         self.support: Tensor | None = None
+        #: What takes down the history and says which images are done; ``None``: nobody looks.
+        self.monitor: Monitor | None = None
 
     def _prior_gradient(self, x: Tensor, prior: Prior, params: dict[str, Any]) -> Tensor:
-        gradient: Tensor = prior.grad(x, params["g_param"])
+        # only our own prior knows how to leave out noise or Jacobian
+        noise, jacobian = params.get("noise", 1.0), params.get("jacobian", 1.0)
+        form = {} if noise == jacobian == 1 else {"noise_share": noise, "jacobian": bool(jacobian)}
+        gradient: Tensor = prior.grad(x, params["g_param"], **form)
         _require_finite(gradient)  # clipping would turn an infinite step into an image
         return gradient if self.support is None else gradient * self.support
 
     def _finish(
-        self, x: Tensor, rest: tuple[Tensor, ...], data_fidelity: Any, prior: Any, params: Any, y: Any, physics: Any
+        self,
+        before: tuple[Tensor, ...],
+        est: tuple[Tensor, ...],
+        data_fidelity: Any,
+        prior: Any,
+        params: Any,
+        y: Any,
+        physics: Any,
     ) -> dict[str, Any]:
-        _require_finite(x)
-        cost = None
+        _require_finite(est[0])
+        if self.monitor is not None:
+            est = self.monitor.keep_done(before, est)
+        cost = energy = None
         if self.has_cost and self.cost_fn is not None and data_fidelity is not None and prior is not None:
-            cost = self.cost_fn(x, data_fidelity, prior, params, y, physics)
-        return {"est": (x, *rest), "cost": cost}
+            cost = self.cost_fn(est[0], data_fidelity, prior, params, y, physics)
+            if prior.explicit_prior and params["lambda"] > 0:
+                energy = (cost - data_fidelity(est[0], y, physics)) / params["lambda"]
+        if self.monitor is not None:
+            self.monitor.watch(est[0], before[0], energy)
+        return {"est": est, "cost": cost}
 
 
 class HeavyBallIteration(_MomentumIteration):
@@ -94,8 +113,8 @@ class HeavyBallIteration(_MomentumIteration):
         data_weight = cur_params.get("data_weight", 1.0)
         gradient = gradient + data_weight * cur_data_fidelity.grad(x, y, physics)
         momentum = cur_params.get("momentum", DEFAULT_MOMENTUM)
-        x, origin = heavy_ball_step(x, origin, gradient, cur_params["stepsize"], momentum, self.bounds)
-        return self._finish(x, (origin,), cur_data_fidelity, cur_prior, cur_params, y, physics)
+        est = heavy_ball_step(x, origin, gradient, cur_params["stepsize"], momentum, self.bounds)
+        return self._finish(X["est"], est, cur_data_fidelity, cur_prior, cur_params, y, physics)
 
 
 class ProximalMomentumIteration(_MomentumIteration):
@@ -107,8 +126,8 @@ class ProximalMomentumIteration(_MomentumIteration):
         x_{k+1} &= \operatorname{prox}_{(c_k t_k / \lambda_k) f} \left( z_k - t_k \nabla R_s(z_k) \right)
 
     Parameters as for :class:`HeavyBallIteration`, with ``stepsize`` the relative step :math:`t` (0.5), and
-    ``average``, the weight of the newest iterate in the running mean (1: none). ``est`` is
-    :math:`(x_k, \bar x_k, x_{k-1})`.
+    ``average``, the weight of the newest iterate in the running mean (1: none). With :class:`DAEPrior` also ``noise``
+    and ``jacobian``, as in :class:`daep_prior.Schedule`. ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`.
     """
 
     def forward(
@@ -135,4 +154,4 @@ class ProximalMomentumIteration(_MomentumIteration):
             moved = moved.clamp(*self.bounds)
         weight = cur_params.get("average", 1.0)
         mean = moved if isinstance(weight, float) and weight == 1 else mean + weight * (moved - mean)
-        return self._finish(moved, (mean, x), cur_data_fidelity, cur_prior, cur_params, y, physics)
+        return self._finish(est, (moved, mean, x), cur_data_fidelity, cur_prior, cur_params, y, physics)

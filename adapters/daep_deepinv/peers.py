@@ -300,14 +300,10 @@ def _gradient_step(chosen: Settings, told: float, denoiser: nn.Module, count: in
 def _dmsp(chosen: Settings, sigma: float, denoiser: nn.Module, seed: int) -> DAEP:
     """Deep mean-shift prior (Bigdeli, Jin, Favaro and Zwicker, NIPS 2017): our solver without the Jacobian."""
     told = max(sigma, schedules.SMALLEST_NOISE)
-    schedule = schedules.annealed(
-        sigma,
-        iterations=ITERATIONS["dmsp"],
-        widths=(chosen.first / 255, chosen.last * told),
-        weights=(2 * chosen.weight, 2 * chosen.weight),
-        steps=(chosen.step, chosen.step / 4),
-        momentum=(0.6, 0.1),
-        averaged=8,
+    widths = (chosen.first / 255, chosen.last * told)
+    weights, steps = (2 * chosen.weight, 2 * chosen.weight), (chosen.step, chosen.step / 4)
+    schedule = schedules.sequence(
+        schedules.Phase(ITERATIONS["dmsp"], widths, weights, steps, (0.6, 0.1), gradient=True, averaged=8),
         final_width=None if sigma == 0 else 4 / 255,
     )
     return DAEP(sigma, denoiser=denoiser, schedule=schedule, jacobian=False, seed=seed)

@@ -15,6 +15,7 @@ from daep_deepinv.denoiser import as_denoiser
 from daep_prior import DAE, NoiseSource
 from daep_prior.energy import replicate
 from daep_prior.graphs import GraphedGradient
+from daep_prior.networks import replicated_level
 from daep_prior.notebook import table
 from daep_prior.tiling import Share, Tiler, TileSize
 
@@ -99,6 +100,13 @@ class DAEPrior(Prior):
         self._stream.reset()
         self._tiler.reset()
 
+    def check_seeds(self, images: int) -> None:
+        """That the seeds are one, or one for each of so many images.
+
+        :raises ValueError: they are not.
+        """
+        self._stream.seeds(images)
+
     @property
     def trained_width(self) -> float | None:
         """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
@@ -120,6 +128,11 @@ class DAEPrior(Prior):
             )
         return width
 
+    def _network_width(self, x: Tensor, sigma: float | Tensor | None) -> float | Tensor:
+        """The level at which the network works on ``x`` for a kernel of width ``sigma``."""
+        width = self.kernel_width(sigma)
+        return width if self.trained_width is not None else replicated_level(width, self._replicas(x))
+
     def fn(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
         """Energy of each image, always at the same noise (or none), so that values can be compared.
 
@@ -127,28 +140,40 @@ class DAEPrior(Prior):
         :param float, torch.Tensor sigma: kernel width; a number or one an image.
         :return: (B,).
         """
-        width = self.kernel_width(sigma)
+        width = self._network_width(x, sigma)
         fields = self._fixed_fields(x) if self.noise != "none" else None
         network, tiler, share = self._evaluation(x)
         return tiler.energy(network, x, width, fields, self._replicas(x), share)
 
-    def grad(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+    def grad(
+        self,
+        x: Tensor,
+        sigma: float | Tensor | None = None,
+        *args: Any,
+        noise_share: float = 1.0,
+        jacobian: bool = True,
+        **kwargs: Any,
+    ) -> Tensor:
         """Gradient of the energy (Algorithm 1), or the mean-shift vector ``x - A(x - eps)`` without the Jacobian.
 
         :param torch.Tensor x: images (B, C, H, W) in [0, 1].
         :param float, torch.Tensor sigma: kernel width; a number or one an image.
+        :param float noise_share: share of the noise of eq. 8 that is used, 1: all, 0: none.
+        :param bool jacobian: ``False``: without the Jacobian, this time.
         :return: (B, C, H, W).
         """
-        width = self.kernel_width(sigma)
-        if self._graphed is not None and not self._distributed:
-            return self._graphed(x, width, self._stream, self._replicas(x), self.jacobian)
+        width, jacobian = self._network_width(x, sigma), self.jacobian and jacobian
+        if self._graphed is not None and not self._distributed and noise_share == 1:
+            return self._graphed(x, width, self._stream, self._replicas(x), jacobian)
         fields = None
-        if self.noise == "fresh":
+        if self.noise == "fresh" and noise_share > 0:
             fields = self._stream.draw(replicate(x, self._replicas(x)))
-        elif self.noise == "fixed":
+        elif self.noise == "fixed" and noise_share > 0:
             fields = self._fixed_fields(x)
+        if fields is not None and noise_share != 1:
+            fields = [noise_share * field for field in fields]
         network, tiler, share = self._evaluation(x)
-        return tiler.gradient(network, x, width, fields, self._replicas(x), self.jacobian, share)
+        return tiler.gradient(network, x, width, fields, self._replicas(x), jacobian, share)
 
     def denoise(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
         """The denoiser itself at ``x`` (B, C, H, W), in tiles where the gradient would be, and without noise added."""

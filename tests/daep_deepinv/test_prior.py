@@ -195,8 +195,20 @@ def test_grey_images_are_shown_to_a_colour_network(network, images):
     prior = DAEPrior(network, noise="none")
     rgb = grey.expand(-1, 3, -1, -1)
     assert prior.grad(grey, WIDTH).shape == grey.shape
-    assert torch.allclose(prior(grey, WIDTH), prior(rgb, WIDTH) / 3, rtol=1e-3)
-    assert torch.allclose(prior.grad(grey, WIDTH), prior.grad(rgb, WIDTH).mean(1, keepdim=True), atol=1e-6)
+    # noise that is equal in the channels is to the network as strong as independent noise of sqrt(3) times its level
+    level = 3**0.5 * WIDTH
+    assert torch.allclose(prior(grey, WIDTH), prior(rgb, level) / 3, rtol=1e-3)
+    assert torch.allclose(prior.grad(grey, WIDTH), prior.grad(rgb, level).mean(1, keepdim=True), atol=1e-6)
+
+
+def test_noise_and_jacobian_can_be_left_out_for_one_gradient(network, images):
+    x = images(1, 3, 8, 8)
+    prior = DAEPrior(network, noise="fixed")
+    plain = prior.grad(x, WIDTH, noise_share=0.0, jacobian=False)
+    assert torch.allclose(plain, x - prior.denoiser(x, WIDTH), atol=1e-6)
+    assert torch.allclose(plain, DAEPrior(network, noise="none", jacobian=False).grad(x, WIDTH), atol=1e-6)
+    full, half = prior.grad(x, WIDTH), prior.grad(x, WIDTH, noise_share=0.5)
+    assert not torch.allclose(full, half, atol=1e-6)
 
 
 def test_each_replica_of_a_grey_image_has_its_own_noise(make_spy, images):

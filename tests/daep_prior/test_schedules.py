@@ -13,6 +13,9 @@ MADE = {
     "paper": lambda n: schedules.paper(2.55 / 255, iterations=n),
     "paper_sr": lambda n: schedules.paper_sr(3, iterations=n),
     "annealed": lambda n: schedules.annealed(iterations=n),
+    "annealed at strong noise": lambda n: schedules.annealed(25 / 255, iterations=n),
+    "best": lambda n: schedules.best(2.55 / 255, iterations=n),
+    "fast": lambda n: schedules.fast(2.55 / 255, iterations=n),
     "fixed_width": lambda n: schedules.fixed_width(iterations=n),
 }
 
@@ -64,8 +67,9 @@ def test_a_noise_free_measurement_gives_finite_numbers(sigma):
     assert all(math.isfinite(v) and v > 0 for v in schedule.step)
 
 
-def test_the_annealed_width_falls_geometrically_between_its_ends():
-    schedule = schedules.annealed(iterations=20, widths=(0.2, 0.02), weights=(9.0, 6.0))
+def test_a_phase_runs_geometrically_between_its_ends():
+    phase = schedules.Phase(20, (0.2, 0.02), (9.0, 6.0), (0.9, 0.2), (0.6, 0.1), gradient=True)
+    schedule = schedules.sequence(phase)
     s, weight = schedule.kernel_width, schedule.prior_weight
     assert s[0] == pytest.approx(0.2)
     assert s[-1] == pytest.approx(0.02)
@@ -73,6 +77,39 @@ def test_the_annealed_width_falls_geometrically_between_its_ends():
     assert max(ratios) == pytest.approx(min(ratios))
     assert weight[0] == pytest.approx(9 / (2 * 0.2**2))
     assert weight[-1] == pytest.approx(6 / (2 * 0.02**2))
+    differences = [b - a for a, b in zip(schedule.momentum, schedule.momentum[1:], strict=False)]
+    assert max(differences) == pytest.approx(min(differences)) == pytest.approx(-0.5 / 19)
+
+
+def test_the_cheap_steps_come_first_and_the_gradient_last():
+    schedule = schedules.annealed(2.55 / 255)
+    assert list(schedule.jacobian) == sorted(schedule.jacobian) and set(schedule.jacobian) == {0, 1}
+    assert schedule.noise == schedule.jacobian  # what has no Jacobian is evaluated where the iterate is
+    assert set(schedules.fast(0.01).jacobian) == {0}
+    assert schedules.annealed(0.01, iterations=1).jacobian == (1,)
+
+
+def test_a_noise_free_measurement_is_not_denoised_at_the_end():
+    for preset in (schedules.annealed, schedules.fast, schedules.best):
+        assert preset(0.0).final_width is None
+        assert preset(2.55 / 255).final_width > 0
+
+
+@pytest.mark.parametrize("preset", [schedules.annealed, schedules.fast])
+def test_schedules_change_steadily_with_the_noise(preset):
+    """Between two levels that were measured lies a schedule between theirs; beyond them nothing is extrapolated."""
+    low, between, high = (preset(s / 255) for s in (2.55, 4.4, 7.65))
+    assert low.prior_weight[0] > between.prior_weight[0] > high.prior_weight[0]
+    assert low.final_width < between.final_width < high.final_width
+    assert preset(1.0) == preset(12.75 / 255)
+    assert preset(1e-9) == low
+
+
+def test_denoising_is_one_mean_shift_step_without_data():
+    schedule = schedules.denoising(0.1)
+    assert len(schedule) == 1
+    assert schedule.kernel_width == (0.1,) and schedule.step == (1,)
+    assert schedule.data_weight == schedule.noise == schedule.jacobian == schedule.momentum == (0,)
 
 
 def test_averaging_weighs_the_last_iterates_equally():
@@ -166,10 +203,12 @@ def test_a_schedule_can_be_derived_from_another():
     assert replace(base, momentum=(0.0, 0.0)).momentum == (0.0, 0.0)
 
 
-def test_the_prior_weighs_less_in_the_wide_phase_when_the_noise_is_strong():
-    low, between, high = (schedules.annealed_weights(s / 255) for s in (2.55, 4.4, 7.65))
-    assert low == pytest.approx(schedules.LOW_NOISE_WEIGHTS) and high == pytest.approx(schedules.HIGH_NOISE_WEIGHTS)
-    assert low[0] > between[0] > high[0]
-    assert schedules.annealed_weights(0.0) == low and schedules.annealed_weights(1.0) == pytest.approx(high)
-    weight = [schedules.annealed(s / 255).prior_weight[0] for s in (2.55, 7.65)]
-    assert weight[0] == pytest.approx(2 * weight[1])
+@pytest.mark.parametrize("value", [0.5, -1.0, 2.0])
+def test_the_jacobian_is_there_or_not(value):
+    with pytest.raises(ValueError, match="jacobian"):
+        Schedule(**constant(), jacobian=(value,) * 3)
+
+
+def test_noise_and_jacobian_are_the_papers_unless_said_otherwise():
+    schedule = Schedule(**constant())
+    assert schedule.noise == schedule.jacobian == (1, 1, 1)

@@ -1,0 +1,99 @@
+"""What a restoration tells of its course."""
+
+import deepinv as dinv
+import pytest
+import torch
+
+from daep_deepinv import DAEP, DivergenceError, degradation
+from daep_deepinv.fidelity import PerImageL2
+from daep_deepinv.history import Monitor, measured_values
+from daep_prior import schedules
+
+NOISE = 0.02
+
+
+@pytest.fixture
+def measured(images):
+    x = images(2, 3, 24, 24)
+    kernel = torch.ones(3, 3).numpy() / 9
+    physics = degradation(kernel, sigma=NOISE)
+    y = physics.A(x)
+    return x, physics, y + NOISE * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_at_the_true_image_the_discrepancy_is_one(measured):
+    x, physics, y = measured
+    monitor = Monitor(PerImageL2(sigma=NOISE), y, physics, NOISE)
+    monitor.watch(x, x)
+    history = monitor.history()
+    assert [row[0] for row in history["discrepancy"]] == pytest.approx([1, 1], rel=0.1)
+    assert [row[0] for row in history["step_length"]] == [0, 0]
+
+
+def test_the_residual_is_that_of_the_physics(measured):
+    x, physics, y = measured
+    x = x.flip(3)
+    monitor = Monitor(PerImageL2(sigma=NOISE), y, physics, NOISE)
+    expected = (physics.A(x) - y).square().flatten(1).mean(1).sqrt()
+    assert torch.allclose(monitor.data_residual(x), expected, atol=1e-5)
+
+
+def test_missing_pixels_do_not_count(images):
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    physics = dinv.physics.Inpainting(img_size=(3, 8, 8), mask=mask)
+    assert measured_values(physics.A(images(1, 3, 8, 8)), physics) == 3 * 8 * 4
+
+
+@pytest.mark.parametrize("preset", ["annealed", "fast", "paper"])
+def test_the_history_has_a_value_an_iteration_of_each_image(preset, unet, measured):
+    _, physics, y = measured
+    model = DAEP(NOISE, preset, unet, max_iter=4)
+    assert model.history == {}
+    model(y, physics)
+    assert set(model.history) == {"data_residual", "discrepancy", "step_length"}
+    assert all([len(row) for row in rows] == [4, 4] for rows in model.history.values())
+    assert model.noise_level == [NOISE, NOISE]
+
+
+def test_the_history_does_not_depend_on_the_batch(unet, measured):
+    _, physics, y = measured
+    model = DAEP(NOISE, denoiser=unet, max_iter=4)
+    model(y, physics)
+    together = model.history["discrepancy"][1]
+    model(y[1:], physics)
+    assert model.history["discrepancy"][0] == pytest.approx(together, rel=1e-3)
+
+
+def test_the_energy_is_that_of_the_prior(unet, measured):
+    """The image is the last iterate where nothing is averaged and nothing denoised afterwards."""
+    _, physics, y = measured
+    model = DAEP(NOISE, "paper", unet, max_iter=3)
+    x, metrics = model(y, physics, compute_metrics=True)
+    energy = model.prior[0](x, model.init_params_algo["g_param"][-1])
+    assert [row[-1] for row in metrics["energy"]] == pytest.approx(energy.tolist(), rel=1e-2)
+
+
+def test_an_image_stops_when_its_discrepancy_is_reached_and_it_rests(make_spy, measured):
+    """Alone or in a batch, each where it would."""
+    _, physics, y = measured
+    y = torch.cat([y[:1], 0.5 + 0.1 * (y[1:] - 0.5)])
+    schedule = schedules.sequence(schedules.Phase(60, (0.1, 0.1), (5, 5), (0.5, 0.5), (0.0, 0.0), gradient=False))
+    arguments = {"early_stop": True, "crit_conv": "discrepancy", "thres_conv": 1e3, "schedule": schedule}
+    model = DAEP(NOISE, denoiser=make_spy(), **arguments)
+    together = model(y, physics)
+    assert model.has_converged
+    assert len(model.history["discrepancy"][0]) < 60
+    assert all(row[-1] <= 1e3 for row in model.history["discrepancy"])
+    for i in range(2):
+        alone = DAEP(NOISE, denoiser=make_spy(), **arguments)(y[i : i + 1], physics)
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
+
+
+def test_a_solver_that_runs_away_says_so(unet, measured):
+    """A hundred times the paper's step, clipped to [0, 1], would be an image of black and white."""
+    _, physics, y = measured
+    plain = schedules.paper(NOISE, iterations=30)
+    wild = schedules.Schedule(**{**plain.columns(), "step": tuple(300 * s for s in plain.step)})
+    with pytest.raises(DivergenceError, match="diverged: image 0 is farther from its measurement"):
+        DAEP(NOISE, "paper", unet, schedule=wild)(y, physics)

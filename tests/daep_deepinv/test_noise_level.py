@@ -1,0 +1,88 @@
+"""The noise of a measurement: as the physics states it, or estimated."""
+
+import deepinv as dinv
+import pytest
+import torch
+from deepinv.physics import GaussianNoise
+
+from daep_deepinv import DAEP, degradation
+from daep_deepinv.noise_level import stated_level
+
+
+@pytest.fixture
+def photograph():
+    skimage = pytest.importorskip("skimage")
+    image = torch.from_numpy(skimage.data.astronaut()[40:152, 160:272].copy())
+    return image.permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    k = torch.zeros(1, 1, 7, 7)
+    k[..., 3, 1:6] = 0.2
+    return k
+
+
+@pytest.mark.parametrize(
+    ("model", "level"),
+    [(GaussianNoise(0.1), 0.1), (dinv.physics.ZeroNoise(), 0.0), (dinv.physics.PoissonNoise(0.1), None), (None, None)],
+    ids=["Gaussian", "none", "Poisson", "nothing"],
+)
+def test_what_the_physics_states(model, level):
+    physics = dinv.physics.Denoising()
+    physics.noise_model = model
+    assert stated_level(physics) == (None if level is None else pytest.approx(level))
+
+
+@pytest.mark.parametrize("true", [2.55, 7.65, 20.0])
+def test_the_noise_of_a_blurred_photograph_is_found(true, photograph, kernel):
+    physics = degradation(kernel[0, 0].numpy())
+    y = physics.A(photograph)
+    y = y + true / 255 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    model = DAEP("estimate", preset="fast")
+    model(y, physics)
+    assert 255 * model.noise_level[0] == pytest.approx(true, rel=0.2)
+
+
+def test_each_image_of_a_batch_has_its_own_noise(photograph, kernel):
+    physics = degradation(kernel[0, 0].numpy())
+    clean = physics.A(photograph[..., :64, :64])
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    y = torch.cat([clean + 0.01 * noise, clean + 0.08 * noise])
+    physics.noise_model = dinv.physics.PoissonNoise(0.1)  # states no standard deviation
+    model = DAEP(preset="fast")
+    together = model(y, physics)
+    levels = model.noise_level
+    assert levels[1] > 3 * levels[0]
+    assert len(model.history["discrepancy"]) == 2
+    alone = model(y[1:], physics)
+    assert torch.allclose(together[1:], alone, atol=1e-6)
+    assert model.noise_level == pytest.approx(levels[1:])
+
+
+def test_a_restoration_at_the_estimated_noise_is_as_good_as_at_the_true_one(photograph, kernel):
+    physics = degradation(kernel[0, 0].numpy())
+    y = physics.A(photograph)
+    y = y + 0.03 * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+
+    def error(model):
+        return float((model(y, physics) - photograph).square().mean())
+
+    assert error(DAEP("estimate", preset="fast")) < 1.1 * error(DAEP(0.03, preset="fast"))
+
+
+def test_a_denoiser_for_one_level_cannot_estimate(make_spy, photograph):
+    spy = make_spy()
+    spy.sigma = 0.1
+    with pytest.raises(ValueError, match="sigma: the noise is estimated with a noise-conditional denoiser"):
+        DAEP("estimate", denoiser=spy)(photograph, dinv.physics.Denoising())
+    assert spy.evaluations == 0
+
+
+def test_physics_that_belongs_to_a_batch_is_refused(make_spy, photograph, kernel):
+    physics = dinv.physics.Blur(filter=torch.cat([kernel, kernel.flip(3)]), padding="valid")
+    y = physics.A(torch.cat([photograph, photograph]))
+    spy = make_spy()
+    with pytest.raises(ValueError, match="sigma: this physics treats each image of a batch differently"):
+        DAEP("estimate", denoiser=spy)(y, physics)
+    assert spy.evaluations == 0
