@@ -1,14 +1,21 @@
-"""``deepinv.distributed.distribute`` on our denoiser and on models with our prior, in one process."""
+"""``deepinv.distributed.distribute`` on our denoiser and on models with our prior, in one process and in two."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import deepinv as dinv
 import deepinv.tests.test_distributed as deepinv_distributed
+import numpy as np
 import pytest
 import torch
 from deepinv.distributed import DistributedContext, distribute
 from deepinv.optim import L2, BaseOptim
 from deepinv.optim.prior import PnP
+from PIL import Image
 
-from daep_deepinv import DAEDenoiser, DAEPrior, HeavyBallIteration, ProximalMomentumIteration
+from daep_deepinv import DAEP, DAEDenoiser, DAEPrior, HeavyBallIteration, ProximalMomentumIteration, degradation
+from daep_prior import UNetDAE, load_dae, save_dae
 
 ONE_PROCESS = {"device_mode": "cpu", "world_size": 1, "skip_reason": None}
 PATCHES = {"patch_size": 8, "overlap": 4}
@@ -117,3 +124,55 @@ def test_a_prior_alone_cannot_be_distributed(context, conv):
     """deepinv's rule; the model that holds it, or its denoiser, can."""
     with pytest.raises((ValueError, TypeError)):
         distribute(DAEPrior(conv), context)
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_the_distributed_prior_is_the_prior_itself(context, make_smoother, images, jacobian):
+    """To the border: the halo is that of the gradient, and the network pads as it does with the whole image."""
+    x = images(2, 3, 24, 20)
+    prior = DAEPrior(make_smoother("conv"), noise="fixed", jacobian=jacobian)
+    whole = prior.grad(x), prior(x), prior.denoise(x)
+    prior.denoiser = distribute(prior.denoiser, context, **PATCHES)
+    for ours, theirs in zip((prior.grad(x), prior(x), prior.denoise(x)), whole, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_tiles_of_ones_own_are_refused(context, conv, images):
+    prior = DAEPrior(conv)
+    strategy = deepinv_distributed.create_strategy((1, 3, 24, 20), patch_size=8, overlap=4)
+    prior.denoiser = distribute(prior.denoiser, context, tiling_strategy=strategy)
+    with pytest.raises(ValueError, match="tiling_strategy"):
+        prior.grad(images(1, 3, 24, 20))
+
+
+# -- ours: two processes -------------------------------------------------------------------------------------------
+
+
+def test_two_processes_restore_what_one_does(tmp_path, environment, root):
+    """One image split over both, and images spread over both by the two documented commands."""
+    torch.manual_seed(0)
+    network = UNetDAE(widths=(4, 8), blocks=1)
+    with torch.no_grad():
+        network.body.tail.weight.mul_(5)
+    weights = tmp_path / "network.safetensors"
+    save_dae(network, weights)
+    (tmp_path / "photos").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 40, 56, 3), dtype=np.uint8)
+    for number, photo in enumerate(pixels):
+        Image.fromarray(photo).save(tmp_path / "photos" / f"{number}.png")
+    worker, example = Path(__file__).with_name("two_processes.py"), root / "examples" / "distributed_restore.py"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", *launcher, *map(str, (worker, tmp_path, example, weights))],
+        capture_output=True, text=True, timeout=500, check=False,
+        env={**environment, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout.count("agreed") == 2
+    model = DAEP(denoiser=load_dae(weights), max_iter=2)
+    for number, photo in enumerate(pixels):
+        y = torch.from_numpy(photo / np.float32(255)).permute(2, 0, 1)[None]
+        alone = (255 * model(y, degradation(sigma=10 / 255))[0]).round().permute(1, 2, 0).numpy()
+        outputs = [tmp_path / "many" / f"{number}.png", *([tmp_path / "one.png"] if number == 0 else [])]
+        for output in outputs:
+            assert abs(np.asarray(Image.open(output)).astype(int) - alone).max() <= 1
