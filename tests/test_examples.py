@@ -15,6 +15,8 @@ import torch
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("plot_*.py"))
 #: Height and width of the images, pixels.
 SIZE = 48
+#: Examples of toolkits that are installed only when asked for.
+TOOLKITS = {"plot_pyproximal": "pyproximal", "plot_scico": "scico"}
 #: Example -> (what must be better, than what), keys of the example's ``psnr``.
 BETTER = {
     "plot_deblurring": [("DAEP", "blurred")],
@@ -25,6 +27,8 @@ BETTER = {
     "plot_compare_admm": [("DAEP, twice as told", "PnP-ADMM, twice as told")],
     "plot_custom_operator": [("DAEP", "measurement")],
     "plot_custom_denoiser": [("cosine windows", "blurred"), ("shipped network", "cosine windows")],
+    "plot_pyproximal": [("restore", "blurred"), ("FISTA, one width", "blurred")],
+    "plot_scico": [("restore", "blurred"), ("ADMM, one width", "blurred")],
     "plot_training": [("this training", "half is missing"), ("shipped network", "this training")],
 }
 
@@ -48,6 +52,8 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs_offline_draws_and_restores(path, monkeypatch):
+    if path.stem in TOOLKITS:
+        pytest.importorskip(TOOLKITS[path.stem], reason=f"pip install daep-prior[{TOOLKITS[path.stem]}]")
     variables = run(path, monkeypatch)
     assert plt.get_fignums(), "it draws nothing"
     plt.close("all")

@@ -21,7 +21,7 @@ from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_deepinv import DAEP
 from daep_prior import load_dae
 
-__all__ = ["PHOTOGRAPHS", "motion_kernel", "run_demo", "side_by_side"]
+__all__ = ["PHOTOGRAPHS", "motion_kernel", "photograph_crop", "run_demo", "side_by_side"]
 
 #: Photographs inside scikit-image's wheel, and the pixel (x, y) that the crop is centred on: where something is to see.
 PHOTOGRAPHS = {"astronaut": (224, 128), "chelsea": (230, 130), "coffee": (300, 200)}
@@ -52,7 +52,7 @@ def run_demo(
     """
     check_output_file(output, SUFFIXES, (), overwrite)
     device = pick_device(device_name)
-    scene = _scene(photograph, size).to(device)
+    scene = photograph_crop(photograph, size).to(device)
     kernel = motion_kernel().to(device)
     network = None if denoiser is None else load_dae(denoiser, device)
     model = DAEP(NOISE, preset, network, iterations, seed=seed, device=device)
@@ -89,7 +89,7 @@ def motion_kernel() -> Tensor:
     return kernel / kernel.sum()
 
 
-def _scene(name: str, size: int) -> Tensor:
+def photograph_crop(name: str, size: int) -> Tensor:
     """A crop of a photograph, larger than ``size`` by what a valid convolution takes away; (1, 3, H, W) in [0, 1]."""
     try:
         import skimage
