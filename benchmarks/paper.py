@@ -124,6 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
                 run_study(name, run, console)
             else:
                 FIGURES[name](run, console)
+                paper_tables.write_note(name, FIGURES[name].__doc__ or "", run)
         except FileNotFoundError as error:
             raise SystemExit(f"{error.filename}: no such file. {paper_data.WHERE}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import platform
 import time
 from collections.abc import Sequence
@@ -59,7 +60,9 @@ def machine(device: torch.device) -> str:
     """What computed, for the reader of a number of seconds."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {capability}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def measure(study: Study, run: Run, console: Console) -> None:
@@ -240,6 +243,14 @@ def write(study: Study, run: Run, store: Table) -> None:
         "",
     ]
     (run.results / f"{study.name}.md").write_text("\n".join(lines))
+
+
+def write_note(name: str, protocol: str, run: Run) -> None:
+    """``<name>.md`` for a figure: the protocol (a docstring), where its numbers and its picture are, and by what."""
+    text = inspect.cleandoc(protocol).replace("``", "`")
+    command = provenance(f"python benchmarks/paper.py {name}", [machine(run.device)])
+    lines = [f"# {name}", "", text, "", f"Numbers: `{name}.csv`; picture: `{name}.png`.", "", command, ""]
+    (run.results / f"{name}.md").write_text("\n".join(lines))
 
 
 def provenance(command: str, machines: Sequence[str]) -> str:

@@ -276,6 +276,7 @@ def test_figure_8_has_an_energy_and_a_psnr_an_iteration_and_is_not_computed_twic
     for _ in range(2):
         results, pictures = command(data, tmp_path, "figure8", "--methods", "dae-sigma25", "dae")
     assert len(built) == 2
+    assert "noise 2.55" in (results / "figure8.md").read_text()
     rows = rows_of(results / "figure8.csv")
     assert [(row["method"], row["iteration"]) for row in rows] == [
         (name, k) for name in ("dae-sigma25", "dae") for k in "123"
