@@ -41,6 +41,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "ignore_pattern": r"/(?!plot_)[^/]*\.py$",
     "within_subsection_order": ExplicitOrder(
         [
             "plot_deblurring.py",
@@ -52,6 +53,8 @@ sphinx_gallery_conf = {
             "plot_custom_operator.py",
             "plot_custom_denoiser.py",
             "plot_training.py",
+            "plot_pyproximal.py",
+            "plot_scico.py",
             "plot_mean_shift_2d.py",
             "*",
         ]

@@ -30,10 +30,10 @@ physics = dinv.physics.Denoising(noise, device=device)
 y = physics(x)
 
 # %%
-# Two ways to denoise
-# -------------------
-# The network alone denoises in one evaluation, and for this problem it was trained. ``DAEP`` descends the energy
-# instead; it is meant for the other problems, and comes close here.
+# Denoising
+# ---------
+# The network was trained for this problem and solves it in one evaluation: one step along the mean shift. ``DAEP`` knows
+# that, and takes just this step when the physics is :class:`deepinv.physics.Denoising`.
 
 prior = DAEPrior("dae")
 prior.to(device)
