@@ -32,8 +32,8 @@ y = physics(x)
 # %%
 # Denoising
 # ---------
-# The network was trained for this problem and solves it in one evaluation: one step along the mean shift. ``DAEP`` knows
-# that, and takes just this step when the physics is :class:`deepinv.physics.Denoising`.
+# The network was trained for this problem and solves it in one evaluation: one step along the mean shift. ``DAEP``
+# knows that, and takes just this step when the physics is :class:`deepinv.physics.Denoising`.
 
 prior = DAEPrior("dae")
 prior.to(device)
