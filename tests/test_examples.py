@@ -24,7 +24,7 @@ BETTER = {
     "plot_inpainting": [("DAEP", "start"), ("start", "holes")],
     "plot_denoising": [("DAEP", "noisy"), ("network", "noisy")],
     "plot_swap_prior": [("DAEP", "blurred"), ("RED", "blurred")],
-    "plot_compare_admm": [("DAEP, twice as told", "PnP-ADMM, twice as told")],
+    "plot_compare_admm": [("DAEP, noise estimated, twice as told", "PnP-ADMM, twice as told")],
     "plot_custom_operator": [("DAEP", "measurement")],
     "plot_custom_denoiser": [("cosine windows", "blurred"), ("shipped network", "cosine windows")],
     "plot_pyproximal": [("restore", "blurred"), ("FISTA, one width", "blurred")],
