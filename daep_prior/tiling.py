@@ -141,6 +141,10 @@ class Tiler:
         """Look again at how much memory is free."""
         self._sizes.clear()
 
+    def told_to_cut(self, x: Tensor) -> bool:
+        """Whether ``x`` is larger than a size that was said."""
+        return isinstance(self.tile, int) and max(x.shape[-2:]) > self.tile
+
     def gradient(
         self,
         denoise: Denoise,
@@ -237,8 +241,7 @@ class Tiler:
         if x.ndim != 4:  # not an image: the denoiser says so
             return None
         if isinstance(self.tile, int):
-            fits = max(x.shape[-2:]) <= self.tile and share is None
-            return None if fits else (1, self.tile)
+            return (1, self.tile) if self.told_to_cut(x) or share is not None else None
         if self.tile is None:
             return None
         key = (passes, x.shape, x.dtype, x.device)

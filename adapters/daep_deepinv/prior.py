@@ -163,7 +163,8 @@ class DAEPrior(Prior):
         :return: (B, C, H, W).
         """
         width, jacobian = self._network_width(x, sigma), self.jacobian and jacobian
-        if self._graphed is not None and not self._distributed and noise_share == 1:
+        whole = not self._distributed and not self._tiler.told_to_cut(x)
+        if self._graphed is not None and whole and noise_share == 1:
             return self._graphed(x, width, self._stream, self._replicas(x), jacobian)
         fields = None
         if self.noise == "fresh" and noise_share > 0:
