@@ -88,7 +88,8 @@ def find_spot(light: Plane, saturated: npt.NDArray[np.bool_]) -> Plane:
         )
     # the light around the spot itself, in case the background is no plane
     ring = ndimage.binary_dilation(spot, iterations=2 * GAP) & ~spot
-    cut = np.where(spot, (light - np.median(light[ring])).clip(0), 0)
+    # GAP only joins; beyond one pixel around the light there is nothing but noise
+    cut = np.where(spot & ndimage.binary_dilation(mask), (light - np.median(light[ring])).clip(0), 0)
     return _centred(cut)
 
 
