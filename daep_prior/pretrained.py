@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from daep_prior.hub import PREFIX, fetch
 from daep_prior.networks import DAE, build_network
 
 __all__ = ["load_dae", "save_dae", "shipped_networks", "write_safetensors"]
@@ -36,22 +37,23 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
 
     :param str name_or_path: a shipped name (:func:`shipped_networks`), or a path that ends in ``.safetensors`` (ours:
         the configuration is read from its metadata) or ``.caffemodel`` (the paper authors' networks; needs the extra
-        ``daep-prior[caffe]``).
+        ``daep-prior[caffe]``), or a repository of the Hugging Face Hub, ``hf:owner/repository`` (see
+        :func:`daep_prior.hub.fetch`; needs the extra ``daep-prior[hub]``). Only the last ever uses the network.
     :param str, torch.device device: where to put it.
     :return: the network; call it as ``dae(noisy, sigma)``, images (B, C, H, W) in [0, 1].
     :raises FileNotFoundError: no such file, or no shipped network of that name.
     :raises ValueError: not a weight file of a known kind, damaged, or inconsistent with its own configuration.
+    :raises ConnectionError: a repository that cannot be fetched.
 
     >>> from daep_prior import load_dae
     >>> load_dae("dae-sigma25").sigma * 255
     25.0
     """
-    path = Path(name_or_path)
+    path = _located(name_or_path)
     if path.suffix == ".caffemodel":
         from daep_prior.caffemodel import read_caffemodel
 
         return read_caffemodel(path).fold().to(device)
-    path = _shipped(name_or_path) or path
     if path.suffix == ".safetensors":
         return _read_safetensors(path)[0].fold().to(device)
     if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
@@ -66,17 +68,19 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
 
 def read_card(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     """The model card (data, steps, time, figures) kept in the metadata of a ``.safetensors`` file of ours."""
-    return _read_safetensors(_shipped(name_or_path) or Path(name_or_path))[1]
+    return _read_safetensors(_located(name_or_path))[1]
 
 
 def read_training_form(name_or_path: str | os.PathLike[str]) -> DAE:
     """A network of ours as it was saved, normalisation and all, to go on training it; errors as :func:`load_dae`."""
-    return _read_safetensors(_shipped(name_or_path) or Path(name_or_path))[0]
+    return _read_safetensors(_located(name_or_path))[0]
 
 
-def _shipped(name: str | os.PathLike[str]) -> Path | None:
-    """The file of a shipped network, ``None`` if that is no name of one."""
-    return WEIGHTS / f"{name}.safetensors" if str(name) in shipped_networks() else None
+def _located(name: str | os.PathLike[str]) -> Path:
+    """The file that a shipped name, a repository of the Hub, or a path means."""
+    if str(name).startswith(PREFIX):
+        return fetch(str(name))
+    return WEIGHTS / f"{name}.safetensors" if str(name) in shipped_networks() else Path(name)
 
 
 def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | None = None, half: bool = False) -> None:

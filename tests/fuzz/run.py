@@ -27,9 +27,6 @@ from typing import Any
 import mutate
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
-
 #: An image of the largest size that is read takes half a gigabyte in 16 bits; a reader may hold a few copies of it.
 MEMORY = 3 * 2**30
 #: Seconds for one case; on an idle machine most take a millisecond.
