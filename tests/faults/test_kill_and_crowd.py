@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 def test_nothing_is_half_written_lost_or_made_twice(environment) -> None:
     program = Path(__file__).with_name("run.py")
-    options = ["--kills", "12", "--crowds", "4", "--images", "30"]
+    options = ["--kills", "8", "--crowds", "4", "--images", "24"]
     run = subprocess.run(
         [sys.executable, str(program), *options], capture_output=True, text=True, env=environment, timeout=900
     )
