@@ -93,13 +93,14 @@ def _caffemodels(depth: int = 3, width: int = 4) -> dict[str, bytes]:
     return files
 
 
-TINY_RUN = TrainingConfig(network=ConvDAE(depth=2, width=2).config(), steps=2)
+TINY_RUN = TrainingConfig(network=ConvDAE(depth=3, width=2).config(), steps=2)
 
 
 def _checkpoints() -> dict[str, bytes]:
     run = _Run(TINY_RUN, torch.device("cpu"))
     run.network(torch.rand(1, 3, 8, 8)).sum().backward()
-    run.optimizer.step()
+    for optimizer in run.optimizers:
+        optimizer.step()
     with tempfile.TemporaryDirectory() as folder:
         run.save(Path(folder, "a.safetensors"))
         return {"run.checkpoint.safetensors": Path(folder, "a.safetensors").read_bytes()}
@@ -112,7 +113,7 @@ def _resume(path: Path) -> _Run:
 
 
 def _usable_run(run: _Run) -> bool:
-    moments = [value for entry in run.optimizer.state.values() for value in entry.values()]
+    moments = [value for o in run.optimizers for entry in o.state.values() for value in entry.values()]
     tensors = [*run.network.state_dict().values(), *run.average.state_dict().values(), *moments, run.loss_sum]
     return run.step >= 0 and all(bool(t.isfinite().all()) for t in tensors)
 
