@@ -51,7 +51,8 @@ def test_network_methods_are_counted_and_traced(clean, physics, unet):
     assert (hqs.evaluations, hqs.jacobian_products) == (8, 0)
     assert [step.evaluations for step in hqs.path] == list(range(1, 9))
     assert by_name["gs-pnp"].evaluations == by_name["gs-pnp"].jacobian_products == 30
-    assert ours.jacobian_products == len(ours.path) and ours.evaluations in (len(ours.path), len(ours.path) + 1)
+    assert 0 < ours.jacobian_products <= ours.evaluations  # not every iteration of the schedule needs the Jacobian
+    assert ours.evaluations in (len(ours.path), len(ours.path) + 1)  # and at its end it may denoise
     assert by_name["tv"].evaluations == 0 and by_name["tv"].path
     assert all(0 < step.seconds <= result.seconds for result in found.results for step in result.path)
     assert hqs.path[-1].psnr == pytest.approx(hqs.psnr, abs=0.1)  # of the image before it is rounded
