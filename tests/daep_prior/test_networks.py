@@ -215,10 +215,12 @@ def test_any_size_goes_in_and_comes_out(make, size, channels):
 
 
 @pytest.mark.parametrize("make", NETWORKS)
-def test_grey_is_three_equal_channels(make):
+@pytest.mark.parametrize("sigma", [SIGMA, torch.tensor([0.02, 0.1])], ids=["a number", "a tensor"])
+def test_grey_is_three_equal_channels(make, sigma):
+    """Their noise is equal as well: along grey, as strong as independent noise of sqrt(3) times its level."""
     dae, x = exact(make()), images(2, 1, 13, 10)
-    expected = dae(x.expand(-1, 3, -1, -1), SIGMA).mean(1, keepdim=True)
-    assert torch.equal(dae(x, SIGMA), expected)
+    expected = dae(x.expand(-1, 3, -1, -1), sigma * math.sqrt(3)).mean(1, keepdim=True)
+    assert torch.equal(dae(x, sigma), expected)
 
 
 @pytest.mark.parametrize("make", NETWORKS)
