@@ -18,7 +18,7 @@ from daep_cli.errors import Interrupted, explain, one_line
 __all__ = ["app", "main"]
 
 #: For completion and help; not imported from where they are defined, because that would take seconds.
-PRESETS = ["annealed", "paper", "paper-sr"]
+PRESETS = ["annealed", "fast", "best", "paper", "paper-sr"]
 #: Exit status of anything the user can mend, as the option parser's own; and of Ctrl-C (128 + SIGINT).
 BAD_INPUT, INTERRUPTED = 2, 130
 

@@ -57,7 +57,7 @@ TASKS = ["denoised", "deblurred", "enlarged 3 times", "inpainted"]
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("preset", [None, "paper"])
+@pytest.mark.parametrize("preset", [None, "fast", "best", "paper"])
 def test_each_task_writes_an_image_of_the_right_size(daep, photo, tmp_path, quick, tasks, task, preset) -> None:
     out = tmp_path / "out.png"
     extra = [] if preset is None else ["--preset", preset]
