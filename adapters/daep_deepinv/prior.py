@@ -100,12 +100,16 @@ class DAEPrior(Prior):
         self._stream.reset()
         self._tiler.reset()
 
-    def check_seeds(self, images: int) -> None:
-        """That the seeds are one, or one for each of so many images.
+    def seeds(self, images: int) -> list[int]:
+        """The seed of all, or one of each of so many images.
 
-        :raises ValueError: they are not.
+        :raises ValueError: there are seeds for another number of images.
         """
-        self._stream.seeds(images)
+        return self._stream.seeds(images)
+
+    def use_seeds(self, seed: int | Sequence[int]) -> None:
+        """Draw the noise from other seeds, from their start."""
+        self._stream = NoiseSource(seed, self._stream.samples, self._stream.antithetic)
 
     @property
     def trained_width(self) -> float | None:

@@ -22,6 +22,7 @@ from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
 from daep_prior import Schedule, schedules
+from daep_prior.networks import RGB
 
 __all__ = ["DAEP", "PRESETS"]
 
@@ -47,6 +48,8 @@ class DAEP(BaseOptim):
     * ``"best"``: ``"annealed"`` more slowly; 72 iterations.
     * ``"paper"``: the paper's solver for deblurring, inpainting and denoising; 300 evaluations.
     * ``"paper-sr"``: the paper's solver for noise-free super-resolution; 300 evaluations.
+
+    An image of three equal channels is restored as the grey one that it is, except by the paper's presets.
 
     Of a plain noisy image (:class:`deepinv.physics.Denoising`) the first three give what one mean-shift step ends at,
     the posterior mean.
@@ -172,6 +175,78 @@ class DAEP(BaseOptim):
         :raises DivergenceError: the iterates are no longer finite.
         """
         _check_measurement(y, physics)
+        arguments: tuple[Any, ...] = (physics, init, x_gt, compute_metrics)
+        grey = self._grey_images(y, physics, init)
+        if grey is None or not any(grey):
+            return self._restore_at_level(y, *arguments, **kwargs)
+        if all(grey):
+            return self._restore_grey(y, *arguments, **kwargs)
+        # grey images among coloured ones: each as it would be alone
+        ways = [self._restore_grey if g else self._restore_at_level for g in grey]
+        return self._restore_each(y, ways, *arguments, **kwargs)
+
+    def _grey_images(self, y: Any, physics: Physics, init: Any) -> list[bool] | None:
+        """Which images of a batch are grey although they have three channels; ``None``: not to be treated apart."""
+        if self.preset.startswith("paper") or init is not None or not isinstance(y, Tensor):
+            return None
+        if y.ndim != 4 or y.shape[1] != RGB:
+            return None
+        grey = (y[:, :1] == y).flatten(1).all(1).tolist()
+        if any(grey):
+            one = y[:, :1]
+            try:  # some physics are made for three channels
+                if physics.A(_image(self._first_image(one, physics, None))).shape != one.shape:
+                    return None
+            except (RuntimeError, ValueError, AssertionError, IndexError):
+                return None
+        return grey
+
+    def _restore_grey(
+        self, y: Tensor, physics: Physics, init: Any, x_gt: Tensor | None, compute_metrics: bool, **kwargs: Any
+    ) -> Any:
+        """An image of three equal channels as the one channel that it is.
+
+        Its noise is equal in the channels too, which a colour network would take for structure.
+        """
+        truth = None if x_gt is None else x_gt.mean(1, keepdim=True)
+        result = self._restore_at_level(y[:, :1], physics, init, truth, compute_metrics, **kwargs)
+        x, metrics = result if compute_metrics else (result, None)
+        x = x.repeat(1, RGB, 1, 1)
+        return (x, metrics) if compute_metrics else x
+
+    def _restore_each(
+        self,
+        y: Tensor,
+        ways: list[Callable[..., Any]],
+        physics: Physics,
+        init: Any,
+        x_gt: Tensor | None,
+        compute_metrics: bool,
+        **kwargs: Any,
+    ) -> Any:
+        """Each image by itself, in its own way; history and metrics are put together again."""
+        restored, histories, levels, metrics = [], [], [], []
+        seeds = self.prior[0].seeds(y.shape[0])
+        try:
+            for i, way in enumerate(ways):
+                self.prior[0].use_seeds(seeds[i % len(seeds)])
+                start = init[i : i + 1] if isinstance(init, Tensor) else init
+                truth = None if x_gt is None else x_gt[i : i + 1]
+                result = way(y[i : i + 1], physics, start, truth, compute_metrics, **kwargs)
+                restored.append(result[0] if compute_metrics else result)
+                metrics.append(result[1] if compute_metrics else {})
+                histories.append(self.history)
+                levels += self.noise_level
+        finally:
+            self.prior[0].use_seeds(seeds if len(seeds) > 1 else seeds[0])
+        self.history, self.noise_level = _joined(histories), levels
+        x = torch.cat(restored)
+        return (x, _joined(metrics)) if compute_metrics else x
+
+    def _restore_at_level(
+        self, y: Tensor, physics: Physics, init: Any, x_gt: Tensor | None, compute_metrics: bool, **kwargs: Any
+    ) -> Any:
+        """At the noise level that is told, stated or estimated."""
         level = stated_level(physics) if self.sigma is None else self.sigma
         if isinstance(level, (int, float)):
             return self._restore(y, physics, float(level), init, x_gt, compute_metrics, **kwargs)
@@ -180,30 +255,14 @@ class DAEP(BaseOptim):
                 "sigma: the noise is estimated with a noise-conditional denoiser, this one is trained for one level; "
                 "give DAEP(sigma=...), 0 for a noise-free measurement."
             )
-        return self._restore_blind(y, physics, init, x_gt, compute_metrics, **kwargs)
-
-    def _restore_blind(
-        self, y: Tensor, physics: Physics, init: Any, x_gt: Tensor | None, compute_metrics: bool, **kwargs: Any
-    ) -> Any:
-        """Each image by itself, at the noise level that is estimated for it."""
-        restored, histories, levels, metrics = [], [], [], []
-        for i in range(y.shape[0]):
-            measurement = y[i : i + 1]
-            with torch.no_grad():
-                level = estimated_level(
-                    measurement, physics, self.prior[0], lambda y, physics: _image(self._first_image(y, physics, None))
-                )
-            truth = None if x_gt is None else x_gt[i : i + 1]
-            start = init[i : i + 1] if isinstance(init, Tensor) else init
-            result = self._restore(measurement, physics, level, start, truth, compute_metrics, **kwargs)
-            restored.append(result[0] if compute_metrics else result)
-            metrics.append(result[1] if compute_metrics else {})
-            histories.append(self.history)
-            levels.append(level)
-        self.history = _joined(histories)
-        self.noise_level = levels
-        x = torch.cat(restored)
-        return (x, _joined(metrics)) if compute_metrics else x
+        if y.shape[0] > 1:
+            ways = [self._restore_at_level] * y.shape[0]
+            return self._restore_each(y, ways, physics, init, x_gt, compute_metrics, **kwargs)
+        with torch.no_grad():
+            level = estimated_level(
+                y, physics, self.prior[0], lambda y, physics: _image(self._first_image(y, physics, None))
+            )
+        return self._restore(y, physics, level, init, x_gt, compute_metrics, **kwargs)
 
     def _restore(
         self,
@@ -220,7 +279,7 @@ class DAEP(BaseOptim):
         x0 = self._first_image(y, physics, init)
         image = _image(x0)
         _check_image(image, y, physics, prior.denoiser)
-        prior.check_seeds(image.shape[0])
+        prior.seeds(image.shape[0])
         schedule = self.schedule or preset_schedule(
             self.preset,
             sigma,

@@ -556,3 +556,48 @@ def test_the_papers_solver_leaves_the_unmeasured_border_to_the_data(make_spy, de
     circular = degradation(kernel(), sigma=NOISE, padding="circular")
     model(circular.A(x), circular)
     assert model.fixed_point.iterator.support is None
+
+
+# -- grey images -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["annealed", "fast"])
+def test_a_grey_image_of_three_channels_is_restored_as_one_channel(preset, unet, deblurring):
+    _, physics, y = deblurring
+    grey = y.mean(1, keepdim=True)
+    model = DAEP(NOISE, preset, unet, max_iter=3)
+    as_grey = model(grey, physics)
+    as_colour = model(grey.repeat(1, 3, 1, 1), physics)
+    assert as_colour.shape[1] == 3
+    assert torch.allclose(as_colour, as_grey.expand_as(as_colour), atol=1e-6)
+
+
+def test_the_papers_presets_show_a_grey_image_as_it_is(unet, deblurring):
+    """The paper's protocol: one noise field in three channels, each restored with its own noise of eq. 8."""
+    _, physics, y = deblurring
+    y = y.mean(1, keepdim=True).repeat(1, 3, 1, 1)
+    out = DAEP(NOISE, "paper", unet, max_iter=3)(y, physics)
+    assert not torch.equal(out[:, 0], out[:, 1])
+
+
+@pytest.mark.parametrize("seed", [5, [5, 6]])
+def test_grey_and_coloured_images_in_a_batch_are_restored_as_alone(seed, unet, deblurring):
+    x, physics, y = deblurring
+    y = torch.cat([y[:1].mean(1, keepdim=True).repeat(1, 3, 1, 1), y[1:]])
+    model = DAEP(NOISE, denoiser=unet, max_iter=4, seed=seed)
+    together, metrics = model(y, physics, x_gt=x, compute_metrics=True)
+    assert len(metrics["psnr"]) == len(model.history["discrepancy"]) == 2
+    for i in range(2):
+        alone = DAEP(NOISE, denoiser=unet, max_iter=4, seed=seed if isinstance(seed, int) else seed[i])
+        assert torch.allclose(together[i : i + 1], alone(y[i : i + 1], physics), atol=1e-5)
+    assert torch.equal(model(y, physics), together)  # the seeds are back as they were
+
+
+def test_physics_made_for_three_channels_restores_a_grey_image_too(unet, images):
+    mask = (images(1, 1, *SIZE[1:]) > 0.5).float().repeat(1, 3, 1, 1)
+    physics = dinv.physics.Inpainting(img_size=SIZE, mask=mask)
+    grey = images(1, 1, *SIZE[1:]).repeat(1, 3, 1, 1)
+    y = physics.A(grey)
+    restored = DAEP(0, denoiser=unet, max_iter=2)(y, physics)
+    assert restored.shape == grey.shape
+    assert torch.allclose(restored * mask, y, atol=0.05)
