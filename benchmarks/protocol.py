@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from deepinv.loss.metric import PSNR
+from deepinv.loss.metric import PSNR, SSIM
 from deepinv.physics import Inpainting, LinearPhysics
 from PIL import Image
 from torch import Tensor
@@ -55,12 +55,15 @@ class Case:
 
     def psnr(self, restored: Tensor) -> float:
         """PSNR in dB under the protocol."""
+        return float(PSNR()(self._compared(eight_bits(restored)), self._compared(self.clean)))
+
+    def ssim(self, restored: Tensor) -> float:
+        """SSIM under the protocol: over the same pixels, mean over the channels."""
+        return float(SSIM()(self._compared(eight_bits(restored)), self._compared(self.clean)))
+
+    def _compared(self, x: Tensor) -> Tensor:
         rows, cols = self.margin
-
-        def crop(x: Tensor) -> Tensor:
-            return x[..., rows : x.shape[-2] - rows, cols : x.shape[-1] - cols]
-
-        return float(PSNR()(crop(eight_bits(restored)), crop(self.clean)))
+        return x[..., rows : x.shape[-2] - rows, cols : x.shape[-1] - cols]
 
 
 def eight_bits(x: Tensor) -> Tensor:
