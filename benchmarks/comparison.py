@@ -5,8 +5,9 @@
 
 The Kodak images are cropped (rows and columns 100 to 100 + size; ``--size 0``: whole) and blurred by Levin's kernels,
 image n by kernel 1 + (n - 1) mod 8; noise from a generator seeded with the image's number. PSNR and SSIM under the
-protocol of ``protocol.py``; seconds an image from the same run, one method after another. Peers are those of
-:mod:`daep_deepinv.peers` with the parameters that ``tune_peers.py`` found on training images.
+protocol of ``protocol.py``; seconds an image from the same run, one method after another. ``estimate`` is the default
+preset that is told no noise level and finds it out. Peers are those of :mod:`daep_deepinv.peers` with the parameters
+that ``tune_peers.py`` found on training images.
 
 Every case is a row of ``results/comparison/cases.csv``, from which a run goes on where it was stopped; images are taken
 in an order that goes through the kernels, so that any prefix is a fair subset. The means over the images that every
@@ -36,7 +37,7 @@ from daep_deepinv.peers import peer
 from daep_deepinv.presets import PRESETS
 
 RESULTS = Path(__file__).parent / "results"
-METHODS = ("annealed", "fast", "best", "pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp")
+METHODS = ("annealed", "fast", "best", "estimate", "pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp")
 #: First one image for each kernel, from all over the set, then the next eight.
 ORDER = tuple(1 + 8 * ((k + turn) % 3) + k for turn in range(3) for k in range(8))
 
@@ -105,8 +106,10 @@ def stored_as_jpeg(y: Tensor, quality: int) -> Tensor:
 
 def restore(method: str, case: Case, network: nn.Module) -> Tensor:
     """The restored image."""
-    if method in PRESETS:
-        model: Callable[..., Tensor] = DAEP(case.sigma, method, network)
+    if method == "estimate":
+        model: Callable[..., Tensor] = DAEP("estimate", denoiser=network)
+    elif method in PRESETS:
+        model = DAEP(case.sigma, method, network)
     else:
         model = peer(method, case.sigma, network)
     return model(case.measurement, case.physics)

@@ -235,9 +235,9 @@ class Setting:
 #: 27 pixels. The weights at the start forgive a measurement that is not as the model says, those at the end keep
 #: texture; a strong opening holds the data back where the noise is strong.
 SETTINGS = {
-    2.55: Setting((3.0, 1.5), (8.0, 2.5), 7.0, 3.0, (3.3, 0.65), (5.0, 3.2)),
-    7.65: Setting((1.5, 1.0), (5.0, 3.0), 7.0, 4.0, (1.0, 0.5), (10.0, 7.0)),
-    12.75: Setting((1.0, 0.7), (5.0, 3.0), 7.0, 4.0, (0.8, 0.5), (15.0, 12.0)),
+    2.55: Setting((3.0, 1.5), (10.0, 2.5), 7.0, 3.0, (3.3, 0.65), (5.0, 3.2)),
+    7.65: Setting((1.5, 1.0), (5.0, 2.5), 9.0, 5.0, (1.0, 0.5), (10.0, 7.0)),
+    12.75: Setting((1.0, 0.7), (4.0, 2.5), 12.0, 6.0, (0.8, 0.5), (15.0, 12.0)),
 }
 #: Holes fill from their rims and fine detail comes from the prior alone: longer steps, more momentum, to the end.
 NOISE_FREE = Setting((3.0, 1.5), (8.0, 2.5), 4.0, 3.0, (3.3, 0.65), (5.0, 3.2), (1.6, 0.6), (0.6, 0.5))
