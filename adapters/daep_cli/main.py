@@ -5,8 +5,6 @@ The commands themselves are in the modules of the same names, imported late so t
 
 from __future__ import annotations
 
-import os
-import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +17,9 @@ __all__ = ["app", "main"]
 
 #: For completion and help; not imported from where they are defined, because that would take seconds.
 PRESETS = ["annealed", "fast", "best", "paper", "paper-sr"]
-#: Exit status of anything the user can mend, as the option parser's own; and of Ctrl-C (128 + SIGINT).
-BAD_INPUT, INTERRUPTED = 2, 130
+#: Exit status of anything the user can mend, as the option parser's own; of Ctrl-C (128 + SIGINT); and where nobody
+#: reads what is written any more (128 + SIGPIPE).
+BAD_INPUT, INTERRUPTED, NOBODY_LISTENS = 2, 130, 141
 
 app = typer.Typer(
     name="daep",
@@ -366,7 +365,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     :param list arguments: without the program's name; default those of the process.
-    :return: exit status: 0, 2 for anything the user can mend, 130 after Ctrl-C.
+    :return: exit status: 0, 2 for anything the user can mend, 130 after Ctrl-C, 141 if the output's reader has left.
     """
     try:
         status: Any = _command().main(arguments, prog_name="daep", standalone_mode=False)
@@ -375,9 +374,11 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):  # the latter is what older option parsers make of Ctrl-C
         status = INTERRUPTED
-    except BrokenPipeError:  # `daep ... | head`: whoever listened has left, and that is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+    except SystemExit as error:
+        # `daep ... | head`: whoever listened has left; the option parser would make it the status of a crash
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return NOBODY_LISTENS
     except Exception as error:
         message = explain(error)
         if message is None:

@@ -24,7 +24,7 @@ from daep_cli.outputs import check_output_file
 from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_cli.watch import Watch
-from daep_deepinv import DAEP, degradation
+from daep_deepinv import DAEP, DivergenceError, degradation
 from daep_deepinv.reconstructor import PRESETS
 from daep_prior import load_dae
 from daep_prior.tiling import SMALLEST_TILE
@@ -61,7 +61,7 @@ class Options:
     :param int scale: factor of super-resolution.
     :param Path mask: image of the known pixels.
     :param str denoiser: shipped network or weight file; ``None``: the preset's own.
-    :param str preset: see :class:`daep_deepinv.DAEP`; ``None``: its best.
+    :param str preset: see :class:`daep_deepinv.DAEP`; ``None``: its default.
     :param int iterations: instead of the preset's number.
     :param int tile: see :class:`daep_deepinv.DAEPrior`; ``None``: as memory allows.
     :raises ValueError: a number out of range, or options that do not go together.
@@ -240,7 +240,7 @@ class Job:
         :param batch: any two of them :meth:`together`.
         :param Callable step: called after each iteration with the share of the run that it was.
         :return: photographs of the same types; with ``--scale`` that much larger, else of the same size.
-        :raises FloatingPointError: a result is not finite.
+        :raises FloatingPointError: the solver diverged.
         :raises Unfinished: Ctrl-C, with what there is.
         """
         y = torch.cat([to_tensor(measured.photo) for measured in batch]).to(self.device)
@@ -256,8 +256,10 @@ class Job:
                 if x is None:
                     raise
                 raise Unfinished(self._results(x, y, photos), watch.done, watch.total) from error
-        if not bool(x.isfinite().all()):
-            raise FloatingPointError("the restoration diverged; check --noise and the kernel, or try another --preset.")
+            except DivergenceError as error:
+                raise FloatingPointError(
+                    "the restoration diverged; check --noise and the kernel, or try another --preset."
+                ) from error
         return self._results(x, y, photos)
 
     def _results(self, x: Tensor, y: Tensor, photos: Sequence[Photo]) -> list[Photo]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daep_cli.demo import PHOTOGRAPHS, motion_kernel, side_by_side
+from daep_cli.demo import PHOTOGRAPHS, _with_inset, motion_kernel, side_by_side
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -48,6 +48,20 @@ def test_the_kernel_is_a_kernel() -> None:
     assert abs(float(kernel.sum()) - 1) < 1e-6
     assert float(kernel.min()) >= 0
     assert int((kernel > 0).sum()) > 15  # a path, not a point
+
+
+@pytest.mark.parametrize(("side", "magnified"), [(74, 0), (75, 1), (150, 2)])
+def test_the_kernel_is_drawn_in_a_corner_where_there_is_room(side: int, magnified: int) -> None:
+    image = np.full((side, side, 3), 77, np.uint8)
+    kernel = motion_kernel()[0, 0].numpy()
+    drawn = _with_inset(image, kernel)
+    assert drawn.shape == image.shape and (image == 77).all()
+    covered = magnified * kernel.shape[0] + 2 if magnified else 0  # a frame of one pixel
+    assert (drawn[covered:] == 77).all() and (drawn[:, covered:] == 77).all()
+    if magnified:
+        inset = drawn[1 : covered - 1 : magnified, 1 : covered - 1 : magnified, 0]
+        np.testing.assert_array_equal(inset > 0, 255 * np.sqrt(kernel / kernel.max()) > 0.5)
+        assert inset.max() == 255
 
 
 def test_bad_input_is_one_line(refused, tmp_path: Path) -> None:

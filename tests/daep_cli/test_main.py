@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 
@@ -117,3 +118,17 @@ def test_ctrl_c_anywhere_is_status_130(daep, monkeypatch: pytest.MonkeyPatch) ->
     outcome = daep("info")
     assert outcome.status == 130
     assert outcome.err == "daep: interrupted\n"
+
+
+def test_a_reader_that_leaves_early_ends_it_without_a_word(environment: dict[str, str]) -> None:
+    """As in ``daep info | head -1``."""
+    facts = "info.facts = lambda *_: [('x', 'y')] * 9999"
+    code = f"import sys; from daep_cli import main, info; {facts}; sys.exit(main.main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "info"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 128 + signal.SIGPIPE

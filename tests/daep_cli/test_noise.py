@@ -62,3 +62,16 @@ def test_numbers_and_auto_are_understood() -> None:
         with pytest.raises(ValueError, match=r"--noise .*: expected a standard deviation from 0 to 255"):
             parse_noise(text)
     assert parse_noise("0") == 0
+
+
+def test_a_level_that_rounding_makes_imaginary_is_none(monkeypatch) -> None:
+    """deepinv takes the root of a variance that the rounding of a flat image may leave slightly negative."""
+    monkeypatch.setattr(
+        "daep_cli.noise.PatchCovarianceNoiseEstimator.estimate_noise", lambda *_: torch.tensor(torch.nan)
+    )
+    assert estimate_noise(torch.full((1, 3, 64, 64), 0.5)) == 0
+
+
+def test_an_image_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be estimated; give a number"):
+        estimate_noise(torch.full((1, 3, 64, 64), torch.nan))

@@ -15,7 +15,8 @@ from PIL import Image
 
 from daep_cli import restore
 from daep_cli.images import Photo, read_photo, write_photo
-from daep_cli.restore import Job
+from daep_cli.restore import Job, Options
+from daep_prior import ConvDAE, save_dae
 
 
 @pytest.fixture
@@ -144,6 +145,24 @@ def test_inpainting_keeps_what_is_known_and_ignores_what_stands_in_the_holes(
         results.append(read_photo(out).colour)
     np.testing.assert_array_equal(*results)
     assert np.abs(results[0].astype(int) - scene())[known].max() < 12
+
+
+def test_an_estimated_noise_level_is_said_and_used(daep, scene, tmp_path, quick) -> None:
+    noisy = 60 + 0.5 * scene(64, 64) + np.random.default_rng(0).normal(0, 10, (64, 64, 3))
+    write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), tmp_path / "in.png")
+    outcome = daep("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--noise", "auto", *quick)
+    assert (outcome.status, outcome.err) == (0, "")
+    said = outcome.out.partition("noise of ")[2].partition(" estimated")[0]
+    assert float(said) == pytest.approx(10, rel=0.1)
+    assert f"noise {said} as estimated" in outcome.out
+
+
+@pytest.mark.parametrize(("free", "pixels"), [(0, 1), (2**14 * 1000, 1000), (2**60, 2**22)])
+def test_a_batch_fills_what_is_free_of_a_gpu(free, pixels, monkeypatch) -> None:
+    job = Job(Options(noise=0.1))
+    job.device = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2**60))
+    assert job.batch_pixels == pixels
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -292,6 +311,19 @@ def test_failures_during_the_run_are_one_line_and_leave_no_file(
     assert not (tmp_path / "out.png").exists()
 
 
+def test_a_network_that_makes_the_solver_diverge_is_one_line(refused, photo, tmp_path) -> None:
+    wild = ConvDAE(depth=2, width=4)
+    with torch.no_grad():
+        for parameter in wild.parameters():
+            parameter.fill_(1e25)
+    save_dae(wild, tmp_path / "wild.safetensors")
+    line = refused(
+        "restore", photo, "-o", tmp_path / "o.png", "--noise", 5, "--denoiser", tmp_path / "wild.safetensors"
+    )
+    assert "the restoration diverged; check --noise and the kernel, or try another --preset" in line
+    assert not (tmp_path / "o.png").exists()
+
+
 def test_a_full_disk_leaves_the_old_result(refused, photo, tmp_path, quick, monkeypatch) -> None:
     out = tmp_path / "out.png"
     out.write_bytes(b"old")
@@ -304,6 +336,16 @@ def test_a_full_disk_leaves_the_old_result(refused, photo, tmp_path, quick, monk
     assert "out.png: No space left on device" in line
     assert out.read_bytes() == b"old"
     assert not list(tmp_path.glob(".daep*"))
+
+
+def test_ctrl_c_before_there_is_an_image_saves_none(daep, photo, tmp_path, quick, monkeypatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restore.Watch, "_after", interrupt)
+    outcome = daep("restore", photo, "-o", tmp_path / "out.png", "--noise", 5, *quick)
+    assert (outcome.status, outcome.err) == (130, "daep: interrupted\n")
+    assert list(tmp_path.iterdir()) == [photo]
 
 
 @pytest.mark.parametrize("task", TASKS)
