@@ -1,0 +1,90 @@
+"""The plumbing of ``benchmarks/comparison.py`` on tiny images."""
+
+import csv
+import sys
+
+import comparison
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from daep_prior.networks import UNetDAE
+from daep_prior.pretrained import save_dae
+
+
+@pytest.fixture
+def clean():
+    return torch.from_numpy(data.astronaut()[60:108, 200:248].copy()).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture
+def kernel():
+    k = np.zeros((5, 7))
+    k[2, 1:6] = 0.2
+    return k
+
+
+def residual(case):
+    return case.measurement - case.physics.A(case.clean)
+
+
+def test_the_noise_is_as_strong_as_stated(clean, kernel):
+    for name, how in comparison.MEASUREMENTS.items():
+        case = comparison.measure(clean, 1, kernel, how)
+        assert case.sigma == pytest.approx(how.told / 255)
+        rms = 255 * float(residual(case).square().mean().sqrt())
+        if how.turned or how.jpeg:
+            assert rms > how.noise / 2, name
+        else:
+            assert rms == pytest.approx(how.noise, rel=0.1), name
+
+
+def test_noise_of_each_kind_is_what_it_says(clean, kernel):
+    grey = residual(comparison.measure(clean, 1, kernel, comparison.Measurement(10, 10, "grey")))
+    assert torch.allclose(grey[:, 0], grey[:, 2], atol=1e-6)
+    coloured = residual(comparison.measure(clean, 1, kernel, comparison.Measurement(10, 10)))
+    assert not torch.allclose(coloured[:, 0], coloured[:, 2], atol=1e-2)
+
+    def neighbours(field):
+        return float((field[..., 1:] * field[..., :-1]).mean() / field.square().mean())
+
+    correlated = residual(comparison.measure(clean, 1, kernel, comparison.Measurement(10, 10, "correlated")))
+    assert neighbours(correlated) == pytest.approx(2 / 3, abs=0.1)
+    assert abs(neighbours(coloured)) < 0.1
+
+
+def test_a_turned_kernel_is_not_the_one_that_is_told(clean, kernel):
+    turned = comparison.measure(clean, 1, kernel, comparison.Measurement(0, 2.55, turned=10.0))
+    straight = comparison.measure(clean, 1, kernel, comparison.Measurement(0, 2.55))
+    assert residual(straight).abs().max() < 1e-6
+    assert residual(turned).abs().max() > 1e-3
+    assert turned.measurement.mean() == pytest.approx(float(straight.measurement.mean()), rel=0.02)
+
+
+def test_every_kernel_comes_once_before_any_comes_twice():
+    assert sorted(comparison.ORDER) == list(range(1, 25))
+    for turn in range(3):
+        assert {(n - 1) % 8 for n in comparison.ORDER[8 * turn : 8 * turn + 8]} == set(range(8))
+
+
+def test_a_run_goes_on_where_it_stopped_and_averages_what_all_have_done(tmp_path, monkeypatch, kernel, capsys):
+    (tmp_path / "kodak24").mkdir()
+    (tmp_path / "kernels").mkdir()
+    for n in (1, 10):
+        Image.fromarray(data.astronaut()[n : n + 140, :140]).save(tmp_path / "kodak24" / f"kodim{n:02d}.png")
+    np.savez(tmp_path / "kernels" / "levin.npz", **{f"k{i}": kernel for i in range(1, 9)})
+    save_dae(UNetDAE(widths=(4, 8), blocks=1), tmp_path / "tiny.safetensors", {})
+    arguments = ["comparison.py", "--data", str(tmp_path), "--denoiser", str(tmp_path / "tiny.safetensors")]
+    arguments += ["--size", "32", "--results", str(tmp_path), "--measurements", "2.55"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--images", "2", "--methods", "fast"])
+    comparison.main()
+    monkeypatch.setattr(sys, "argv", [*arguments, "--images", "1", "--methods", "fast,pnp-hqs"])
+    capsys.readouterr()
+    comparison.main()
+    assert "fast" not in capsys.readouterr().out  # it has been measured
+    with (tmp_path / "comparison.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["measurement"] == "2.55" and row["images"] == "1"
+    assert float(row["fast psnr"]) > 0 and float(row["pnp-hqs psnr"]) > 0
