@@ -77,6 +77,7 @@ def test_a_method_that_cannot_is_a_line_that_says_why(daep, clean, tmp_path, wei
         (("--noise", 25, "--crop", 500), "--crop 500: expected 16 to 36"),
         ((), "nothing to do"),
         (("--noise", -1), "--noise"),
+        (("--noise", "auto"), "a valid number"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(arguments, words, refused, clean, tmp_path):
@@ -100,3 +101,11 @@ def test_the_clean_image_is_never_replaced(refused, tmp_path, scene):
     command = ("compare", clean, "-o", tmp_path, "--noise", 25, "--methods", "wiener", "--overwrite")
     assert "is also an input" in refused(*command)
     assert clean.read_bytes() == before
+
+
+def test_an_output_that_is_no_folder_is_refused(refused, clean, tmp_path):
+    (tmp_path / "file").write_bytes(b"mine")
+    command = ("compare", clean, "--noise", 25, "--methods", "wiener", "-o")
+    assert "is a file; name a folder" in refused(*command, tmp_path / "file")
+    assert "create it first" in refused(*command, tmp_path / "missing" / "out")
+    assert (tmp_path / "file").read_bytes() == b"mine"

@@ -275,3 +275,17 @@ def test_a_file_larger_than_any_image_is_refused_unread(photo: Path, monkeypatch
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
     with pytest.raises(ValueError, match="more than 89 million pixels"):
         read_photo(photo)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a file; give the name of an image"):
+        read_photo(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(photo))
+
+    monkeypatch.setattr(images, "_read_pillow", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        read_photo(photo)

@@ -88,6 +88,13 @@ def test_unusable_kernels_are_refused(values: np.ndarray, reason: str, tmp_path:
         read_kernel(str(path))
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 5), (3, 5, 1)])
+def test_a_kernel_with_one_channel_is_its_only_plane(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = np.arange(1.0, 16).reshape(3, 5)
+    np.save(tmp_path / "k.npy", values.reshape(shape))
+    np.testing.assert_allclose(read_kernel(str(tmp_path / "k.npy")), values / values.sum())
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".txt", ".png"])
 def test_damaged_kernel_files_are_refused(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"k{suffix}")

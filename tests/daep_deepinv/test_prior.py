@@ -333,6 +333,11 @@ def test_a_daedenoiser_given_as_denoiser_is_not_wrapped_again(network):
     assert DAEPrior(denoiser).denoiser is denoiser
 
 
+def test_a_daedenoiser_is_built_where_it_is_wanted(network):
+    denoiser = DAEDenoiser(network, device="meta")
+    assert {p.device.type for p in denoiser.parameters()} == {"meta"}
+
+
 def test_it_moves_with_its_denoiser(network):
     prior = DAEPrior(network).double()
     assert all(p.dtype == torch.float64 for p in prior.denoiser.parameters())
