@@ -488,6 +488,7 @@ def _card(run: _Run, images: int) -> dict[str, Any]:
     """What is worth knowing about the weights; kept in the metadata of the weight file."""
     return {
         "config": asdict(run.config),
+        "parameters": sum(p.numel() for p in run.network.parameters()),
         "step": run.step,
         "seconds": round(run.seconds),
         "hardware": _hardware(run.device),
