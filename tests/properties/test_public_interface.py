@@ -195,19 +195,27 @@ def test_a_restoration_is_a_finite_image_and_the_same_alone(made, name, batch, i
 def test_every_schedule_is_valid_and_survives_being_stored(sigma, iterations, width):
     for schedule in (
         schedules.annealed(sigma, iterations),
+        schedules.fast(sigma, iterations),
+        schedules.best(sigma, iterations),
         schedules.paper(sigma, width, iterations),
         schedules.paper_sr(3, width, iterations),
         schedules.fixed_width(width, iterations),
     ):
         assert len(schedule) == iterations
         assert Schedule.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
-        assert all(later <= now for now, later in zip(schedule.kernel_width, schedule.kernel_width[1:], strict=False))
+        # mean-shift steps come first; in each of the two phases the kernel narrows
+        assert list(schedule.jacobian) == sorted(schedule.jacobian)
+        for phase in (0, 1):
+            widths = [w for w, kind in zip(schedule.kernel_width, schedule.jacobian, strict=True) if kind == phase]
+            assert widths == sorted(widths, reverse=True)
+        assert schedule.final_width is None or schedule.final_width < schedule.kernel_width[-1]
 
 
 @given(st.floats(0, 0.5), st.floats(0, 0.5))
 def test_more_noise_never_means_a_stronger_first_prior(one, other):
     low, high = sorted((one, other))
-    assert schedules.annealed_weights(low)[0] >= schedules.annealed_weights(high)[0] - 1e-12
+    for preset in (schedules.annealed, schedules.fast, schedules.best):
+        assert preset(low).prior_weight[0] >= preset(high).prior_weight[0] - 1e-9
 
 
 columns = ["kernel_width", "prior_weight", "data_weight", "step", "momentum", "average"]
