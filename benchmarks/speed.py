@@ -44,7 +44,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import daep_prior.networks
 from daep_deepinv import DAEP, DAEDenoiser, degradation
 from daep_prior import DAE, NoiseSource, energy_gradient, load_dae
-from daep_prior.pretrained import read_training_form
+from daep_prior.networks import ConvDAE
 
 RESULTS = Path(__file__).parent / "results"
 NOISE, WIDTH = 2.55 / 255, 25 / 255
@@ -103,11 +103,26 @@ def idle(dae: DAE) -> DAE:
 
 
 class PlainPort(Denoiser):
-    """The authors' network as one would port it: fp32, the library's default layout, normalisation as layers."""
+    """The paper's network as one would port it: fp32, the library's default layout, normalisation as layers.
+
+    The shipped network was trained without normalisation; it is given layers here that change nothing but the time.
+    """
 
     def __init__(self, name: str, device: torch.device):
         super().__init__()
-        self.body = read_training_form(name).body.eval().requires_grad_(False).to(device)
+        self.body = ConvDAE(sigma=WIDTH).eval().requires_grad_(False).body
+        folded = (layer for layer in load_dae(name).body if isinstance(layer, torch.nn.Conv2d))
+        layers = list(self.body)
+        for layer, following in zip(layers, [*layers[1:], None], strict=True):
+            if isinstance(layer, torch.nn.Conv2d):
+                source = next(folded)
+                layer.weight.copy_(source.weight)
+                if isinstance(following, torch.nn.BatchNorm2d):
+                    following.bias.copy_(source.bias)
+                    following.running_var.fill_(1 - following.eps)
+                else:
+                    layer.bias.copy_(source.bias)
+        self.body.to(device)
         self.sigma, self.in_channels = WIDTH, 3
 
     def forward(self, x: Tensor, sigma: Any = None, **kwargs: object) -> Tensor:
