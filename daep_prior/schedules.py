@@ -299,7 +299,9 @@ def _opening(iterations: int, chosen: Setting) -> Phase:
 
 
 def best(sigma: float = 0.0, iterations: int = 72) -> Schedule:
-    """:func:`annealed`, more slowly and with more averaging, for those who can wait: half a dB on training crops.
+    """:func:`annealed`, more slowly and with more averaging.
+
+    It pays at weak noise: half a dB on training crops at 2.55/255, less on photographs with grain, nothing at 7.65/255.
 
     :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
     :param int iterations: of both phases together.
