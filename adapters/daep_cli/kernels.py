@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import warnings
 import zipfile
@@ -85,6 +86,8 @@ def _read_archive(path: Path, key: str) -> Array:
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
             raise ValueError("it unpacks to more than any blur kernel needs")
+        for entry in archive.infolist():
+            _check_header(archive, entry)
     with np.load(path, allow_pickle=False) as arrays:
         names = list(arrays.files)
         if not key and len(names) == 1:
@@ -93,6 +96,16 @@ def _read_archive(path: Path, key: str) -> Array:
             example = f"{path}:{names[0]}" if names else "another file"
             raise _Unclear(f"--kernel {path}: holds {', '.join(names) or 'nothing'}; say which one, as in {example}.")
         return np.array(arrays[key])
+
+
+def _check_header(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """That an array of an archive is no larger than its bytes, before NumPy reserves memory for it."""
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"its header promises an array of shape {shape}, more than the file holds")
 
 
 def as_kernel(values: Array, name: str) -> npt.NDArray[np.float64]:

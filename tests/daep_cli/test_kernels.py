@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +151,13 @@ def test_a_mask_that_knows_nothing_is_refused(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(path)
     with pytest.raises(ValueError, match="no pixel is white"):
         read_mask(path)
+
+
+def test_an_archive_whose_header_lies_about_the_size_reserves_no_memory(tmp_path: Path) -> None:
+    """Ninety gigabytes by the header, a hundred bytes by the file."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (3 << 32,)})
+    with zipfile.ZipFile(tmp_path / "k.npz", "w") as archive:
+        archive.writestr("k.npy", header.getvalue() + bytes(64))
+    with pytest.raises(ValueError, match=r"not a readable .npz file, or damaged \(its header promises"):
+        read_kernel(str(tmp_path / "k.npz"))
