@@ -321,7 +321,7 @@ def test_after_a_kill_every_result_is_whole_and_the_next_run_makes_the_rest(
 ) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
-    wanted = [f"{i:02}.png" for i in range(12)]
+    wanted = [f"{i:02}.png" for i in range(30)]  # so many that none comes to its end before it is killed
     for name in wanted:
         write_photo(Photo(scene(16, 20)), source / name)
     monkeypatch.setattr("daep_cli.restore.CPU_BATCH_PIXELS", 3 * 16 * 20)
