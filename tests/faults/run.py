@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from dataclasses import dataclass
@@ -24,11 +25,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 import daep_cli.folder  # noqa: F401 (imported here, it does not take up most of a forked process's life)
 from daep_cli.main import main as daep
 from daep_cli.restore import Job
 from daep_prior import ConvDAE, save_dae
+
+# deepinv's progress bar has a lock for processes, which forked ones share: one that is killed while it holds it would
+# stop all others. Processes that a shell starts share nothing of the kind.
+tqdm.set_lock(threading.RLock())
 
 #: Seconds after which a run that should long have ended is taken for hung.
 PATIENCE = 300
