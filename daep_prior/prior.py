@@ -13,14 +13,110 @@ from daep_prior.energy import NoiseSource, energy, energy_gradient, replicate
 from daep_prior.networks import replicated_level
 from daep_prior.pretrained import load_dae
 
-__all__ = ["MeanShiftPrior"]
+__all__ = ["MeanShiftPrior", "PriorSettings", "proximal_descent"]
 
 #: Upper bound on the Lipschitz constant of the energy's gradient that the inner proximal solver steps by; the
 #: residual Jacobian of a denoiser has norm about one, and curvature of the network adds a little.
 GRADIENT_LIPSCHITZ = 2.0
 
 
-class MeanShiftPrior:
+class PriorSettings:
+    """What every form of the prior shares: kernel width, noise of eq. 8 and proximal step. Has no constructor, so that
+    it stands beside the base class that a toolkit demands.
+
+    The class that inherits it has ``denoiser`` and ``sigma``, and calls :meth:`_choose_noise` when it is made.
+    """
+
+    denoiser: Any
+    sigma: float | None
+    noise: str
+    _stream: NoiseSource
+    #: What to do when no kernel width is given, the end of the message.
+    _width_advice = "say one, for example sigma=25/255."
+
+    def _choose_noise(self, noise: str, samples: int, antithetic: bool, seed: int | Sequence[int]) -> None:
+        """Check and keep how eq. 8 is evaluated.
+
+        :raises ValueError: unknown ``noise``, or fewer than one sample.
+        """
+        if noise not in ("fresh", "fixed", "none"):
+            raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
+        self.noise = noise
+        self._stream = NoiseSource(seed, samples, antithetic)
+
+    @property
+    def _network(self) -> Any:
+        """The denoiser itself, if ``denoiser`` is wrapped."""
+        return self.denoiser
+
+    @property
+    def trained_width(self) -> float | None:
+        """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
+        trained = getattr(self._network, "sigma", None)
+        return trained if isinstance(trained, float) else None
+
+    def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
+        """The width that is used when a solver asks for ``width``.
+
+        :raises ValueError: there is none.
+        """
+        if self.trained_width is not None:
+            return self.trained_width
+        width = self.sigma if width is None else width
+        if width is None:
+            raise ValueError(
+                "sigma: this prior's denoiser is noise-conditional and no kernel width was given; " + self._width_advice
+            )
+        return width
+
+    def _network_width(self, x: Tensor, width: float | Tensor | None) -> float | Tensor:
+        """The level at which the network works on ``x`` for a kernel of that width."""
+        width = self.kernel_width(width)
+        return width if self.trained_width is not None else replicated_level(width, self._replicas(x))
+
+    def _gradient_fields(self, x: Tensor, noise_share: float) -> list[Tensor] | None:
+        """The noise fields of one gradient at ``x``; ``None``: none."""
+        fields = None
+        if self.noise == "fresh" and noise_share > 0:
+            fields = self._stream.draw(replicate(x, self._replicas(x)))
+        elif self.noise == "fixed" and noise_share > 0:
+            fields = self._fixed_fields(x)
+        if fields is not None and noise_share != 1:
+            fields = [noise_share * field for field in fields]
+        return fields
+
+    def _fixed_fields(self, x: Tensor) -> list[Tensor]:
+        stream = NoiseSource(self._stream.seed, self._stream.samples, self._stream.antithetic)
+        return stream.draw(replicate(x, self._replicas(x)))
+
+    def _replicas(self, x: Tensor) -> int:
+        channels = getattr(self._network, "in_channels", None)
+        return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
+
+
+def proximal_descent(
+    gradient: Callable[[Tensor], Tensor],
+    x: Tensor,
+    weight: float | Tensor,
+    step: float | Tensor | None,
+    iterations: int,
+    tolerance: float,
+) -> Tensor:
+    """``argmin_z weight R(z) + 1/2 ||z - x||^2`` by gradient descent from ``x`` (B, ...).
+
+    The parameters are those of :meth:`MeanShiftPrior.prox`, ``gradient`` is that of ``R``.
+    """
+    length = 1 / (1 + weight * GRADIENT_LIPSCHITZ) if step is None else step
+    z = x
+    for _ in range(iterations):
+        move = length * (z - x + weight * gradient(z))
+        z = z - move
+        if bool((move.flatten(1).norm(dim=1) <= tolerance * z.flatten(1).norm(dim=1)).all()):
+            break
+    return z
+
+
+class MeanShiftPrior(PriorSettings):
     r"""``R_s(x) = 1/2 ||A_s(x - eps) - x||^2`` (Bigdeli and Zwicker, VISAPP 2018, eq. 6 to 8) with a denoiser ``A``.
 
     :param denoiser: a DAE or any ``denoiser(x, sigma)`` on images (B, C, H, W) in [0, 1]; a shipped name; or a weight
@@ -57,8 +153,7 @@ class MeanShiftPrior:
         sigma: float | None = None,
         device: str | torch.device | None = None,
     ):
-        if noise not in ("fresh", "fixed", "none"):
-            raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
+        self._choose_noise(noise, samples, antithetic, seed)
         if sigma is not None and not 0 < sigma < float("inf"):
             raise ValueError(f"sigma: got {sigma}; expected a positive kernel width, for images in [0, 1].")
         self.denoiser: Any = load_dae(denoiser) if isinstance(denoiser, (str, os.PathLike)) else denoiser
@@ -69,10 +164,8 @@ class MeanShiftPrior:
             )
         if device is not None and isinstance(self.denoiser, torch.nn.Module):
             self.denoiser.to(device)
-        self.noise = noise
         self.jacobian = jacobian
         self.sigma = sigma
-        self._stream = NoiseSource(seed, samples, antithetic)
 
     def __repr__(self) -> str:
         width = self.trained_width or self.sigma
@@ -89,32 +182,6 @@ class MeanShiftPrior:
         parameters = getattr(self.denoiser, "parameters", None)
         first = next(iter(parameters()), None) if callable(parameters) else None
         return torch.device("cpu") if first is None else first.device
-
-    @property
-    def trained_width(self) -> float | None:
-        """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
-        trained = getattr(self.denoiser, "sigma", None)
-        return trained if isinstance(trained, float) else None
-
-    def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
-        """The width that is used when a solver asks for ``width``.
-
-        :raises ValueError: there is none.
-        """
-        if self.trained_width is not None:
-            return self.trained_width
-        width = self.sigma if width is None else width
-        if width is None:
-            raise ValueError(
-                "sigma: this prior's denoiser is noise-conditional and no kernel width was given; say one, for example "
-                "sigma=25/255."
-            )
-        return width
-
-    def _network_width(self, x: Tensor, width: float | Tensor | None) -> float | Tensor:
-        """The level at which the network works on ``x`` for a kernel of that width."""
-        width = self.kernel_width(width)
-        return width if self.trained_width is not None else replicated_level(width, self._replicas(x))
 
     def value(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
         """Energy of each image, always at the same noise (or none), so that values can be compared.
@@ -142,13 +209,7 @@ class MeanShiftPrior:
         :param bool jacobian: ``False``: without the Jacobian, this time.
         :return: (B, C, H, W).
         """
-        fields = None
-        if self.noise == "fresh" and noise_share > 0:
-            fields = self._stream.draw(replicate(x, self._replicas(x)))
-        elif self.noise == "fixed" and noise_share > 0:
-            fields = self._fixed_fields(x)
-        if fields is not None and noise_share != 1:
-            fields = [noise_share * field for field in fields]
+        fields = self._gradient_fields(x, noise_share)
         level, jacobian = self._network_width(x, width), self.jacobian and jacobian
         return energy_gradient(self.denoiser, x, level, fields, self._replicas(x), jacobian)
 
@@ -174,19 +235,4 @@ class MeanShiftPrior:
         :param float tolerance: stop when every image moves by less than this fraction of its norm.
         :return: (B, C, H, W).
         """
-        length = 1 / (1 + weight * GRADIENT_LIPSCHITZ) if step is None else step
-        z = x
-        for _ in range(iterations):
-            move = length * (z - x + weight * self.gradient(z, width))
-            z = z - move
-            if bool((move.flatten(1).norm(dim=1) <= tolerance * z.flatten(1).norm(dim=1)).all()):
-                break
-        return z
-
-    def _fixed_fields(self, x: Tensor) -> list[Tensor]:
-        stream = NoiseSource(self._stream.seed, self._stream.samples, self._stream.antithetic)
-        return stream.draw(replicate(x, self._replicas(x)))
-
-    def _replicas(self, x: Tensor) -> int:
-        channels = getattr(self.denoiser, "in_channels", None)
-        return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
+        return proximal_descent(lambda z: self.gradient(z, width), x, weight, step, iterations, tolerance)

@@ -13,20 +13,15 @@ from torch import Tensor, nn
 
 from daep_deepinv.denoiser import as_denoiser
 from daep_prior import DAE, NoiseSource
-from daep_prior.energy import replicate
 from daep_prior.graphs import GraphedGradient
-from daep_prior.networks import replicated_level
 from daep_prior.notebook import table
+from daep_prior.prior import PriorSettings, proximal_descent
 from daep_prior.tiling import Share, Tiler, TileSize
 
 __all__ = ["DAEPrior"]
 
-#: Upper bound on the Lipschitz constant of the energy's gradient that the inner proximal solver steps by; the
-#: residual Jacobian of a denoiser has norm about one, and curvature of the network adds a little.
-GRADIENT_LIPSCHITZ = 2.0
 
-
-class DAEPrior(Prior):
+class DAEPrior(PriorSettings, Prior):
     r"""The mean-shift prior of a denoising autoencoder (DAEP; Bigdeli and Zwicker, VISAPP 2018).
 
     .. math::
@@ -65,6 +60,8 @@ class DAEPrior(Prior):
     (torch.Size([2]), torch.Size([2, 3, 16, 16]))
     """
 
+    _width_advice = "pass g_param (sigma_denoiser) to the optimizer, or DAEPrior(..., sigma=25/255)."
+
     def __init__(
         self,
         denoiser: nn.Module | str | os.PathLike[str],
@@ -79,14 +76,11 @@ class DAEPrior(Prior):
         cuda_graph: bool = False,
     ):
         super().__init__()
-        if noise not in ("fresh", "fixed", "none"):
-            raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
+        self._choose_noise(noise, samples, antithetic, seed)
         self.denoiser: Any = as_denoiser(denoiser)
-        self.noise = noise
         self.jacobian = jacobian
         self.sigma = sigma
         self.explicit_prior = jacobian
-        self._stream = NoiseSource(seed, samples, antithetic)
         self._tiler = Tiler(tile)
         self._graphed: GraphedGradient | None = None
         if cuda_graph:
@@ -110,32 +104,6 @@ class DAEPrior(Prior):
     def use_seeds(self, seed: int | Sequence[int]) -> None:
         """Draw the noise from other seeds, from their start."""
         self._stream = NoiseSource(seed, self._stream.samples, self._stream.antithetic)
-
-    @property
-    def trained_width(self) -> float | None:
-        """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
-        trained = getattr(self._network, "sigma", None)
-        return trained if isinstance(trained, float) else None
-
-    def kernel_width(self, sigma: float | Tensor | None) -> float | Tensor:
-        """The width used when a solver passes ``sigma`` as ``g_param``.
-
-        :raises ValueError: there is none.
-        """
-        if self.trained_width is not None:
-            return self.trained_width
-        width = self.sigma if sigma is None else sigma
-        if width is None:
-            raise ValueError(
-                "sigma: this prior's denoiser is noise-conditional and no kernel width was given; pass g_param "
-                "(sigma_denoiser) to the optimizer, or DAEPrior(..., sigma=25/255)."
-            )
-        return width
-
-    def _network_width(self, x: Tensor, sigma: float | Tensor | None) -> float | Tensor:
-        """The level at which the network works on ``x`` for a kernel of width ``sigma``."""
-        width = self.kernel_width(sigma)
-        return width if self.trained_width is not None else replicated_level(width, self._replicas(x))
 
     def fn(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
         """Energy of each image, always at the same noise (or none), so that values can be compared.
@@ -170,13 +138,7 @@ class DAEPrior(Prior):
         whole = not self._distributed and not self._tiler.told_to_cut(x)
         if self._graphed is not None and whole and noise_share == 1:
             return self._graphed(x, width, self._stream, self._replicas(x), jacobian)
-        fields = None
-        if self.noise == "fresh" and noise_share > 0:
-            fields = self._stream.draw(replicate(x, self._replicas(x)))
-        elif self.noise == "fixed" and noise_share > 0:
-            fields = self._fixed_fields(x)
-        if fields is not None and noise_share != 1:
-            fields = [noise_share * field for field in fields]
+        fields = self._gradient_fields(x, noise_share)
         network, tiler, share = self._evaluation(x)
         return tiler.gradient(network, x, width, fields, self._replicas(x), jacobian, share)
 
@@ -206,18 +168,7 @@ class DAEPrior(Prior):
         :param float tol_inter: stop when every image moves by less than this fraction of its norm.
         :return: (B, C, H, W).
         """
-        step = 1 / (1 + gamma * GRADIENT_LIPSCHITZ) if stepsize_inter is None else stepsize_inter
-        z = x
-        for _ in range(max_iter_inter):
-            move = step * (z - x + gamma * self.grad(z, sigma))
-            z = z - move
-            if bool((move.flatten(1).norm(dim=1) <= tol_inter * z.flatten(1).norm(dim=1)).all()):
-                break
-        return z
-
-    def _fixed_fields(self, x: Tensor) -> list[Tensor]:
-        stream = NoiseSource(self._stream.seed, self._stream.samples, self._stream.antithetic)
-        return stream.draw(replicate(x, self._replicas(x)))
+        return proximal_descent(lambda z: self.grad(z, sigma), x, gamma, stepsize_inter, max_iter_inter, tol_inter)
 
     @property
     def _network(self) -> nn.Module:
@@ -250,10 +201,6 @@ class DAEPrior(Prior):
             )
         patch = wrapper.strategy_kwargs["patch_size"]
         return network, Tiler(patch if isinstance(patch, int) else min(patch)), wrapper.ctx
-
-    def _replicas(self, x: Tensor) -> int:
-        channels = getattr(self._network, "in_channels", None)
-        return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
 
     def _repr_html_(self) -> str:
         width, network = self.trained_width, getattr(self.denoiser, "dae", self.denoiser)
