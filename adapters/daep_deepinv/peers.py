@@ -253,27 +253,31 @@ def _with_zeros(y: Tensor, physics: LinearPhysics) -> tuple[Tensor, Tensor]:
 
 def _hqs(chosen: Settings, told: float, denoiser: nn.Module, count: int) -> BaseOptim:
     """Half-quadratic splitting, the DPIR schedule (Zhang et al., TPAMI 2021)."""
-    levels = _levels(chosen, told, count)
-    return HQS(
-        PerImageL2(sigma=told),
-        PnP(denoiser),
-        stepsize=[s**2 / chosen.weight for s in levels],
-        g_param=levels,
-        max_iter=count,
-        custom_init=starting_point,
-    )
+    return _splitting(HQS, starting_point, chosen, told, denoiser, count)
 
 
 def _admm(chosen: Settings, told: float, denoiser: nn.Module, count: int) -> BaseOptim:
     """Plug-and-play ADMM with a continuation of the penalty (Chan, Wang and Elgendy, TCI 2017)."""
+    return _splitting(ADMM, _with_zeros, chosen, told, denoiser, count)
+
+
+def _splitting(
+    solver: type[BaseOptim],
+    start: Callable[..., Any],
+    chosen: Settings,
+    told: float,
+    denoiser: nn.Module,
+    count: int,
+) -> BaseOptim:
+    """The proximal step of the data and the denoiser in turn, at a falling level."""
     levels = _levels(chosen, told, count)
-    return ADMM(
+    return solver(
         PerImageL2(sigma=told),
         PnP(denoiser),
         stepsize=[s**2 / chosen.weight for s in levels],
         g_param=levels,
         max_iter=count,
-        custom_init=_with_zeros,
+        custom_init=start,
     )
 
 
