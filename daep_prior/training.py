@@ -56,6 +56,8 @@ class TrainingConfig:
     :param float level_offset: the squared error of a noise-conditional network is weighted by ``1 / (s + offset)^p``,
         so that no level starves; the offset is a standard deviation, images in [0, 1].
     :param float level_power: the ``p`` above.
+    :param float augmentation: share of the crops that are made smaller, and independently of those that are given other
+        colours; files of photographs have smooth, dull colours, which a network takes for a law of nature.
     :param int validation_images: images held out for the validation line.
     :param int seed: of crops, noise and initial weights.
     """
@@ -73,6 +75,7 @@ class TrainingConfig:
     clip: float = 0.5
     level_offset: float = 5 / 255
     level_power: float = 1.0
+    augmentation: float = 0.5
     validation_images: int = 12
     seed: int = 0
 
@@ -89,6 +92,8 @@ class TrainingConfig:
             raise ValueError(f"level_offset: got {self.level_offset}; expected a positive number.")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed: got {self.seed}; expected a number in [0, 2^32).")
+        if not 0 <= self.augmentation <= 1:
+            raise ValueError(f"augmentation: got {self.augmentation}; expected a share in [0, 1].")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: got {self.ema}; expected a decay in [0, 1).")
 
@@ -162,10 +167,42 @@ def random_crops(images: list[np.ndarray], config: TrainingConfig, step: int) ->
     size = config.crop
     out = np.empty((config.batch, size, size, 3), dtype=np.uint8)
     for i, k in enumerate(rng.choice(len(images), config.batch, p=area / area.sum())):
-        top, left = (int(rng.integers(0, n - size + 1)) for n in images[k].shape[:2])
-        crop = np.rot90(images[k][top : top + size, left : left + size], int(rng.integers(4)))
+        crop = _cut(images[k], size, rng, config.augmentation)
+        if rng.random() < config.augmentation:
+            crop = _recoloured(crop, rng)
+        crop = np.rot90(crop, int(rng.integers(4)))
         out[i] = crop[:, ::-1] if rng.integers(2) else crop
     return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+
+#: A crop is made smaller at most by this factor.
+LARGEST_REDUCTION = 2.0
+#: Colours become at most this many times as far from grey.
+STRONGEST_COLOUR = 2.5
+
+
+def _cut(image: np.ndarray, size: int, rng: np.random.Generator, share: float) -> np.ndarray:
+    """A square of ``size`` pixels at a random place; of a ``share`` of them, from a larger one made smaller."""
+    import numpy as np
+    from PIL import Image
+
+    whole = size
+    if rng.random() < share:
+        whole = round(rng.uniform(size, max(size, min(LARGEST_REDUCTION * size, *image.shape[:2]))))
+    top, left = (int(rng.integers(0, n - whole + 1)) for n in image.shape[:2])
+    crop = image[top : top + whole, left : left + whole]
+    if whole == size:
+        return crop
+    return np.asarray(Image.fromarray(crop).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _recoloured(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Channels exchanged, and colours from none at all to much stronger ones."""
+    import numpy as np
+
+    crop = crop[..., rng.permutation(RGB)].astype(np.float64)
+    grey = crop.mean(2, keepdims=True)
+    return (grey + rng.uniform(0, STRONGEST_COLOUR) * (crop - grey)).round().clip(0, 255).astype(np.uint8)
 
 
 def _prefetched(images: list[np.ndarray], config: TrainingConfig, first: int) -> Iterator[tuple[int, Tensor]]:

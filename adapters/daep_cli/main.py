@@ -5,6 +5,7 @@ The commands themselves are in the modules of the same names, imported late so t
 
 from __future__ import annotations
 
+import warnings
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -348,6 +349,10 @@ def _print(line: str) -> None:
     typer.echo(line)
 
 
+def _remark(message: str) -> None:
+    typer.echo(f"daep: {one_line(message)}", err=True)
+
+
 def _complain(line: str) -> None:
     typer.echo(f"daep: error: {line}", err=True)
 
@@ -368,7 +373,9 @@ def main(arguments: list[str] | None = None) -> int:
     :return: exit status: 0, 2 for anything the user can mend, 130 after Ctrl-C, 141 if the output's reader has left.
     """
     try:
-        status: Any = _command().main(arguments, prog_name="daep", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: _remark(str(message))
+            status: Any = _command().main(arguments, prog_name="daep", standalone_mode=False)
     except Interrupted as error:
         typer.echo(f"daep: interrupted {one_line(str(error))}", err=True)
         return INTERRUPTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.history import Monitor
 from daep_deepinv.iterators import DivergenceError
 from daep_deepinv.noise_level import estimated_level, stated_level
+from daep_deepinv.patch_noise import evident_levels
 from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
@@ -28,6 +30,8 @@ __all__ = ["DAEP", "PRESETS"]
 
 #: ``sigma`` that says: find it out.
 ESTIMATE = "estimate"
+#: A measurement that holds this many times the noise that was told is restored for the noise that it holds.
+EVIDENT = 1.5
 #: A result has run away when its residual is this many times that of the start, and as many times the noise.
 GROWTH = 3.0
 #: What is used when the user names nothing.
@@ -67,6 +71,9 @@ class DAEP(BaseOptim):
     :param int max_iter: number of iterations, default the preset's.
     :param int, list seed: of the noise of eq. 8. The same seed gives the same image.
     :param Schedule schedule: instead of the preset's.
+    :param bool check_noise: a measurement that evidently holds more noise than ``sigma`` says, where the physics has
+        taken the fine detail away, is restored for the noise it holds, with a warning. ``False``: for ``sigma``, as by
+        the paper's presets and a given ``schedule`` always.
     :param str, torch.device device: where the denoiser is put; default: where it is, the CPU for one that is loaded.
     :param kwargs: ``early_stop``, ``crit_conv``, ``thres_conv``, ``custom_metrics``, ``custom_init``, ``verbose``,
         ``show_progress_bar`` as in :class:`deepinv.optim.BaseOptim`, with one more criterion: ``early_stop=True,
@@ -104,6 +111,7 @@ class DAEP(BaseOptim):
         *,
         seed: int | Sequence[int] = 0,
         schedule: Schedule | None = None,
+        check_noise: bool = True,
         device: str | torch.device | None = None,
         **kwargs: Any,
     ):
@@ -146,6 +154,7 @@ class DAEP(BaseOptim):
         )
         self.denoiser = prior.denoiser  # registered here, so that .to() and .parameters() reach it
         self.sigma, self.preset, self.schedule, self.length = sigma, preset, schedule, max_iter
+        self.check_noise = check_noise
         #: Of the last call: name -> image -> one value an iteration.
         self.history: dict[str, list[list[float]]] = {}
         #: Of the last call: the noise that was assumed for each image.
@@ -279,6 +288,11 @@ class DAEP(BaseOptim):
         x0 = self._first_image(y, physics, init)
         image = _image(x0)
         _check_image(image, y, physics, prior.denoiser)
+        levels = self._checked_levels(sigma, y, physics, image)
+        if len(set(levels)) > 1:
+            ways = [self._restore_at_level] * len(levels)
+            return self._restore_each(y, ways, physics, init, x_gt, compute_metrics, **kwargs)
+        sigma = levels[0]
         prior.seeds(image.shape[0])
         schedule = self.schedule or preset_schedule(
             self.preset,
@@ -311,6 +325,25 @@ class DAEP(BaseOptim):
                 x = prior.denoise(x, schedule.final_width).clamp(0, 1)
         _check_result(x, image, monitor, sigma, y)
         return (x, {**(metrics or {}), **self.history}) if compute_metrics else x
+
+    def _checked_levels(
+        self, sigma: float, y: Tensor | TensorList, physics: LinearPhysics, image: Tensor
+    ) -> list[float]:
+        """``sigma`` for each image, or the noise that it evidently holds if that is more."""
+        evident = None
+        if self.check_noise and self.schedule is None and not self.preset.startswith("paper"):
+            with torch.no_grad():
+                evident = evident_levels(y, physics, image)
+        told = max(sigma, schedules.SMALLEST_NOISE)
+        levels = [level if level > EVIDENT * told else sigma for level in evident or [sigma]]
+        found_out = self.sigma == ESTIMATE or (self.sigma is None and stated_level(physics) is None)
+        if max(levels) > sigma and not found_out:
+            warnings.warn(
+                f"sigma: the measurement holds noise of {255 * max(levels):.3g}/255, more than {255 * sigma:.3g}/255; "
+                "it is restored for the noise it holds. DAEP(check_noise=False) restores for sigma.",
+                stacklevel=2,
+            )
+        return levels
 
     def check_conv_fn(self, it: int, X_prev: dict[str, Any], X: dict[str, Any]) -> bool:
         """Also the discrepancy, for which every image stops by itself; see :class:`deepinv.optim.BaseOptim`."""

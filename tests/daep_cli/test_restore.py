@@ -157,6 +157,17 @@ def test_an_estimated_noise_level_is_said_and_used(daep, scene, tmp_path, quick)
     assert f"noise {said} as estimated" in outcome.out
 
 
+def test_more_noise_than_was_said_is_noticed_in_one_line(daep, scene, tmp_path, quick) -> None:
+    noisy = 60 + 0.5 * scene(128, 128) + np.random.default_rng(0).normal(0, 10, (128, 128, 3))
+    write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), tmp_path / "in.png")
+    outcome = daep(
+        "restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--kernel", "disk:3", "--noise", "2", *quick
+    )
+    assert outcome.status == 0
+    assert outcome.err.startswith("daep: sigma: the measurement holds noise of ")
+    assert outcome.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(("free", "pixels"), [(0, 1), (2**14 * 1000, 1000), (2**60, 2**22)])
 def test_a_batch_fills_what_is_free_of_a_gpu(free, pixels, monkeypatch) -> None:
     job = Job(Options(noise=0.1))

@@ -7,6 +7,7 @@ from deepinv.physics import GaussianNoise
 
 from daep_deepinv import DAEP, degradation
 from daep_deepinv.noise_level import stated_level
+from daep_prior import schedules
 
 
 @pytest.fixture
@@ -46,13 +47,13 @@ def test_the_noise_of_a_blurred_photograph_is_found(true, photograph, kernel):
 
 
 def test_the_noise_of_a_stored_photograph_is_not_taken_for_image(photograph, kernel):
-    """Equal in the channels it passes for image the more, the less of it is told: it must not be lost altogether."""
+    """Equal in the channels it counts for more, as a denoiser that takes it for independent must be told."""
     physics = degradation(kernel[0, 0].numpy())
     y = physics.A(photograph)
     y = y + 5 / 255 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))
     model = DAEP("estimate", preset="fast")
     model(y, physics)
-    assert 0.7 * 5 < 255 * model.noise_level[0] < 1.35 * 5
+    assert 255 * model.noise_level[0] == pytest.approx(5 * 3**0.5, rel=0.15)
 
 
 def test_each_image_of_a_batch_has_its_own_noise(photograph, kernel):
@@ -97,3 +98,56 @@ def test_physics_that_belongs_to_a_batch_is_refused(make_spy, photograph, kernel
     with pytest.raises(ValueError, match="sigma: this physics treats each image of a batch differently"):
         DAEP("estimate", denoiser=spy)(y, physics)
     assert spy.evaluations == 0
+
+
+# -- more noise than was told ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def understated(photograph, kernel):
+    """A blurred photograph with noise of 0.04, the physics, and the truth."""
+    physics = degradation(kernel[0, 0].numpy())
+    y = physics.A(photograph)
+    return y + 0.04 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0)), physics, photograph
+
+
+def test_noise_that_was_not_told_is_noticed_and_said(understated):
+    y, physics, truth = understated
+    told, right = DAEP(0.01, preset="fast"), DAEP(0.04, preset="fast")
+    with pytest.warns(UserWarning, match=r"sigma: the measurement holds noise of \d\d.*/255, more than 2.55/255"):
+        x = told(y, physics)
+    assert told.noise_level == pytest.approx([0.04], rel=0.15)
+    error = float((x - truth).square().mean())
+    assert error < 1.1 * float((right(y, physics) - truth).square().mean())
+    unchecked = DAEP(0.01, preset="fast", check_noise=False)
+    assert error < float((unchecked(y, physics) - truth).square().mean()) / 2
+    assert unchecked.noise_level == [0.01]
+
+
+def test_only_the_image_with_more_noise_is_restored_for_more(understated):
+    y, physics, truth = understated
+    clean = physics.A(truth)
+    both = torch.cat([clean + 0.01 * (y - clean) / 0.04, y])
+    model = DAEP(0.01, preset="fast")
+    with pytest.warns(UserWarning, match="holds noise"):
+        together = model(both, physics)
+    assert model.noise_level == [0.01, pytest.approx(0.04, rel=0.15)]
+    with pytest.warns(UserWarning, match="holds noise"):
+        assert torch.allclose(model(y, physics), together[1:], atol=1e-6)
+
+
+def test_noise_as_told_or_less_is_taken_as_told(understated, recwarn):
+    y, physics, _ = understated
+    for sigma in (0.04, 0.08):
+        model = DAEP(sigma, preset="fast")
+        model(y, physics)
+        assert model.noise_level == [sigma]
+    assert not [w for w in recwarn if "noise" in str(w.message)]
+
+
+def test_paper_presets_and_schedules_are_taken_as_told(understated, make_spy):
+    y, physics, _ = understated
+    for how in ({"preset": "paper", "max_iter": 1}, {"schedule": schedules.fast(0.01, 1)}):
+        model = DAEP(0.01, denoiser=make_spy(), **how)
+        model(y, physics)
+        assert model.noise_level == [0.01]

@@ -1,0 +1,124 @@
+"""Noise that shows in the finest detail."""
+
+from __future__ import annotations
+
+import deepinv as dinv
+import pytest
+import skimage.data
+import torch
+from deepinv.physics import Blur
+from deepinv.physics.functional import gaussian_blur
+
+from daep_deepinv.patch_noise import evident_levels, patch_level
+
+
+@pytest.fixture(scope="module")
+def photograph() -> torch.Tensor:
+    """A photograph with fur: texture that looks like noise; (1, 3, 200, 200)."""
+    return torch.from_numpy(skimage.data.cat()[50:250, 100:300] / 255).float().permute(2, 0, 1)[None]
+
+
+def noisy(image: torch.Tensor, level: float) -> torch.Tensor:
+    """As a file of 8 bits holds it."""
+    field = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    return ((image + level / 255 * field).clamp(0, 1) * 255).round() / 255
+
+
+@pytest.mark.parametrize("level", [2.55, 7.65, 25])
+def test_colour_is_estimated_within_a_tenth(photograph, level: float) -> None:
+    assert 255 * patch_level(noisy(photograph, level)) == pytest.approx(level, rel=0.1)
+
+
+@pytest.mark.parametrize("level", [2.55, 7.65])
+def test_a_blurred_grey_photograph_is_estimated_within_a_tenth(photograph, level: float) -> None:
+    blurred = Blur(gaussian_blur(sigma=(1.6, 1.6)), padding="valid")(photograph.mean(1, keepdim=True))
+    assert 255 * patch_level(noisy(blurred, level)) == pytest.approx(level, rel=0.1)
+
+
+def test_equal_channels_are_one(photograph) -> None:
+    grey = noisy(photograph.mean(1, keepdim=True), 10)
+    assert patch_level(grey.expand(-1, 3, -1, -1)) == patch_level(grey)
+
+
+def test_an_image_that_is_sampled_is_estimated_as_well(photograph, monkeypatch) -> None:
+    monkeypatch.setattr("daep_deepinv.patch_noise.MOST_PATCHES", 2000)
+    assert 255 * patch_level(noisy(photograph, 10)) == pytest.approx(10, rel=0.15)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 500), (20, 20)])
+def test_too_few_pixels_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="too few to estimate the noise; give a number"):
+        patch_level(torch.rand(1, 3, *size))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_a_flat_image_has_no_noise(value: float) -> None:
+    assert patch_level(torch.full((1, 3, 64, 64), value)) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_level_that_rounding_makes_imaginary_is_none(monkeypatch) -> None:
+    """deepinv takes the root of a variance that the rounding of a flat image may leave slightly negative."""
+    monkeypatch.setattr(
+        "daep_deepinv.patch_noise.PatchCovarianceNoiseEstimator.estimate_noise", lambda *_: torch.tensor(torch.nan)
+    )
+    assert patch_level(torch.full((1, 3, 64, 64), 0.5)) == 0
+
+
+def test_an_image_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be estimated; give a number"):
+        patch_level(torch.full((1, 3, 64, 64), torch.nan))
+
+
+# -- noise that a blur cannot hide -------------------------------------------------------------------------------------
+
+
+def blur(width: float) -> Blur:
+    return Blur(gaussian_blur(sigma=(width, width)), padding="valid")
+
+
+@pytest.mark.parametrize("level", [2.55, 12.75])
+def test_the_noise_of_a_blurred_photograph_shows(photograph, level: float) -> None:
+    y = noisy(blur(1.6)(photograph), level)
+    (found,) = evident_levels(y, blur(1.6), photograph)
+    assert 255 * found == pytest.approx(level, rel=0.1)
+
+
+def test_noise_that_the_channels_share_counts_for_more(photograph) -> None:
+    y = blur(1.6)(photograph)
+    y = y + 0.02 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))
+    (found,) = evident_levels(y, blur(1.6), photograph)
+    assert found == pytest.approx(0.02 * 3**0.5, rel=0.1)
+
+
+def test_each_image_has_its_own_noise(photograph) -> None:
+    y = blur(1.6)(photograph)
+    levels = evident_levels(torch.cat([noisy(y, 5), noisy(y, 20)]), blur(1.6), torch.cat([photograph, photograph]))
+    assert [255 * level for level in levels] == pytest.approx([5, 20], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "physics",
+    [
+        blur(0.4),
+        dinv.physics.Denoising(),
+        dinv.physics.Inpainting((3, 200, 200), mask=0.5),
+        dinv.physics.Downsampling((3, 200, 200), filter="bicubic", factor=2),
+    ],
+    ids=["hardly a blur", "nothing", "holes", "small"],
+)
+def test_detail_is_not_taken_for_noise(photograph, physics) -> None:
+    assert evident_levels(physics.A(photograph), physics, photograph) is None
+
+
+def test_a_few_pixels_and_other_measurements_say_nothing(photograph) -> None:
+    small = photograph[..., :90, :90]
+    assert evident_levels(blur(1.6)(small), blur(1.6), small) is None
+    sensed = dinv.physics.CompressedSensing(m=50, img_size=(3, 16, 16))
+    image = photograph[..., :16, :16]
+    assert evident_levels(sensed.A(image), sensed, image) is None
+
+
+def test_a_flat_measurement_holds_no_noise() -> None:
+    flat = torch.full((1, 3, 128, 128), 0.5)
+    (found,) = evident_levels(blur(1.6)(flat), blur(1.6), flat)
+    assert found < 1e-3
