@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["extrapolate", "heavy_ball_step"]
+__all__ = ["extrapolate", "heavy_ball_step", "mirrored"]
 
 
 def heavy_ball_step(
@@ -44,3 +44,9 @@ def extrapolate(x: Tensor, previous: Tensor, momentum: float | Tensor) -> Tensor
     :return: (B, C, H, W).
     """
     return x + momentum * (x - previous)
+
+
+def mirrored(x: Tensor, flip: int) -> Tensor:
+    """Images (B, C, H, W) mirrored left to right (1), top to bottom (2), both (3) or not (0); its own inverse."""
+    axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if flip & bit]
+    return x.flip(axes) if axes else x

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from daep_prior.momentum import extrapolate
+from daep_prior.momentum import extrapolate, mirrored
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import SMALLEST_NOISE, Schedule
 
@@ -58,7 +58,9 @@ def restore(
             step = schedule.step[k]
             z = extrapolate(x, previous, schedule.momentum[k])
             noise, jacobian = schedule.noise[k], bool(schedule.jacobian[k])
-            v = z - step * prior.gradient(z, schedule.kernel_width[k], noise_share=noise, jacobian=jacobian)
+            seen, width = mirrored(z, schedule.flip[k]), schedule.kernel_width[k]
+            gradient = prior.gradient(seen, width, noise_share=noise, jacobian=jacobian)
+            v = z - step * mirrored(gradient, schedule.flip[k])
             moved = data_prox(v, schedule.data_weight[k] * step / schedule.prior_weight[k])
             if not bool(moved.isfinite().all()):
                 raise FloatingPointError(

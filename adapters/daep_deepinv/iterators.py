@@ -12,7 +12,7 @@ from deepinv.physics import Physics
 from torch import Tensor
 
 from daep_deepinv.history import Monitor
-from daep_prior.momentum import extrapolate, heavy_ball_step
+from daep_prior.momentum import extrapolate, heavy_ball_step, mirrored
 
 __all__ = ["DivergenceError", "HeavyBallIteration", "ProximalMomentumIteration"]
 
@@ -56,7 +56,8 @@ class _MomentumIteration(OptimIterator):
         # only our own prior knows how to leave out noise or Jacobian
         noise, jacobian = params.get("noise", 1.0), params.get("jacobian", 1.0)
         form = {} if noise == jacobian == 1 else {"noise_share": noise, "jacobian": bool(jacobian)}
-        gradient: Tensor = prior.grad(x, params["g_param"], **form)
+        flip = int(params.get("flip", 0))
+        gradient: Tensor = mirrored(prior.grad(mirrored(x, flip), params["g_param"], **form), flip)
         _require_finite(gradient)  # clipping would turn an infinite step into an image
         return gradient if self.support is None else gradient * self.support
 
@@ -126,8 +127,8 @@ class ProximalMomentumIteration(_MomentumIteration):
         x_{k+1} &= \operatorname{prox}_{(c_k t_k / \lambda_k) f} \left( z_k - t_k \nabla R_s(z_k) \right)
 
     Parameters as for :class:`HeavyBallIteration`, with ``stepsize`` the relative step :math:`t` (0.5), and
-    ``average``, the weight of the newest iterate in the running mean (1: none). With :class:`DAEPrior` also ``noise``
-    and ``jacobian``, as in :class:`daep_prior.Schedule`. ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`.
+    ``average``, the weight of the newest iterate in the running mean (1: none), and ``flip``. With :class:`DAEPrior`
+    also ``noise`` and ``jacobian``, as in :class:`daep_prior.Schedule`. ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`.
     """
 
     def forward(

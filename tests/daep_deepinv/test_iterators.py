@@ -152,6 +152,27 @@ def test_the_running_mean_is_of_the_last_iterates(problem):
     assert torch.allclose(model(y, physics), sum(path[3:]) / 3)
 
 
+def test_the_prior_sees_the_image_mirrored_and_answers_for_it_upright(name, problem):
+    """A prior that pulls the left edge alone pulls the right one when it is shown the mirror image."""
+    physics, y, _ = problem
+
+    class LeftEdge(dinv.optim.Prior):
+        def grad(self, x, *args, **kwargs):
+            pull = torch.zeros_like(x)
+            pull[..., 0] = 1
+            return pull
+
+    x = torch.full((1, 1, 4, 5), 0.5, dtype=y.dtype)
+    still = ITERATIONS[name]()
+    parameters = {"g_param": 0.1, "lambda": 2.0, "stepsize": 0.1, "momentum": 0.0}
+    moved = {}
+    for flip in (0, 1):
+        found = still({"est": (x, x)}, L2(), LeftEdge(), {**parameters, "flip": flip}, x, dinv.physics.Denoising())
+        moved[flip] = (found["est"][0] - x).abs()
+    assert moved[0][..., 0].min() > 0 and moved[0][..., 1:].max() == 0
+    assert torch.equal(moved[1], moved[0].flip(-1))
+
+
 def test_the_support_confines_the_prior(name, problem):
     """Where it is zero only the data term acts; without data there either, a pixel keeps its value."""
     _, _, gaussian = problem

@@ -140,7 +140,7 @@ def test_the_documented_defaults(shipped, images):
     """No argument but the noise: the shipped networks, 28 iterations and three hundred."""
     shipped("dae")
     shipped("dae-sigma25")
-    assert len(schedules.annealed()) == DAEP(NOISE).max_iter == 28
+    assert len(schedules.annealed(NOISE)) == DAEP(NOISE).max_iter == DAEP().max_iter == 28
     assert DAEP(NOISE, preset="fast").max_iter < 10
     assert DAEP(NOISE, preset="best").max_iter > 28
     assert DAEP(NOISE, preset="paper").max_iter == 300

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from daep_prior.momentum import extrapolate, heavy_ball_step
+from daep_prior.momentum import extrapolate, heavy_ball_step, mirrored
 
 
 def textbook(x, gradients, step, momentum, bounds):
@@ -68,3 +68,13 @@ def test_extrapolation_continues_the_last_move():
     x, previous = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
     assert torch.allclose(extrapolate(x, previous, 0.7), x + 0.7 * (x - previous))
     assert torch.equal(extrapolate(x, x, 0.7), x)
+
+
+def test_mirroring_is_its_own_inverse_and_has_four_forms():
+    x = torch.arange(24.0).reshape(1, 2, 3, 4)
+    assert torch.equal(mirrored(x, 0), x)
+    assert torch.equal(mirrored(x, 1), torch.fliplr(x[0].permute(1, 2, 0)).permute(2, 0, 1)[None])
+    assert torch.equal(mirrored(x, 2), torch.flipud(x[0].permute(1, 2, 0)).permute(2, 0, 1)[None])
+    assert torch.equal(mirrored(x, 3), mirrored(mirrored(x, 1), 2))
+    for flip in range(4):
+        assert torch.equal(mirrored(mirrored(x, flip), flip), x)

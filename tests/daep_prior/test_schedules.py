@@ -112,17 +112,38 @@ def test_denoising_is_one_mean_shift_step_without_data():
     assert schedule.data_weight == schedule.noise == schedule.jacobian == schedule.momentum == (0,)
 
 
-def test_averaging_weighs_the_last_iterates_equally():
-    """Unrolled, the running mean is the plain mean of the iterates it says it averages."""
-    schedule = schedules.annealed(iterations=12, averaged=5)
-    share = [0.0] * 12
+def shares(schedule):
+    """The weight of each iterate in the result, the running mean unrolled."""
+    share = [0.0] * len(schedule)
     for k, weight in enumerate(schedule.average):
         share = [(1 - weight) * s for s in share]
         share[k] += weight
     assert sum(share) == pytest.approx(1)
-    averaged = [s for s in share if s > 1e-12]
-    assert averaged == pytest.approx([1 / len(averaged)] * len(averaged))
-    assert len(averaged) == 5
+    return share
+
+
+@pytest.mark.parametrize(("preset", "sweeps"), [(schedules.annealed, 1), (schedules.best, 3)])
+@pytest.mark.parametrize("sigma", [0.0, 0.01])
+def test_the_result_is_the_plain_mean_of_the_last_iterates_of_each_sweep(preset, sweeps, sigma):
+    schedule = preset(sigma)
+    averaged = {k for k, share in enumerate(shares(schedule)) if share > 1e-12}
+    narrow = [k for k in range(10, len(schedule)) if schedule.kernel_width[k] == min(schedule.kernel_width)]
+    assert len(narrow) == sweeps
+    assert averaged == {k - back for k in narrow for back in range(6)}
+    assert [shares(schedule)[k] for k in averaged] == pytest.approx([1 / len(averaged)] * len(averaged))
+
+
+@pytest.mark.parametrize(("sigma", "annealed", "best"), [(0.0, 38, 94), (0.01, 28, 64)])
+def test_the_length_of_the_presets(sigma, annealed, best):
+    assert len(schedules.annealed(sigma)) == annealed
+    assert len(schedules.best(sigma)) == best
+    assert schedules.best(sigma).kernel_width[:annealed] == schedules.annealed(sigma).kernel_width
+
+
+def test_the_image_is_seen_from_all_sides_in_turn():
+    for preset in (schedules.annealed, schedules.fast, schedules.best, schedules.fixed_width):
+        assert preset(0.1).flip[:5] == (0, 1, 2, 3, 0)
+    assert set(schedules.paper(0.1).flip) == set(schedules.paper_sr().flip) == {0}
 
 
 def test_a_fixed_width_stays_at_the_networks_level():
@@ -158,13 +179,13 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
         Schedule(**constant(**{name: value}))
 
 
-@pytest.mark.parametrize("name", ["kernel_width", "step", "average"])
+@pytest.mark.parametrize("name", ["kernel_width", "step"])
 def test_zero_is_refused_where_it_would_stop_the_solver(name):
     with pytest.raises(ValueError, match=name):
         Schedule(**constant(**{name: 0.0}))
 
 
-@pytest.mark.parametrize("name", ["prior_weight", "data_weight", "momentum"])
+@pytest.mark.parametrize("name", ["prior_weight", "data_weight", "momentum", "average"])
 def test_zero_is_allowed_where_it_switches_something_off(name):
     Schedule(**constant(**{name: 0.0}))
 

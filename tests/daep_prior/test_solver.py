@@ -65,7 +65,8 @@ def test_every_column_of_the_schedule_reaches_the_loop(y):
     prior = MeanShiftPrior(shrink)
     usual = restore(towards(y, SIGMA), y, prior, constant(5))
     for name, values in constant(5).columns().items():
-        other = [0.0 if name == "jacobian" else value / 2 for value in values[2:]]  # which is there or not
+        chosen = {"jacobian": 0.0, "flip": 1}  # which cannot be halved
+        other = [chosen.get(name, value / 2) for value in values[2:]]
         changed = dataclasses.replace(constant(5), **{name: (*values[:2], *other)})
         assert not torch.allclose(restore(towards(y, SIGMA), y, prior, changed), usual, atol=1e-6), name
 
