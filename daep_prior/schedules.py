@@ -222,8 +222,8 @@ class Setting:
     :param tuple closing: first and last ``g`` of their gradient phase.
     :param float width: last kernel width of that phase.
     :param float final: level of the last denoising.
-    :param tuple opening_motion: step and first momentum of the mean-shift phase.
-    :param tuple closing_motion: last step and last momentum of the gradient phase.
+    :param tuple opening_motion: step, first and last momentum of the mean-shift phase.
+    :param tuple closing_motion: first and last step, first and last momentum of the gradient phase.
     :param tuple fast: first and last ``g`` of :func:`fast`.
     :param tuple fast_widths: last kernel width and final level of :func:`fast`.
     """
@@ -234,8 +234,8 @@ class Setting:
     final: float
     fast: tuple[float, float]
     fast_widths: tuple[float, float]
-    opening_motion: tuple[float, float] = (1.3, 0.2)
-    closing_motion: tuple[float, float] = (0.2, 0.1)
+    opening_motion: tuple[float, float, float] = (1.3, 0.2, 0.6)
+    closing_motion: tuple[float, float, float, float] = (0.9, 0.2, 0.6, 0.1)
 
     def between(self, other: Setting, share: float) -> Setting:
         """Every number geometrically between the two."""
@@ -256,8 +256,9 @@ SETTINGS = {
     7.65: Setting((1.5, 1.0), (5.0, 2.5), 9.0, 5.0, (1.0, 0.5), (10.0, 7.0)),
     12.75: Setting((1.0, 0.7), (4.0, 2.5), 12.0, 6.0, (0.8, 0.5), (15.0, 12.0)),
 }
-#: Holes fill from their rims and fine detail comes from the prior alone: longer steps, more momentum, to the end.
-NOISE_FREE = Setting((3.0, 1.5), (8.0, 2.5), 4.0, 3.0, (3.3, 0.65), (5.0, 3.2), (1.6, 0.6), (0.6, 0.5))
+#: Detail comes from the prior alone, which goes on to the end. Steps stay well below ``2 (1 + m) / (1 + 2 m)`` with
+#: momentum ``m``: there what the network takes away whole and the data do not see (stripes of a pixel) begins to grow.
+NOISE_FREE = Setting((3.0, 1.5), (8.0, 2.5), 4.0, 3.0, (3.3, 0.65), (5.0, 3.2), (1.3, 0.3, 0.3), (0.6, 0.6, 0.5, 0.5))
 
 
 def setting(sigma: float) -> Setting:
@@ -323,14 +324,14 @@ AVERAGED = 6
 def _annealed(sigma: float, opening: int, closings: list[int]) -> Schedule:
     """A mean-shift phase, then gradient phases of so many iterations each."""
     chosen = setting(sigma)
-    step, momentum = chosen.closing_motion
+    first_step, last_step, *momentum = chosen.closing_motion
     phases = [
         Phase(
             iterations,
             _of_255(49, chosen.width),
             chosen.closing,
-            (0.9, step),
-            (0.6, momentum),
+            (first_step, last_step),
+            (momentum[0], momentum[1]),
             gradient=True,
             averaged=AVERAGED,
             joined=k > 0,
@@ -346,8 +347,8 @@ def annealed_opening(sigma: float, iterations: int = OPENING) -> Schedule:
 
 
 def _opening(iterations: int, chosen: Setting) -> Phase:
-    step, momentum = chosen.opening_motion
-    return Phase(iterations, _of_255(70, 20), chosen.opening, (step, step), (momentum, 0.6), gradient=False)
+    step, *momentum = chosen.opening_motion
+    return Phase(iterations, _of_255(70, 20), chosen.opening, (step, step), (momentum[0], momentum[1]), gradient=False)
 
 
 def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:

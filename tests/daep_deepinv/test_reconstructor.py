@@ -601,3 +601,14 @@ def test_physics_made_for_three_channels_restores_a_grey_image_too(unet, images)
     restored = DAEP(0, denoiser=unet, max_iter=2)(y, physics)
     assert restored.shape == grey.shape
     assert torch.allclose(restored * mask, y, atol=0.05)
+
+
+@pytest.mark.parametrize("iterations", [None, 60])
+def test_a_smooth_sky_stays_smooth(shipped, iterations):
+    """Stripes of a pixel are not seen by the measurement; a solver whose steps are too long makes them grow."""
+    shipped("dae")
+    height = torch.linspace(0, 1, 64)[:, None]
+    sky = torch.stack([0.35 + 0.1 * height, 0.5 + 0.1 * height, 0.7 + 0.05 * height])[None].expand(1, 3, 64, 64)
+    physics = degradation(factor=2, img_size=(3, 64, 64))
+    y = (255 * physics.A(sky)).round() / 255
+    assert dinv.metric.PSNR()(DAEP(0, max_iter=iterations)(y, physics), sky) > 50

@@ -233,3 +233,15 @@ def test_the_jacobian_is_there_or_not(value):
 def test_noise_and_jacobian_are_the_papers_unless_said_otherwise():
     schedule = Schedule(**constant())
     assert schedule.noise == schedule.jacobian == (1, 1, 1)
+
+
+@pytest.mark.parametrize("preset", [schedules.annealed, schedules.fast, schedules.best])
+@pytest.mark.parametrize("sigma", [0.0, 1e-3, 2.55 / 255, 7.65 / 255, 12.75 / 255, 0.2])
+def test_what_the_data_do_not_see_cannot_grow(preset, sigma):
+    """Stripes of a pixel, say, which a denoiser takes away whole: the energy's curvature there is 1.
+
+    A recursion ``x + t grad`` with momentum ``m`` contracts below ``t = 2 (1 + m) / (1 + 2 m)``.
+    """
+    schedule = preset(sigma)
+    for step, momentum in zip(schedule.step, schedule.momentum, strict=True):
+        assert step < 0.92 * 2 * (1 + momentum) / (1 + 2 * momentum)
