@@ -75,7 +75,7 @@ class TrainingConfig:
     clip: float = 0.5
     level_offset: float = 5 / 255
     level_power: float = 1.0
-    augmentation: float = 0.5
+    augmentation: float = 0.15
     validation_images: int = 12
     seed: int = 0
 

@@ -134,10 +134,38 @@ def test_crops_depend_on_seed_and_step_and_on_nothing_else():
 def test_crops_are_pieces_of_the_images_in_all_eight_orientations():
     image = np.zeros((16, 16, 3), np.uint8)
     image[0, 1] = 255
-    config = TrainingConfig(**{**SHORT, "batch": 200})
+    config = TrainingConfig(**{**SHORT, "batch": 200, "augmentation": 0.0})
     crops = random_crops([image], config, 0)[:, 0]
     assert (crops.flatten(1).sum(1) == 255).all()
     assert len({int(crop.argmax()) for crop in crops}) == 8
+
+
+def test_a_share_of_the_crops_is_made_smaller():
+    """Of a pattern of pixels nothing is left where it was made smaller, and all of it where not."""
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[::2, ::2] = image[1::2, 1::2] = 255
+    contrast = random_crops([image], TrainingConfig(**{**SHORT, "batch": 400, "augmentation": 0.25}), 0)
+    untouched = (contrast.double().flatten(1).std(1) > 127).double().mean()
+    assert untouched == pytest.approx(0.75, abs=0.08)
+
+
+def test_a_share_of_the_crops_is_recoloured_and_keeps_its_lightness():
+    image = np.full((20, 20, 3), (140, 120, 100), np.uint8)
+    crops = random_crops([image], TrainingConfig(**{**SHORT, "batch": 400, "augmentation": 0.5}), 0)[
+        :, :, 0, 0
+    ].double()
+    changed = (crops != torch.tensor([140.0, 120.0, 100.0])).any(1)
+    assert changed.double().mean() == pytest.approx(0.5, abs=0.08)
+    assert ((crops.mean(1) - 120).abs() < 1).all()
+    assert crops[:, 0].min() < 95  # channels change places, and colours become stronger
+    grey = np.full((20, 20, 3), 77, np.uint8)
+    assert (random_crops([grey], TrainingConfig(**{**SHORT, "augmentation": 1.0}), 0) == 77).all()
+
+
+def test_an_image_of_the_size_of_a_crop_is_cut_whole():
+    image = picture(0, 16, 16)
+    crops = random_crops([image], TrainingConfig(**{**SHORT, "batch": 50, "augmentation": 1.0}), 0)
+    assert crops.shape == (50, 3, 16, 16)
 
 
 # -- configurations --------------------------------------------------------------------------------------------------
@@ -156,6 +184,8 @@ def test_crops_are_pieces_of_the_images_in_all_eight_orientations():
         {"clip": math.inf},
         {"ema": 1.0},
         {"level_offset": 0.0},
+        {"augmentation": 1.1},
+        {"augmentation": math.nan},
         {"seed": -1},
         {"seed": 2**32},
     ],
