@@ -161,6 +161,8 @@ def figure7_picture(run: Run, image: str = "butterfly") -> None:
     """The picture of Figure 7, from the image that is restored first; restores again what has been thrown away."""
     study, store, rows = STUDIES["figure7"], run.store(), []
     for cell in study.cells:
+        if image not in cell.cases:
+            continue
         case = cell.cases[image](run.data)
         row = [("original", case.clean)]
         for name in study.methods:

@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 from deepinv.physics.functional import imresize_matlab
 from protocol import Case
-from torch import Tensor
+from torch import Tensor, nn
 
 from daep_deepinv import DAEP, BicubicDownsampling
+from daep_deepinv.peers import peer
 from daep_prior import load_dae
 from daep_prior.networks import DAE
 
@@ -31,6 +32,7 @@ class Method:
     :param str noise: of eq. 8, as in :class:`DAEPrior`.
     :param str published: the paper's name of the same thing.
     :param str rival: the method that it is compared with on the same cases.
+    :param str peer: instead of :class:`DAEP`, one of :mod:`daep_deepinv.peers` with that network.
     """
 
     label: str
@@ -39,6 +41,7 @@ class Method:
     noise: Literal["fresh", "none"] = "fresh"
     published: str | None = None
     rival: str | None = None
+    peer: str | None = None
 
 
 METHODS = {
@@ -47,6 +50,8 @@ METHODS = {
     "authors": Method("authors' network, paper preset", AUTHORS, published="DAEP"),
     "dae-sigma25": Method("dae-sigma25, paper preset", "dae-sigma25", rival="authors"),
     "dae": Method("dae, default preset", "dae", "annealed", rival="authors"),
+    "pnp-hqs": Method("PnP-HQS with dae, 8 steps", "dae", "annealed", rival="dae", peer="pnp-hqs"),
+    "pnp-hqs-24": Method("PnP-HQS with dae, 24 steps", "dae", "annealed", rival="dae", peer="pnp-hqs-24"),
     "authors-still": Method("authors' network, without eq. 8", AUTHORS, noise="none", rival="authors"),
     "dae-sigma25-still": Method("dae-sigma25, without eq. 8", "dae-sigma25", noise="none", rival="dae-sigma25"),
     "dae-still": Method("dae, without eq. 8", "dae", "annealed", noise="none", rival="dae"),
@@ -78,6 +83,9 @@ def restore(method: Method, case: Case, data: Path, device: torch.device) -> Ten
     if method.network is None:
         factor = case.clean.shape[-1] / case.measurement.shape[-1]
         return case.measurement if factor == 1 else imresize_matlab(case.measurement, scale=factor)
-    model = build(method, case, data, device)
+    if method.peer is not None:
+        model: nn.Module = peer(method.peer, case.sigma, network(method.network, data, device))
+    else:
+        model = build(method, case, data, device)
     restored: Tensor = model(case.measurement.to(device), case.physics.to(device))
     return restored.cpu()

@@ -38,6 +38,8 @@ LEVIN = tuple((image, (2 * (image - 1) + step) % 8 + 1) for step in range(8) for
 #: In steps of seven, which reach every image.
 KODAK = tuple(7 * i % 24 + 1 for i in range(24))
 HOLES, NOISE = 0.7, 0.1
+#: Of the Kodak images in Figure 7, rows and columns.
+KODAK_BOX = (100, 324, 100, 324)
 #: Measured pixels a side in the study of eq. 8, which needs differences only, so that it takes a quarter of the time.
 CENTRE = 128
 
@@ -71,6 +73,10 @@ def _set_image(make: Callable[..., Case], folder: str, name: str, value: float, 
     return make(data / folder / f"{name}.png", value)
 
 
+def _kodak_crop(make: Callable[..., Case], number: int, value: float, data: Path) -> Case:
+    return make(data / "kodak24" / f"kodim{number:02d}.png", value, KODAK_BOX)
+
+
 def _super_resolution(name: str, title: str, folder: str, images: tuple[str, ...], figures: Mapping) -> Study:
     return Study(
         name,
@@ -78,7 +84,7 @@ def _super_resolution(name: str, title: str, folder: str, images: tuple[str, ...
         "RGB images cropped to a multiple of the factor, reduced by MATLAB's antialiased bicubic imresize and rounded "
         "to 8 bits; no noise. The result is rounded to 8 bits, as many pixels as the factor are cropped from every "
         "side, and PSNR is taken over all pixels and channels.",
-        ("bicubic", "authors", "dae-sigma25", "dae"),
+        ("bicubic", "authors", "dae-sigma25", "dae", "pnp-hqs", "pnp-hqs-24"),
         tuple(
             Cell(
                 f"{folder} x{factor}",
@@ -144,7 +150,7 @@ STUDIES = {
             DEBLURRING
             + "RGB images of 768 x 512 in full, Levin's kernel 1 (19 x 19), independent noise of 2.55 of 255 "
             "in the channels (seed 0), not clipped.",
-            ("authors", "dae-sigma25", "dae"),
+            ("authors", "dae-sigma25", "dae", "pnp-hqs", "pnp-hqs-24"),
             (
                 Cell(
                     "kodak24 k1",
@@ -160,8 +166,9 @@ STUDIES = {
             "The paper shows one image and does not name it; none of Set5, Set14, Kodak24 and the four of Levin has "
             "its PSNR with 70 % of the pixels at zero. So here: Set5, RGB, rounded to 8 bits, nothing cropped. Holes: "
             "70 % of the pixels are missing in all three channels, the others are exact. Noise: standard deviation "
-            "25.5 of 255, independent in the channels, clipped to [0, 255]. Seed 0. Compare gains, not levels.",
-            ("measurement", "authors", "dae-sigma25", "dae"),
+            "25.5 of 255, independent in the channels, clipped to [0, 255]. Seed 0. Compare gains, not levels. "
+            "The same on Kodak24, rows and columns 100 to 324.",
+            ("measurement", "authors", "dae-sigma25", "dae", "pnp-hqs", "pnp-hqs-24"),
             (
                 Cell(
                     "set5 holes",
@@ -176,6 +183,19 @@ STUDIES = {
                     published.NOISE,
                     {name: partial(_set_image, noisy, "set5", name, NOISE) for name in SET5},
                     same_images=False,
+                ),
+                *(
+                    Cell(
+                        f"kodak24 {what}",
+                        f"{text}, Kodak24",
+                        figures,
+                        {f"kodim{number:02d}": partial(_kodak_crop, make, number, value) for number in KODAK},
+                        same_images=False,
+                    )
+                    for what, text, figures, make, value in (
+                        ("holes", "70 % missing", published.HOLES, holed, HOLES),
+                        ("noise", "10 % noise", published.NOISE, noisy, NOISE),
+                    )
                 ),
             ),
         ),

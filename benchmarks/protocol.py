@@ -114,9 +114,9 @@ def noisy(path: Path, sigma: float, box: tuple[int, int, int, int] | None = None
     return Case(path.stem, clean, (clean + sigma * noise).clamp(0, 1), degradation(sigma=sigma), sigma, (0, 0))
 
 
-def holed(path: Path, missing: float, seed: int = 0) -> Case:
+def holed(path: Path, missing: float, box: tuple[int, int, int, int] | None = None, seed: int = 0) -> Case:
     """Inpainting of one image: a share of ``missing`` of its pixels is unknown, in all channels; noise-free."""
-    clean = read(path)
+    clean = read(path, box)
     mask = (torch.rand((1, *clean.shape[-2:]), generator=torch.Generator().manual_seed(seed)) >= missing).float()
     physics = Inpainting(tuple(clean.shape[1:]), mask=mask.expand(clean.shape[1:]))
     return Case(path.stem, clean, physics.A(clean), physics, 0.0, (0, 0))

@@ -164,7 +164,7 @@ def test_more_noise_than_was_said_is_noticed_in_one_line(daep, scene, tmp_path, 
         "restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--kernel", "disk:3", "--noise", "2", *quick
     )
     assert outcome.status == 0
-    assert outcome.err.startswith("daep: sigma: the measurement holds noise of ")
+    assert outcome.err.startswith("daep: sigma: the noise of the measurement is more than 2/255")
     assert outcome.err.count("\n") == 1
 
 

@@ -1,9 +1,13 @@
 """The noise of a measurement: as the physics states it, or estimated."""
 
+import io
+
 import deepinv as dinv
+import numpy as np
 import pytest
 import torch
 from deepinv.physics import GaussianNoise
+from PIL import Image
 
 from daep_deepinv import DAEP, degradation
 from daep_deepinv.noise_level import stated_level
@@ -114,7 +118,7 @@ def understated(photograph, kernel):
 def test_noise_that_was_not_told_is_noticed_and_said(understated):
     y, physics, truth = understated
     told, right = DAEP(0.01, preset="fast"), DAEP(0.04, preset="fast")
-    with pytest.warns(UserWarning, match=r"sigma: the measurement holds noise of \d\d.*/255, more than 2.55/255"):
+    with pytest.warns(UserWarning, match=r"sigma: the noise .* is more than 2.55/255.* for 10[.\d]*/255"):
         x = told(y, physics)
     assert told.noise_level == pytest.approx([0.04], rel=0.15)
     error = float((x - truth).square().mean())
@@ -129,10 +133,10 @@ def test_only_the_image_with_more_noise_is_restored_for_more(understated):
     clean = physics.A(truth)
     both = torch.cat([clean + 0.01 * (y - clean) / 0.04, y])
     model = DAEP(0.01, preset="fast")
-    with pytest.warns(UserWarning, match="holds noise"):
+    with pytest.warns(UserWarning, match="the noise of the measurement"):
         together = model(both, physics)
     assert model.noise_level == [0.01, pytest.approx(0.04, rel=0.15)]
-    with pytest.warns(UserWarning, match="holds noise"):
+    with pytest.warns(UserWarning, match="the noise of the measurement"):
         assert torch.allclose(model(y, physics), together[1:], atol=1e-6)
 
 
@@ -151,3 +155,26 @@ def test_paper_presets_and_schedules_are_taken_as_told(understated, make_spy):
         model = DAEP(0.01, denoiser=make_spy(), **how)
         model(y, physics)
         assert model.noise_level == [0.01]
+
+
+def test_noise_of_a_jpeg_file_is_taken_for_more(understated):
+    _, physics, truth = understated
+    y = physics.A(truth)
+    y = y + 0.02 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    file = io.BytesIO()
+    Image.fromarray((255 * y[0].clamp(0, 1).permute(1, 2, 0)).round().byte().numpy()).save(file, "JPEG", quality=90)
+    y = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+    model, unchecked = DAEP(0.02, preset="fast"), DAEP(0.02, preset="fast", check_noise=False)
+    with pytest.warns(UserWarning, match="or not white; it is restored for 7.65/255"):
+        error = float((model(y, physics) - truth).square().mean())
+    assert model.noise_level == [0.03]
+    assert error < float((unchecked(y, physics) - truth).square().mean())
+
+
+def test_a_measurement_with_next_to_no_noise_is_taken_as_told(understated, recwarn):
+    """Its weakest modes are what is left of the image, which is not white."""
+    _, physics, truth = understated
+    model = DAEP(0.02, preset="fast")
+    model(physics.A(truth), physics)
+    assert model.noise_level == [0.02]
+    assert not [w for w in recwarn if "noise" in str(w.message)]
