@@ -24,7 +24,7 @@ BLURRED_PATCH, FEW_PATCHES = 8, 8_000
 #: Two of the modes of such patches, by strength, and how strong the weaker one is at least in white noise. On crops of
 #: training images: 0.5 to 0.94 in white noise of 2.55 of 255, 0.34 to 0.62 if stored as JPEG 90, 0.14 to 0.67 if
 #: averaged over 3 x 3 pixels.
-COMPARED_MODES, WHITE = (1, 20), 0.6
+COMPARED_MODES, WHITE = (1, 20), 0.55
 #: Share of fine detail that a physics may let through and still leave the finest to the noise. Gaussian blurs of 0.6,
 #: 0.7 and 0.8 pixels: 0.31, 0.06, 0.02; motion blurs from 7 pixels on: at most 0.14.
 MOST_PASSED = 0.2
