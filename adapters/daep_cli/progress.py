@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -50,9 +50,9 @@ def progress_bar() -> Iterator[Bar]:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
         redirect_stdout=sys.stdout.isatty(),  # a pipe must get its lines
         speed_estimate_period=SPEED_PERIOD,
     )
-    with progress:
+    # before version 14 a bar that shows nothing still ends with an empty line
+    with progress if console.is_terminal else nullcontext():
         yield Bar(progress, progress.add_task("", total=0))
