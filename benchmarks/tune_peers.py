@@ -39,7 +39,7 @@ CROPS = (
 )
 KERNEL_SIZES = (13, 15, 17, 19)
 #: The longer ones start from what was found for a relative, so they need fewer.
-TRIALS = {"pnp-hqs": 12, "pnp-hqs-24": 7, "red": 5, "pnp-admm": 4, "dmsp": 5, "gs-pnp": 3}
+TRIALS = {"pnp-hqs": 12, "pnp-hqs-24": 7, "red": 5, "pnp-admm": 4, "dmsp": 5, "gs-pnp": 10}
 TRIALS_CLASSICAL = 5
 #: Problems that are searched for, of the peers that are not searched for all; the other parameters are those guesses.
 TASKS_OF = {

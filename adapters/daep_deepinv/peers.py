@@ -68,7 +68,7 @@ ITERATIONS = {"pnp-hqs": 8, "pnp-hqs-24": 24, "pnp-admm": 30, "red": 30, "gs-pnp
 
 #: Name -> task -> noise of 255 -> parameters, for the network ``dae``. ``benchmarks/tune_peers.py`` found those of
 #: ``pnp-hqs`` (12 trials a row), ``pnp-hqs-24`` (7), ``red`` (5; not for denoising) and, for blur, of ``pnp-admm`` (14,
-#: 4 and 3). The other rows, all of ``gs-pnp`` and ``dmsp`` among them, carry these over and are not searched for yet.
+#: 4 and 3) and of ``gs-pnp`` (10). The other rows, all of ``dmsp`` among them, carry these over, not searched for yet.
 #: Noise 0 stands for :data:`daep_prior.schedules.SMALLEST_NOISE`, as in our own schedules.
 TUNED: dict[str, dict[str, dict[float, Settings]]] = {
     "pnp-hqs": {
@@ -96,7 +96,11 @@ TUNED: dict[str, dict[str, dict[float, Settings]]] = {
         "denoising": {25.5: Settings(49, 1, 0.5, 0.9)},
     },
     "gs-pnp": {
-        "blur": {2.55: Settings(60, 1, 4.0, 0.9), 7.65: Settings(60, 1, 3.0, 0.9), 12.75: Settings(60, 1, 3.0, 0.9)},
+        "blur": {
+            2.55: Settings(60, 0.25, 4.0, 0.45),
+            7.65: Settings(60, 0.5, 2.0, 0.45),
+            12.75: Settings(60, 1, 2.0, 0.45),
+        },
         "super-resolution": {0: Settings(60, 1, 0.0576, 0.9)},
         "holes": {0: Settings(24.5, 2, 0.0576, 0.9)},
         "denoising": {25.5: Settings(49, 1, 1.0, 0.9)},
