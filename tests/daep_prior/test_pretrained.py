@@ -232,7 +232,10 @@ def test_a_tensor_of_another_type_is_refused(file, dtype):
 @pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.bool, torch.complex64, torch.float8_e4m3fn])
 def test_weights_that_are_no_real_numbers_are_refused_or_converted(file, dtype):
     tensors, metadata = read_safetensors(file)
-    save_file({k: torch.zeros_like(v).to(dtype) for k, v in tensors.items()}, file, metadata)
+    try:
+        save_file({k: torch.zeros_like(v).to(dtype) for k, v in tensors.items()}, file, metadata)
+    except KeyError:
+        pytest.skip(f"this version of safetensors knows no {dtype}")
     if dtype.is_floating_point:
         assert load_dae(file)
     else:
