@@ -41,10 +41,16 @@ def inner(a: Tensor, b: Tensor) -> float:
     return float((a.double() * b.double()).sum())
 
 
+#: torch 2.5 cannot pad in half precision on a processor.
+TYPES = [torch.bfloat16, torch.float32, torch.float64]
+if not torch.__version__.startswith("2.5."):
+    TYPES.append(torch.float16)
+
+
 # -- networks and prior ------------------------------------------------------------------------------------------------
 
 
-@given(networks, shapes, seeds, levels, st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]))
+@given(networks, shapes, seeds, levels, st.sampled_from(TYPES))
 def test_a_network_keeps_shape_and_type_whatever_they_are(name, shape, seed, level, dtype):
     x = images(shape, seed, dtype)
     before = x.clone()
