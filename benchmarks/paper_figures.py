@@ -238,10 +238,10 @@ def _converge(name: str, case: Case, run: Run) -> list[dict[str, str]]:
             error = (physics.A(image) - measurement).square().sum()
         return float(error / case.sigma**2 + weight * shift) / 2
 
-    wanted = {"protocol": psnr, **({"energy": energy} if method.preset == "paper" else {})}
+    wanted = {"protocol": psnr, **({"objective": energy} if method.preset == "paper" else {})}
     model = build(method, case, run.data, run.device, custom_metrics=wanted)
     restored, metrics = model(measurement, physics, compute_metrics=True)
-    energies = metrics["energy"][0] if method.preset == "paper" else []
+    energies = metrics["objective"][0] if method.preset == "paper" else []
     rows = [
         {
             "method": name,
