@@ -324,14 +324,13 @@ AVERAGED = 6
 def _annealed(sigma: float, opening: int, closings: list[int]) -> Schedule:
     """A mean-shift phase, then gradient phases of so many iterations each."""
     chosen = setting(sigma)
-    first_step, last_step, *momentum = chosen.closing_motion
     phases = [
         Phase(
             iterations,
             _of_255(49, chosen.width),
             chosen.closing,
-            (first_step, last_step),
-            (momentum[0], momentum[1]),
+            chosen.closing_motion[:2],
+            chosen.closing_motion[2:],
             gradient=True,
             averaged=AVERAGED,
             joined=k > 0,
@@ -347,8 +346,8 @@ def annealed_opening(sigma: float, iterations: int = OPENING) -> Schedule:
 
 
 def _opening(iterations: int, chosen: Setting) -> Phase:
-    step, *momentum = chosen.opening_motion
-    return Phase(iterations, _of_255(70, 20), chosen.opening, (step, step), (momentum[0], momentum[1]), gradient=False)
+    step, *_ = motion = chosen.opening_motion
+    return Phase(iterations, _of_255(70, 20), chosen.opening, (step, step), motion[1:], gradient=False)
 
 
 def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:

@@ -95,17 +95,17 @@ def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownN
     if min(y.shape[2:]) < SMALLEST_SIDE:
         return None
 
-    def shown(one: Tensor) -> ShownNoise:
-        mean = one.mean(0).cpu()
-        stride = math.ceil(math.sqrt(mean.numel() / FEW_PATCHES))
-        level = math.sqrt(one.shape[0]) * _level(mean[None, None], BLURRED_PATCH, stride)
-        return ShownNoise(level, _is_white(mean, stride))
+    stride = math.ceil(math.sqrt(y.shape[2] * y.shape[3] / FEW_PATCHES))
 
-    detail = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    def level(mean: Tensor) -> float:
+        return math.sqrt(y.shape[1]) * _level(mean[None, None], BLURRED_PATCH, stride)
+
+    # one field for all images: each is judged as it would be alone
+    detail = torch.randn(image.shape[1:], generator=torch.Generator().manual_seed(0)).to(image).expand_as(image)
     try:
-        if max(shown(one).level for one in physics.A(detail)) > MOST_PASSED:
+        if max(level(mean) for mean in physics.A(detail).mean(1).cpu()) > MOST_PASSED:
             return None
-        return [shown(one) for one in y]
+        return [ShownNoise(level(mean), _is_white(mean, stride)) for mean in y.mean(1).cpu()]
     except ValueError:
         return None
 
