@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
-__all__ = ["extrapolate", "heavy_ball_step", "mirrored"]
+__all__ = ["heavy_ball_step", "mirrored", "proximal_momentum_step", "running_mean"]
 
 
 def heavy_ball_step(
@@ -35,15 +37,37 @@ def heavy_ball_step(
     return moved, moved - velocity
 
 
-def extrapolate(x: Tensor, previous: Tensor, momentum: float | Tensor) -> Tensor:
-    """``x + momentum (x - previous)``: where proximal momentum evaluates the prior (design of FISTA).
+def proximal_momentum_step(
+    x: Tensor,
+    previous: Tensor,
+    gradient: Callable[[Tensor], Tensor],
+    data_prox: Callable[[Tensor], Tensor],
+    step: float | Tensor,
+    momentum: float | Tensor,
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+) -> Tensor:
+    r"""A gradient step on the prior from an extrapolated point, and a proximal step on the data term.
 
-    :param torch.Tensor x: images (B, C, H, W).
-    :param torch.Tensor previous: those of the iteration before.
+    ``z = x + momentum (x - previous)``, ``x <- clip(data_prox(z - step gradient(z)))``: accelerated proximal gradient
+    descent (Beck and Teboulle, FISTA, 2009) with the roles of prior and data exchanged.
+
+    :param torch.Tensor x: images (B, C, H, W) in [0, 1].
+    :param torch.Tensor previous: those of the iteration before; ``x`` itself at rest.
+    :param Callable gradient: of the prior's energy, images to images.
+    :param Callable data_prox: proximal operator of the weighted data term, images to images.
+    :param float, torch.Tensor step: length of the gradient step; a number, or a tensor that broadcasts.
     :param float, torch.Tensor momentum: in [0, 1); a number, or a tensor that broadcasts.
-    :return: (B, C, H, W).
+    :param tuple bounds: the images are clipped to these; ``None``: not clipped.
+    :return: the new ``x``; the old one is ``previous`` of the next step.
     """
-    return x + momentum * (x - previous)
+    z = x + momentum * (x - previous)
+    moved = data_prox(z - step * gradient(z))
+    return moved if bounds is None else moved.clamp(*bounds)
+
+
+def running_mean(mean: Tensor, x: Tensor, weight: float | Tensor) -> Tensor:
+    """The mean of iterates after one more, ``x``, of that weight; 1 forgets those before."""
+    return x if isinstance(weight, float) and weight == 1 else mean + weight * (x - mean)
 
 
 def mirrored(x: Tensor, flip: int) -> Tensor:

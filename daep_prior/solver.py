@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from daep_prior.momentum import extrapolate, mirrored
+from daep_prior.momentum import mirrored, proximal_momentum_step, running_mean
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import SMALLEST_NOISE, Schedule
 
@@ -56,26 +57,36 @@ def restore(
         x = previous = mean = start if bounds is None else start.clamp(*bounds)
         for k in range(len(schedule)):
             step = schedule.step[k]
-            z = extrapolate(x, previous, schedule.momentum[k])
-            noise, jacobian = schedule.noise[k], bool(schedule.jacobian[k])
-            seen, width = mirrored(z, schedule.flip[k]), schedule.kernel_width[k]
-            gradient = prior.gradient(seen, width, noise_share=noise, jacobian=jacobian)
-            v = z - step * mirrored(gradient, schedule.flip[k])
-            moved = data_prox(v, schedule.data_weight[k] * step / schedule.prior_weight[k])
-            if not bool(moved.isfinite().all()):
-                raise FloatingPointError(
-                    f"iteration {k}: the image is no longer finite; raise the noise level that the solver is told, or "
-                    "lower the steps of the schedule."
-                )
-            x, previous = moved if bounds is None else moved.clamp(*bounds), x
-            weight = schedule.average[k]
-            mean = x if weight == 1 else mean + weight * (x - mean)
+            gradient = partial(_gradient, prior, schedule, k)
+            gamma = schedule.data_weight[k] * step / schedule.prior_weight[k]
+            prox = partial(_finite_prox, data_prox, gamma, k)
+            moved = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k], bounds)
+            x, previous = moved, x
+            mean = running_mean(mean, x, schedule.average[k])
             if callback is not None:
                 callback(k, mean)
         if schedule.final_width is not None:
             mean = prior.denoiser(mean, schedule.final_width)
             mean = mean if bounds is None else mean.clamp(*bounds)
     return mean
+
+
+def _gradient(prior: MeanShiftPrior, schedule: Schedule, k: int, z: Tensor) -> Tensor:
+    """Of the prior in iteration ``k``, in the form that the schedule asks for."""
+    width, noise, jacobian = schedule.kernel_width[k], schedule.noise[k], bool(schedule.jacobian[k])
+    seen = mirrored(z, schedule.flip[k])
+    return mirrored(prior.gradient(seen, width, noise_share=noise, jacobian=jacobian), schedule.flip[k])
+
+
+def _finite_prox(data_prox: Callable[[Tensor, float], Tensor], gamma: float, k: int, v: Tensor) -> Tensor:
+    """The proximal step of iteration ``k``; clipping would turn an infinite one into an image."""
+    moved = data_prox(v, gamma)
+    if not bool(moved.isfinite().all()):
+        raise FloatingPointError(
+            f"iteration {k}: the image is no longer finite; raise the noise level that the solver is told, or lower "
+            "the steps of the schedule."
+        )
+    return moved
 
 
 def data_weight(sigma: float) -> float:

@@ -12,7 +12,7 @@ from deepinv.physics import Physics
 from torch import Tensor
 
 from daep_deepinv.history import Monitor
-from daep_prior.momentum import extrapolate, heavy_ball_step, mirrored
+from daep_prior.momentum import heavy_ball_step, mirrored, proximal_momentum_step, running_mean
 
 __all__ = ["DivergenceError", "HeavyBallIteration", "ProximalMomentumIteration"]
 
@@ -145,14 +145,16 @@ class ProximalMomentumIteration(_MomentumIteration):
         """One iteration; see :class:`deepinv.optim.OptimIterator`."""
         est = X["est"]
         x, previous, mean = est[0], est[-1], est[1] if len(est) == 3 else est[0]
-        momentum = cur_params.get("momentum", DEFAULT_MOMENTUM)
-        step = cur_params["stepsize"]
-        z = extrapolate(x, previous, momentum)
-        moved = z - step * self._prior_gradient(z, cur_prior, cur_params)
+        step, momentum = cur_params["stepsize"], cur_params.get("momentum", DEFAULT_MOMENTUM)
         gamma = cur_params.get("data_weight", 1.0) * step / cur_params["lambda"]
-        moved = cur_data_fidelity.prox(moved, y, physics, gamma=gamma)
-        if self.bounds is not None:
-            moved = moved.clamp(*self.bounds)
-        weight = cur_params.get("average", 1.0)
-        mean = moved if isinstance(weight, float) and weight == 1 else mean + weight * (moved - mean)
+        moved = proximal_momentum_step(
+            x,
+            previous,
+            lambda z: self._prior_gradient(z, cur_prior, cur_params),
+            lambda v: cur_data_fidelity.prox(v, y, physics, gamma=gamma),
+            step,
+            momentum,
+            self.bounds,
+        )
+        mean = running_mean(mean, moved, cur_params.get("average", 1.0))
         return self._finish(est, (moved, mean, x), cur_data_fidelity, cur_prior, cur_params, y, physics)

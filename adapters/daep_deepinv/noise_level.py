@@ -1,8 +1,10 @@
-"""How strong the noise of a measurement is: what the physics states, or an estimate from the measurement itself."""
+"""How strong the noise of a measurement is: what the physics states, an estimate from the measurement itself, or what
+of a told level can be believed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from deepinv.physics import LinearPhysics, Physics, ZeroNoise
@@ -11,11 +13,12 @@ from torch import Tensor
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.history import Monitor
+from daep_deepinv.patch_noise import ShownNoise, shown_noise
 from daep_deepinv.prior import DAEPrior
 from daep_prior import schedules
-from daep_prior.momentum import extrapolate
+from daep_prior.momentum import proximal_momentum_step
 
-__all__ = ["estimated_level", "stated_level"]
+__all__ = ["believed_levels", "estimated_level", "stated_level"]
 
 #: The level that is told at first, and the most passes. Told half or twice the truth, a pass finds 0.9 or 1.2 times the
 #: truth, so that the first guess is soon forgotten.
@@ -27,6 +30,12 @@ LAST_SHARE = 2 / 3
 SMOOTHING = 1.03
 #: The image is denoised at this multiple of the level, and at least at that one, before its residual is taken.
 WIDTH_PER_LEVEL, SMALLEST_WIDTH = 2.0, 8 / 255
+#: A measurement that holds this many times the noise that was told is restored for the noise that it holds.
+EVIDENT = 1.5
+#: Noise that is not white is taken for this many times the level that was told: what it has less of the finest detail
+#: it has more of the rest. On crops of training images 0.7 dB better where it was averaged over 3 x 3 pixels, 0.4 where
+#: it was stored as JPEG 90. (Not where there is next to none of it: less than this share of the level.)
+COLOURED, SOME = 1.6, 0.1
 
 
 def stated_level(physics: Physics) -> float | None:
@@ -79,13 +88,32 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
         data = PerImageL2(sigma=max(level, schedules.SMALLEST_NOISE))
         x = previous = x0
         for k in range(len(schedule)):
-            step = schedule.step[k]
-            z = extrapolate(x, previous, schedule.momentum[k])
-            shift = prior.grad(z, schedule.kernel_width[k], noise_share=0.0, jacobian=False)
-            moved = data.prox(z - step * shift, y, physics, gamma=step / schedule.prior_weight[k])
-            x, previous = moved.clamp(0, 1), x
+            step, gamma = schedule.step[k], schedule.step[k] / schedule.prior_weight[k]
+            gradient = partial(prior.grad, sigma=schedule.kernel_width[k], noise_share=0.0, jacobian=False)
+            prox = partial(data.prox, y=y, physics=physics, gamma=gamma)
+            x, previous = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k]), x
         x = prior.denoise(x, max(WIDTH_PER_LEVEL * level, SMALLEST_WIDTH)).clamp(0, 1)
         levels.append(float(Monitor(data, y, physics, level).data_residual(x)) / SMOOTHING)
         if len(levels) > 2 and levels[-1] < levels[-2]:
             return levels[-2] ** (1 - LAST_SHARE) * levels[-1] ** LAST_SHARE
     return levels[-1]
+
+
+def believed_levels(sigma: float, y: Tensor, physics: LinearPhysics, image: Tensor) -> list[float]:
+    """The level to restore each image for: ``sigma``, or more if the measurement shows that it must be.
+
+    :param float sigma: standard deviation that is told, for images in [0, 1].
+    :param torch.Tensor y: measurement (B, C, h, w).
+    :param torch.Tensor image: an image (B, C, H, W) that the physics takes.
+    :return: one an image; a single one where nothing shows, for all.
+    """
+    shown = shown_noise(y, physics, image)
+    return [sigma] if shown is None else [_believed(sigma, noise) for noise in shown]
+
+
+def _believed(sigma: float, shown: ShownNoise) -> float:
+    """The level for an image whose noise is said to be ``sigma``."""
+    told = max(sigma, schedules.SMALLEST_NOISE)
+    if shown.white:
+        return shown.level if shown.level > EVIDENT * told else sigma
+    return COLOURED * sigma if shown.level > SOME * told else sigma

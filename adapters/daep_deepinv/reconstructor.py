@@ -15,11 +15,10 @@ from deepinv.utils import TensorList
 from torch import Tensor, nn
 
 from daep_deepinv.checks import check_sigma
+from daep_deepinv.consistency import check_image, check_measurement, check_result, shape_of
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.iterators import DivergenceError
-from daep_deepinv.noise_level import estimated_level, stated_level
-from daep_deepinv.patch_noise import ShownNoise, shown_noise
+from daep_deepinv.noise_level import believed_levels, estimated_level, stated_level
 from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
@@ -30,14 +29,6 @@ __all__ = ["DAEP", "PRESETS"]
 
 #: ``sigma`` that says: find it out.
 ESTIMATE = "estimate"
-#: A measurement that holds this many times the noise that was told is restored for the noise that it holds.
-EVIDENT = 1.5
-#: Noise that is not white is taken for this many times the level that was told: what it has less of the finest detail
-#: it has more of the rest. On crops of training images 0.7 dB better where it was averaged over 3 x 3 pixels, 0.4 where
-#: it was stored as JPEG 90. (Not where there is next to none of it: less than this share of the level.)
-COLOURED, SOME = 1.6, 0.1
-#: A result has run away when its residual is this many times that of the start, and as many times the noise.
-GROWTH = 3.0
 #: What is used when the user names nothing.
 DEFAULT_DENOISER = "dae"
 #: The network of the paper's presets.
@@ -189,7 +180,7 @@ class DAEP(BaseOptim):
             is not linear, or no noise level.
         :raises DivergenceError: the iterates are no longer finite.
         """
-        _check_measurement(y, physics)
+        check_measurement(y, physics)
         arguments: tuple[Any, ...] = (physics, init, x_gt, compute_metrics)
         grey = self._grey_images(y, physics, init)
         if grey is None or not any(grey):
@@ -293,7 +284,7 @@ class DAEP(BaseOptim):
         prior.reset()
         x0 = self._first_image(y, physics, init)
         image = _image(x0)
-        _check_image(image, y, physics, prior.denoiser)
+        check_image(image, y, physics, prior.denoiser)
         levels = self._checked_levels(sigma, y, physics, image)
         if len(set(levels)) > 1:
             ways = [self._restore_at_level] * len(levels)
@@ -329,7 +320,7 @@ class DAEP(BaseOptim):
         if schedule.final_width is not None:
             with torch.no_grad():
                 x = prior.denoise(x, schedule.final_width).clamp(0, 1)
-        _check_result(x, image, monitor, sigma, y)
+        check_result(x, image, monitor, sigma, y)
         return (x, {**(metrics or {}), **self.history}) if compute_metrics else x
 
     def _checked_levels(
@@ -339,8 +330,7 @@ class DAEP(BaseOptim):
         if not self.check_noise or self.schedule is not None or self.preset.startswith("paper"):
             return [sigma]
         with torch.no_grad():
-            shown = shown_noise(y, physics, image)
-        levels = [sigma] if shown is None else [_checked(sigma, noise) for noise in shown]
+            levels = believed_levels(sigma, y, physics, image)
         found_out = self.sigma == ESTIMATE or (self.sigma is None and stated_level(physics) is None)
         if max(levels) > sigma and not found_out:
             warnings.warn(
@@ -365,7 +355,7 @@ class DAEP(BaseOptim):
         except (RuntimeError, IndexError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise ValueError(f"y: a measurement of shape {_shape(y)} does not fit this physics: {error}") from error
+            raise ValueError(f"y: a measurement of shape {shape_of(y)} does not fit this physics: {error}") from error
         # a copy: the caller's image is never written to, and never made to require a gradient
         if isinstance(start, Tensor):
             start = start.detach().clone()
@@ -373,45 +363,6 @@ class DAEP(BaseOptim):
         if isinstance(start, (tuple, dict)):
             return copy.copy(start)  # deepinv writes the cost of the start into a dictionary
         raise TypeError(f"init: got {type(start).__name__}; expected a tensor, a tuple, a dictionary or a function.")
-
-
-def _check_measurement(y: Tensor | TensorList, physics: Physics) -> None:
-    for part in y if isinstance(y, TensorList) else [y]:
-        if not isinstance(part, Tensor) or not part.is_floating_point():
-            raise ValueError(f"y: got {getattr(part, 'dtype', type(part).__name__)}; expected a floating-point tensor.")
-        if not bool(part.isfinite().all()):
-            raise ValueError("y: the measurement holds NaN or infinite values; expected finite numbers.")
-    if not isinstance(physics, LinearPhysics):
-        raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv LinearPhysics.")
-
-
-def _check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics, denoiser: nn.Module) -> None:
-    """That ``x0`` is an image which the denoiser can take and which the physics maps to something shaped like ``y``."""
-    if x0.ndim != 4:
-        raise ValueError(f"y: it comes from an image of shape {_shape(x0)}; expected (B, C, H, W).")
-    channels = getattr(denoiser, "in_channels", None)
-    if isinstance(channels, int) and x0.shape[1] not in (1, channels):
-        raise ValueError(f"y: it comes from images of {x0.shape[1]} channels; the denoiser takes {channels}, or 1.")
-    try:
-        mapped = _shape(physics.A(x0))
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ValueError(f"init: this physics does not take images of shape {_shape(x0)}: {error}") from error
-    if mapped != _shape(y):
-        raise ValueError(f"y: got shape {_shape(y)}; this physics maps images of {_shape(x0)} to {mapped}.")
-
-
-def _checked(sigma: float, shown: ShownNoise) -> float:
-    """The level for an image whose noise is said to be ``sigma``."""
-    told = max(sigma, schedules.SMALLEST_NOISE)
-    if shown.white:
-        return shown.level if shown.level > EVIDENT * told else sigma
-    return COLOURED * sigma if shown.level > SOME * told else sigma
-
-
-def _shape(value: Tensor | TensorList) -> tuple[Any, ...]:
-    return tuple(value.shape)
 
 
 def _image(start: Any) -> Tensor:
@@ -427,25 +378,6 @@ def _factor(image: Tensor, y: Tensor | TensorList) -> int:
 def _joined(parts: list[dict[str, list[Any]]]) -> dict[str, list[Any]]:
     """Histories or metrics of single images as those of a batch."""
     return {name: [row for part in parts for row in part[name]] for name in parts[0]}
-
-
-def _check_result(x: Tensor, start: Tensor, monitor: Monitor, sigma: float, y: Tensor | TensorList) -> None:
-    """That the solver has not run away: clipping to [0, 1] would hide it in an image of black and white.
-
-    :raises DivergenceError: not finite, or much farther from the measurement than the start was.
-    """
-    if not bool(x.isfinite().all()):
-        raise DivergenceError("the restored image is not finite; raise sigma, or lower the step of the schedule.")
-    parts = y if isinstance(y, TensorList) else [y]
-    size = torch.cat([part.abs().flatten(1) for part in parts], 1).square().mean(1).sqrt()
-    before, after = monitor.data_residual(start), monitor.data_residual(x)
-    far = (after > GROWTH * before + GROWTH * sigma) & (after > size / 2)
-    if bool(far.any()):
-        i = int(far.int().argmax())
-        raise DivergenceError(
-            f"the solver has diverged: image {i} is farther from its measurement (rms {float(after[i]):.3g}) than its "
-            f"start ({float(before[i]):.3g}); lower the step or the prior weight of the schedule."
-        )
 
 
 def _output(X: dict[str, Any]) -> Tensor:

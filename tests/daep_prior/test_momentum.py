@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from daep_prior.momentum import extrapolate, heavy_ball_step, mirrored
+from daep_prior.momentum import heavy_ball_step, mirrored, proximal_momentum_step, running_mean
 
 
 def textbook(x, gradients, step, momentum, bounds):
@@ -60,14 +60,36 @@ def test_inputs_are_not_modified():
     x, origin, gradient = (torch.rand(1, 3, 4, 4) for _ in range(3))
     copies = [t.clone() for t in (x, origin, gradient)]
     heavy_ball_step(x, origin, gradient, 0.1, 0.9)
-    extrapolate(x, origin, 0.7)
+    proximal_momentum_step(x, origin, torch.sin, torch.cos, 0.5, 0.7)
+    running_mean(x, origin, 0.3)
     assert all(torch.equal(a, b) for a, b in zip((x, origin, gradient), copies, strict=True))
 
 
-def test_extrapolation_continues_the_last_move():
-    x, previous = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
-    assert torch.allclose(extrapolate(x, previous, 0.7), x + 0.7 * (x - previous))
-    assert torch.equal(extrapolate(x, x, 0.7), x)
+@pytest.mark.parametrize("bounds", [None, (0.3, 0.7)], ids=["free", "narrow"])
+def test_proximal_momentum_is_fista_on_a_lasso(bounds):
+    """With the step and momentum of Beck and Teboulle it is their recursion, clipped."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 1, 4, 4, dtype=torch.float64, generator=generator)
+    target = torch.rand(x.shape, dtype=x.dtype, generator=generator)
+    previous, expected, expected_before = x, x, x
+    for k in range(12):
+        momentum = k / (k + 3)
+        point = expected + momentum * (expected - expected_before)
+        descended = point - 0.4 * (point - target)
+        shrunk = descended.sign() * (descended.abs() - 0.05).clamp_min(0)
+        expected, expected_before = shrunk if bounds is None else shrunk.clamp(*bounds), expected
+        moved = proximal_momentum_step(
+            x, previous, lambda z: z - target, torch.nn.Softshrink(0.05), 0.4, momentum, bounds
+        )
+        x, previous = moved, x
+        assert torch.allclose(x, expected, atol=1e-12)
+
+
+def test_running_mean_weighs_the_newest():
+    mean, x = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    assert torch.equal(running_mean(mean, x, 1.0), x)
+    assert torch.equal(running_mean(mean, x, 0.25), 0.25 * x)
+    assert torch.equal(running_mean(mean, x, 0.0), mean)
 
 
 def test_mirroring_is_its_own_inverse_and_has_four_forms():
