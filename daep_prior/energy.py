@@ -89,7 +89,7 @@ class NoiseSource:
 
 def mean_shift(denoise: Denoise, x: Tensor, sigma: float | Tensor) -> Tensor:
     """The mean-shift vector ``A_s(x) - x`` (eq. 6), shape of ``x``."""
-    return denoise(x, sigma) - x
+    return _denoised(denoise, x, sigma) - x
 
 
 def energy(
@@ -109,7 +109,7 @@ def energy(
     total = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
     fields: Sequence[Tensor | None] = noise or [None]
     for field in fields:
-        total = total + (x - denoise(_perturbed(x, sigma, field), sigma)).square().flatten(1).sum(1)
+        total = total + (x - _denoised(denoise, _perturbed(x, sigma, field), sigma)).square().flatten(1).sum(1)
     return total / (2 * len(fields) * replicas)
 
 
@@ -137,7 +137,7 @@ def energy_gradient(
 
     def at(field: Tensor | None) -> Tensor:
         z = _perturbed(wide, sigma, field)
-        return _pulled_residual(denoise, wide, z, sigma) if jacobian else wide - denoise(z, sigma)
+        return _pulled_residual(denoise, wide, z, sigma) if jacobian else wide - _denoised(denoise, z, sigma)
 
     total = at(fields[0])
     for field in fields[1:]:
@@ -155,7 +155,7 @@ def _pulled_residual(denoise: Denoise, x: Tensor, z: Tensor, sigma: float | Tens
     with torch.inference_mode(False), torch.enable_grad():
         if not (keep_graph and z.requires_grad):
             z = (z.clone() if z.is_inference() else z.detach()).requires_grad_()
-        denoised = denoise(z, sigma)
+        denoised = _denoised(denoise, z, sigma)
         if not denoised.requires_grad:
             raise ValueError(
                 "denoiser: its output carries no gradient to its input, so the energy cannot be differentiated; "
@@ -173,6 +173,14 @@ def _pulled_residual(denoise: Denoise, x: Tensor, z: Tensor, sigma: float | Tens
                 "keep the graph (deepinv's gradient-step denoisers: detach=False), or use jacobian=False (DMSP)."
             ) from error
     return gradient
+
+
+def _denoised(denoise: Denoise, x: Tensor, sigma: float | Tensor) -> Tensor:
+    out = denoise(x, sigma)
+    if not isinstance(out, Tensor) or out.shape != x.shape:
+        got = f"a tensor of shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
+        raise ValueError(f"denoiser: it returned {got}; expected a tensor of the shape it was given, {tuple(x.shape)}.")
+    return out
 
 
 def _has_trainable(denoise: Denoise) -> bool:

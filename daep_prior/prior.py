@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from daep_prior.energy import NoiseSource, energy, energy_gradient, replicate
 from daep_prior.networks import replicated_level
 from daep_prior.pretrained import load_dae
 
-__all__ = ["MeanShiftPrior", "PriorSettings", "proximal_descent"]
+__all__ = ["MeanShiftPrior", "PriorSettings", "check_takes_level", "proximal_descent"]
 
 #: Upper bound on the Lipschitz constant of the energy's gradient that the inner proximal solver steps by; the
 #: residual Jacobian of a denoiser has norm about one, and curvature of the network adds a little.
@@ -53,7 +54,14 @@ class PriorSettings:
     def trained_width(self) -> float | None:
         """The one level the denoiser is trained for; ``None`` if it is told the level, or does not say."""
         trained = getattr(self._network, "sigma", None)
-        return trained if isinstance(trained, float) else None
+        if isinstance(trained, bool) or not isinstance(trained, (int, float)):
+            return None
+        if not 0 < trained <= 1:
+            raise ValueError(
+                f"denoiser: its attribute sigma, the level it is trained for, is {trained}; expected a standard "
+                "deviation for images in [0, 1], such as 25/255."
+            )
+        return float(trained)
 
     def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
         """The width that is used when a solver asks for ``width``.
@@ -94,6 +102,25 @@ class PriorSettings:
         return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
 
 
+def check_takes_level(denoiser: Callable[..., Tensor]) -> None:
+    """Refuse a denoiser that cannot be called as ``denoiser(x, sigma)``.
+
+    :raises TypeError: it takes other arguments.
+    """
+    function = denoiser.forward if isinstance(denoiser, torch.nn.Module) else denoiser
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of some built-in functions nobody knows
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise TypeError(
+            f"denoiser: {type(denoiser).__name__} takes {signature}; expected (x, sigma), the images and their noise "
+            "level; a denoiser for one level ignores the second and has it as attribute sigma."
+        ) from error
+
+
 def proximal_descent(
     gradient: Callable[[Tensor], Tensor],
     x: Tensor,
@@ -120,8 +147,8 @@ class MeanShiftPrior(PriorSettings):
     r"""``R_s(x) = 1/2 ||A_s(x - eps) - x||^2`` (Bigdeli and Zwicker, VISAPP 2018, eq. 6 to 8) with a denoiser ``A``.
 
     :param denoiser: a DAE or any ``denoiser(x, sigma)`` on images (B, C, H, W) in [0, 1]; a shipped name; or a weight
-        file. A denoiser with a float attribute ``sigma`` is trained for that level alone, which is then the kernel
-        width whatever a solver asks for.
+        file. A denoiser with a number ``sigma`` as attribute is trained for that level alone, which is then the
+        kernel width whatever a solver asks for.
     :param str noise: how eq. 8 is evaluated. ``"fresh"`` (the paper): every gradient draws new noise. ``"fixed"``: the
         same noise at every call, so that the gradient is exactly that of the value. ``"none"``: no noise.
     :param int samples: noise fields a gradient; the cost grows in proportion.
@@ -143,7 +170,7 @@ class MeanShiftPrior(PriorSettings):
 
     def __init__(
         self,
-        denoiser: Callable[..., Tensor] | str | os.PathLike[str],
+        denoiser: Callable[..., Tensor] | str | os.PathLike[str] = "dae",
         *,
         noise: Literal["fresh", "fixed", "none"] = "fresh",
         samples: int = 1,
@@ -162,6 +189,7 @@ class MeanShiftPrior(PriorSettings):
                 f"denoiser: got {type(denoiser).__name__}; expected a DAE, a function of (x, sigma), a shipped name or "
                 "a weight file."
             )
+        check_takes_level(self.denoiser)
         if device is not None and isinstance(self.denoiser, torch.nn.Module):
             self.denoiser.to(device)
         self.jacobian = jacobian

@@ -269,9 +269,9 @@ class _FolderRun:
             return
         self.bar.advance((1 - done) * work)
         seconds = (time.perf_counter() - began) / len(batch)
-        for (item, measured), photo in zip(batch, results, strict=True):
+        for index, ((item, _), photo) in enumerate(zip(batch, results, strict=True)):
             width, height = photo.size
-            what = f"{width} x {height} pixels in {seconds:.1f} s ({self.job.describe(measured)})"
+            what = f"{width} x {height} pixels in {seconds:.1f} s ({self.job.describe(index)})"
             self.writing.append((item, f"{item.result}: {what}", self.writer.submit(self._write, item, photo)))
         self._collect(len(batch))
 

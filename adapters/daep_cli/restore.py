@@ -25,7 +25,7 @@ from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_cli.watch import Watch
 from daep_deepinv import DAEP, DivergenceError, degradation
-from daep_deepinv.reconstructor import PRESETS
+from daep_deepinv.reconstructor import ESTIMATE, PRESETS
 from daep_prior import load_dae
 from daep_prior.tiling import SMALLEST_TILE
 
@@ -123,11 +123,11 @@ class Measurement:
     """One photograph that is ready to be restored.
 
     :param Photo photo: the measurement.
-    :param float sigma: its noise standard deviation, images in [0, 1].
+    :param float, None sigma: its noise standard deviation, images in [0, 1]; ``None``: the solver finds it out.
     """
 
     photo: Photo
-    sigma: float
+    sigma: float | None
 
 
 @dataclass
@@ -188,7 +188,7 @@ class Job:
         if self._model is None:
             options, name = self.options, self.options.denoiser
             self._model = DAEP(
-                sigma=options.sigma,
+                sigma=ESTIMATE if options.noise == AUTO and self.kernel is not None else options.sigma,
                 preset=options.preset,
                 denoiser=None if name is None else load_dae(name, self.device),
                 max_iter=options.iterations,
@@ -205,11 +205,13 @@ class Job:
         """
         self.check(photo)
         sigma = self.options.sigma
-        return Measurement(photo, estimate_noise(to_tensor(photo)) if sigma is None else sigma)
+        if sigma is None and self.kernel is None:
+            sigma = estimate_noise(to_tensor(photo))
+        return Measurement(photo, sigma)
 
     def together(self, a: Measurement, b: Measurement) -> bool:
         """Whether two can be restored in one batch."""
-        return a.photo.colour.shape == b.photo.colour.shape and a.sigma == b.sigma
+        return a.photo.colour.shape == b.photo.colour.shape and a.sigma == b.sigma is not None
 
     @property
     def batch_pixels(self) -> int:
@@ -232,7 +234,7 @@ class Job:
             return Inpainting(img_size=(channels, height, width), mask=known, device=self.device)
         factor = self.options.scale or 1
         img_size = (channels, height * factor, width * factor)
-        return degradation(self.kernel, factor, measured.sigma, img_size=img_size, device=self.device)
+        return degradation(self.kernel, factor, measured.sigma or 0.0, img_size=img_size, device=self.device)
 
     def run(self, batch: Sequence[Measurement], step: Callable[[float], None] | None = None) -> list[Photo]:
         """Restore photographs in one batch. Each gets the result that it would get alone.
@@ -252,10 +254,16 @@ class Job:
             try:
                 x = self.model(y, physics)
             except KeyboardInterrupt as error:
-                x = watch.best(noisy=batch[0].sigma > 0)
+                x = watch.best(noisy=batch[0].sigma != 0)
                 if x is None:
                     raise
                 raise Unfinished(self._results(x, y, photos), watch.done, watch.total) from error
+            except ValueError as error:
+                if self.options.noise != AUTO:
+                    raise
+                raise ValueError(
+                    f"--noise {AUTO}: the noise of this image cannot be estimated; give a number."
+                ) from error
             except DivergenceError as error:
                 raise FloatingPointError(
                     "the restoration diverged; check --noise and the kernel, or try another --preset."
@@ -271,9 +279,10 @@ class Job:
         alpha = photo.alpha if photo.alpha is None or self.options.scale is None else _enlarge(photo.alpha, colour)
         return Photo(colour, alpha, photo.icc)
 
-    def describe(self, measured: Measurement) -> str:
-        """What is done to an image, for the line that is printed afterwards."""
-        noise = f", noise {255 * measured.sigma:.2f} as estimated" if self.options.noise == AUTO else ""
+    def describe(self, index: int = 0) -> str:
+        """What was done to an image of the last batch, for the line that is printed afterwards."""
+        level = 255 * self.model.noise_level[index]
+        noise = f", noise {level:.2f} as estimated" if self.options.noise == AUTO else ""
         return f"{self.options.task}{noise}, {self.model.max_iter} evaluations, preset {self.model.preset}"
 
 
@@ -296,7 +305,7 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool, report: 
     photo = images.read_photo(source)
     images.check_writable_as(photo, output)
     measured = job.measure(photo)
-    if job.options.noise == AUTO:
+    if job.options.noise == AUTO and measured.sigma is not None:
         report(f"{source}: noise of {255 * measured.sigma:.2f} estimated (white is 255); --noise says it otherwise")
     began = time.perf_counter()
     try:
@@ -309,4 +318,4 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool, report: 
     seconds = time.perf_counter() - began
     images.write_photo(result, output, overwrite)
     width, height = result.size
-    report(f"{output}: {width} x {height} pixels in {seconds:.1f} s ({job.describe(measured)})")
+    report(f"{output}: {width} x {height} pixels in {seconds:.1f} s ({job.describe()})")

@@ -9,6 +9,7 @@ from deepinv.models.base import Denoiser
 from torch import Tensor, nn
 
 from daep_prior import DAE, load_dae
+from daep_prior.prior import check_takes_level
 
 __all__ = ["DAEDenoiser", "as_denoiser"]
 
@@ -60,11 +61,12 @@ class DAEDenoiser(Denoiser):
 def as_denoiser(denoiser: nn.Module | str | os.PathLike[str]) -> nn.Module:
     """``denoiser`` as something deepinv takes: our networks and their names wrapped, deepinv's own left alone.
 
-    :raises TypeError: neither a module nor a name.
+    :raises TypeError: neither a module nor a name, or a module that does not take a noise level.
     """
     if isinstance(denoiser, (DAE, str, os.PathLike)):
         return DAEDenoiser(denoiser)
     if isinstance(denoiser, nn.Module):
+        check_takes_level(denoiser)
         return denoiser
     raise TypeError(
         f"denoiser: got {type(denoiser).__name__}; expected a deepinv Denoiser, a DAE, a shipped name or a weight file."

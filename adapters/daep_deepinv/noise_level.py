@@ -57,19 +57,21 @@ def stated_level(physics: Physics) -> float | None:
 
 
 def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: Callable[..., Tensor]) -> float:
-    r"""Standard deviation of the noise in the measurement of one image, from what a quick restoration leaves over.
+    r"""Standard deviation of the noise in the measurement of one image.
 
-    As in the noise-blind form of DMSP (Bigdeli, Jin, Favaro and Zwicker, NIPS 2017) the level is the root mean square
-    of :math:`Kx - y`. There it changes with the iterates; here a few mean-shift steps are repeated with the level they
+    Where the physics has taken the fine detail away and what there is of it is white, that is the noise
+    (:func:`daep_deepinv.patch_noise.shown_noise`). Else it is what a quick restoration leaves over. As in the
+    noise-blind form of DMSP (Bigdeli, Jin, Favaro and Zwicker, NIPS 2017) the level is the root mean square of
+    :math:`Kx - y`. There it changes with the iterates; here a few mean-shift steps are repeated with the level they
     led to, eleven forward evaluations each time. Noise that is not white (of a JPEG file, equal in the channels) passes
     for image the more, the less of it is told, and going on would lead below it: so as soon as the estimates fall, the
     result lies between the last two, and is rather too large, which costs less than too small.
 
     :param torch.Tensor y: measurement of one image.
-    :param DAEPrior prior: with a noise-conditional denoiser.
+    :param DAEPrior prior: with a noise-conditional denoiser; with any other, only noise that shows is found.
     :param Callable start: ``start(y, physics)``, the first image (1, C, H, W).
     :return: for images in [0, 1].
-    :raises ValueError: the physics is of several images.
+    :raises ValueError: the physics is of several images, or the denoiser is for one level and no noise shows.
     """
     x0 = start(y, physics)
     try:
@@ -80,6 +82,14 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
         raise ValueError(
             "sigma: this physics treats each image of a batch differently, so the noise of one cannot be estimated; "
             "restore one image at a time, or give DAEP(sigma=...)."
+        )
+    shown = shown_noise(y, physics, x0)
+    if shown is not None and (shown[0].white or prior.trained_width is not None):
+        return shown[0].level
+    if prior.trained_width is not None:
+        raise ValueError(
+            "sigma: the noise is estimated with a noise-conditional denoiser, this one is trained for one level; "
+            "give DAEP(sigma=...), 0 for a noise-free measurement."
         )
     levels = [FIRST_GUESS]
     for _ in range(PASSES):

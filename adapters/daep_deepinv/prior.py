@@ -64,7 +64,7 @@ class DAEPrior(PriorSettings, Prior):
 
     def __init__(
         self,
-        denoiser: nn.Module | str | os.PathLike[str],
+        denoiser: nn.Module | str | os.PathLike[str] = "dae",
         *,
         noise: Literal["fresh", "fixed", "none"] = "fresh",
         samples: int = 1,

@@ -15,7 +15,14 @@ from deepinv.utils import TensorList
 from torch import Tensor, nn
 
 from daep_deepinv.checks import check_sigma
-from daep_deepinv.consistency import check_image, check_measurement, check_result, shape_of
+from daep_deepinv.consistency import (
+    check_image,
+    check_measurement,
+    check_result,
+    shape_of,
+    warn_of_adjoint,
+    warn_of_units,
+)
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.history import Monitor
 from daep_deepinv.noise_level import believed_levels, estimated_level, stated_level
@@ -256,11 +263,6 @@ class DAEP(BaseOptim):
         level = stated_level(physics) if self.sigma is None else self.sigma
         if isinstance(level, (int, float)):
             return self._restore(y, physics, float(level), init, x_gt, compute_metrics, **kwargs)
-        if self.prior[0].trained_width is not None:
-            raise ValueError(
-                "sigma: the noise is estimated with a noise-conditional denoiser, this one is trained for one level; "
-                "give DAEP(sigma=...), 0 for a noise-free measurement."
-            )
         if y.shape[0] > 1:
             ways = [self._restore_at_level] * y.shape[0]
             return self._restore_each(y, ways, physics, init, x_gt, compute_metrics, **kwargs)
@@ -285,6 +287,8 @@ class DAEP(BaseOptim):
         x0 = self._first_image(y, physics, init)
         image = _image(x0)
         check_image(image, y, physics, prior.denoiser)
+        warn_of_units(sigma, y)
+        warn_of_adjoint(physics, image)
         levels = self._checked_levels(sigma, y, physics, image)
         if len(set(levels)) > 1:
             ways = [self._restore_at_level] * len(levels)

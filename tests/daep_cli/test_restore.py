@@ -157,6 +157,16 @@ def test_an_estimated_noise_level_is_said_and_used(daep, scene, tmp_path, quick)
     assert f"noise {said} as estimated" in outcome.out
 
 
+def test_the_noise_of_a_blurred_image_is_found_by_what_the_kernel_leaves(daep, scene, tmp_path, quick) -> None:
+    """Colour compression leaves the finest detail of a JPEG file without noise, whatever the picture holds."""
+    noisy = 60 + 0.5 * scene(128, 128) + np.random.default_rng(0).normal(0, 10, (128, 128, 3))
+    write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), tmp_path / "in.jpg")
+    options = ["--kernel", "disk:3", "--noise", "auto"]
+    outcome = daep("restore", tmp_path / "in.jpg", "-o", tmp_path / "out.png", *options, *quick)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert 8 < float(outcome.out.partition("noise ")[2].partition(" as estimated")[0]) < 25
+
+
 def test_more_noise_than_was_said_is_noticed_in_one_line(daep, scene, tmp_path, quick) -> None:
     noisy = 60 + 0.5 * scene(128, 128) + np.random.default_rng(0).normal(0, 10, (128, 128, 3))
     write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), tmp_path / "in.png")

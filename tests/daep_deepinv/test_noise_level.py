@@ -50,6 +50,39 @@ def test_the_noise_of_a_blurred_photograph_is_found(true, photograph, kernel):
     assert 0.9 * true < 255 * model.noise_level[0] < 1.35 * true
 
 
+def jpeg(y, quality=90):
+    """A measurement (1, 3, h, w) as it comes back from a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray((255 * y[0].clamp(0, 1).permute(1, 2, 0)).round().byte().numpy()).save(
+        file, "JPEG", quality=quality
+    )
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+
+
+def test_white_noise_is_found_exactly_and_without_the_network(photograph, make_spy):
+    """Where the blur has left nothing of the fine detail it need not be restored for."""
+    physics = degradation(dinv.physics.functional.blur.gaussian_blur(1.6))
+    y = physics.A(photograph)
+    y = y + 1.5 / 255 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    spy = make_spy()
+    spy.sigma = 0.1
+    model = DAEP("estimate", denoiser=spy, max_iter=1)
+    model(y, physics)
+    assert 255 * model.noise_level[0] == pytest.approx(1.5, rel=0.1)
+    assert spy.evaluations == 1, "the estimate asked the network"
+
+
+@pytest.mark.parametrize("true", [2.55, 7.65])
+def test_the_noise_of_a_jpeg_file_is_not_underestimated(true, photograph, kernel):
+    """Compression takes the noise of the finest detail away, which is where it would show."""
+    physics = degradation(kernel[0, 0].numpy())
+    y = physics.A(photograph)
+    y = y + true / 255 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    model = DAEP("estimate", preset="fast")
+    model(jpeg(y), physics)
+    assert 0.9 * true < 255 * model.noise_level[0] < 2.5 * true
+
+
 def test_the_noise_of_a_stored_photograph_is_not_taken_for_image(photograph, kernel):
     """Equal in the channels it counts for more, as a denoiser that takes it for independent must be told."""
     physics = degradation(kernel[0, 0].numpy())
@@ -161,9 +194,7 @@ def test_noise_of_a_jpeg_file_is_taken_for_more(understated):
     _, physics, truth = understated
     y = physics.A(truth)
     y = y + 0.02 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-    file = io.BytesIO()
-    Image.fromarray((255 * y[0].clamp(0, 1).permute(1, 2, 0)).round().byte().numpy()).save(file, "JPEG", quality=90)
-    y = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+    y = jpeg(y)
     model, unchecked = DAEP(0.02, preset="fast"), DAEP(0.02, preset="fast", check_noise=False)
     with pytest.warns(UserWarning, match="or not white; it is restored for 8.16/255"):
         error = float((model(y, physics) - truth).square().mean())

@@ -240,13 +240,17 @@ def plain(*shape):
 BAD_CALLS = {
     "NaN": (lambda y, p: (spoiled(y, math.nan), p), {}, "y: .*NaN"),
     "infinite": (lambda y, p: (spoiled(y, math.inf), p), {}, "y: .*infinite"),
-    "integers": (lambda y, p: ((255 * y).to(torch.uint8), p), {}, "y: got torch.uint8"),
-    "complex": (lambda y, p: (y + 0j, p), {}, "y: got torch.complex64"),
-    "numpy": (lambda y, p: (y.numpy(), p), {}, "y: got float32"),
-    "no tensor": (lambda y, p: ([[0.5]], p), {}, "y: got list"),
+    "integers": (lambda y, p: ((255 * y).to(torch.uint8), p), {}, "y: got a tensor of torch.uint8"),
+    "complex": (lambda y, p: (y + 0j, p), {}, "y: got a tensor of torch.complex64"),
+    "numpy": (
+        lambda y, p: (y.numpy(), p),
+        {},
+        "y: got an object of type numpy.ndarray; expected a floating-point torch.Tensor",
+    ),
+    "no tensor": (lambda y, p: ([[0.5]], p), {}, "y: got an object of type list"),
     "two channels": (lambda y, p: (y[:, :2], p), {}, "y: .*2 channels; the denoiser takes 3, or 1"),
     "four channels": (lambda y, p: (torch.cat([y, y[:, :1]], 1), p), {}, "y: .*4 channels"),
-    "no batch": (lambda y, p: (y[0], p), {}, "y: .*expected \\(B, C, H, W\\)"),
+    "no batch": (lambda y, p: (y[0], p), {}, "y: got shape \\(3, .*expected \\(B, C, H, W\\)"),
     "physics not linear": (lambda y, p: (y, dinv.physics.Physics(A=lambda x: x**2)), {}, "physics: got Physics"),
     "no physics": (lambda y, p: (y, None), {}, "physics: got NoneType|sigma: "),
     "mask of another size": (
@@ -615,3 +619,35 @@ def test_a_smooth_sky_stays_smooth(shipped, iterations):
     physics = degradation(factor=2, img_size=(3, 64, 64))
     y = (255 * physics.A(sky)).round() / 255
     assert dinv.metric.PSNR()(DAEP(0, max_iter=iterations)(y, physics), sky) > 50
+
+
+# -- what is suspicious is said ----------------------------------------------------------------------------------------
+
+
+def test_noise_in_other_units_is_suspected(make_spy, deblurring):
+    _, physics, y = deblurring
+    with pytest.warns(UserWarning, match=r"sigma: 2.55 is more than the largest value .* perhaps 2.55/255"):
+        DAEP(2.55, denoiser=make_spy(), max_iter=1)(y, physics)
+
+
+class Shift(dinv.physics.LinearPhysics):
+    """Moves the image by some columns, and its supposed adjoint by ``back``."""
+
+    def __init__(self, back):
+        super().__init__()
+        self.back = back
+
+    def A(self, x, **kwargs):
+        return x.roll(3, -1)
+
+    def A_adjoint(self, y, **kwargs):
+        return y.roll(self.back, -1)
+
+
+def test_an_operator_with_a_wrong_adjoint_is_suspected(make_spy, recwarn):
+    y = torch.rand(1, *SIZE, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match="physics: A_adjoint of Shift is not the adjoint of A"):
+        DAEP(NOISE, denoiser=make_spy(), max_iter=1)(y, Shift(3))
+    recwarn.clear()
+    DAEP(NOISE, denoiser=make_spy(), max_iter=1)(y, Shift(-3))
+    assert not [w for w in recwarn if "adjoint" in str(w.message)]

@@ -89,3 +89,42 @@ def test_what_is_no_denoiser_is_refused():
 
 def test_it_shows_what_it_is(unet):
     assert "UNetDAE" in repr(MeanShiftPrior(unet)) and "25.5/255" in repr(MeanShiftPrior(unet, sigma=WIDTH))
+
+
+@pytest.mark.parametrize(
+    ("denoiser", "message"),
+    [
+        (lambda x, sigma: x[..., 1:, 1:], r"returned a tensor of shape \(2, 3, 7, 7\); .* \(2, 3, 8, 8\)"),
+        (lambda x, sigma: x.mean(1, keepdim=True), r"returned a tensor of shape \(2, 1, 8, 8\)"),
+        (lambda x, sigma: x.detach().numpy(), "returned ndarray"),
+    ],
+    ids=["cropped", "grey", "numpy"],
+)
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_what_a_denoiser_returns_is_looked_at(x, denoiser, message, jacobian):
+    """One channel would be broadcast to three without a word."""
+    prior = MeanShiftPrior(denoiser, sigma=WIDTH, jacobian=jacobian)
+    for evaluate in (prior.gradient, prior.value):
+        with pytest.raises(ValueError, match="denoiser: it " + message):
+            evaluate(x)
+
+
+def test_a_denoiser_that_takes_no_level_is_refused():
+    class OneLevel(torch.nn.Module):
+        def forward(self, x):
+            return x
+
+    with pytest.raises(TypeError, match=r"denoiser: OneLevel takes \(x\); expected \(x, sigma\)"):
+        MeanShiftPrior(OneLevel())
+
+
+@pytest.mark.parametrize("level", [25, 25.0, -0.1, 0])
+def test_a_trained_level_in_other_units_is_refused(level):
+    class OneLevel(torch.nn.Module):
+        sigma = level
+
+        def forward(self, x, sigma):
+            return x
+
+    with pytest.raises(ValueError, match=r"denoiser: its attribute sigma, .* is -?[\d.]+; .* such as 25/255"):
+        MeanShiftPrior(OneLevel()).kernel_width()
