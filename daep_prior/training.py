@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from daep_prior.muon import Muon
 from daep_prior.networks import DAE, RGB, ConvDAE, build_network
-from daep_prior.pretrained import read_safetensors, read_training_form, save_dae, write_safetensors
+from daep_prior.pretrained import read_card, read_safetensors, read_training_form, save_dae, write_safetensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -470,6 +470,10 @@ def train(
     run = _Run(config, device)
     if checkpoint.exists():
         run.load(checkpoint)
+        if run.step > config.steps:
+            raise ValueError(
+                f"steps: got {config.steps}; {checkpoint} has reached step {run.step} already; give at least as many."
+            )
         log(f"resumed at step {run.step} from {checkpoint.name}")
     elif start_from is not None:
         run.start_from(read_training_form(start_from))
@@ -481,7 +485,7 @@ def train(
     log(f"{len(images)} images, {len(validation)} held out; {parameters / 1e6:.2f} M parameters on {device}")
 
     began = saved = time.monotonic()
-    before = run.seconds
+    before, first = run.seconds, run.step
     for step, crops in _prefetched(images, config, run.step):
         share = config.learning_rate_at(step) / config.learning_rate
         loss = _loss(run, forward, crops)
@@ -517,8 +521,23 @@ def train(
             run.save(checkpoint)
             save_dae(run.average, output, _card(run, len(images)))
             saved = time.monotonic()
+    card = _card(run, len(images))
+    if _step_of(output) != run.step:  # stopped between the last checkpoint and the weights, or moved away since
+        save_dae(run.average, output, card)
+    elif run.step == first:
+        log(f"{output} is finished; more steps go on from it")
+        return card
     log(f"wrote {output}")
-    return _card(run, len(images))
+    return card
+
+
+def _step_of(weights: Path) -> int | None:
+    """The step at which a weight file was written; ``None`` if it is no readable one of a training run."""
+    try:
+        step = read_card(weights).get("step")
+    except (OSError, ValueError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 def _card(run: _Run, images: int) -> dict[str, Any]:

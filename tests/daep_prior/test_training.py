@@ -337,6 +337,36 @@ def test_a_finished_run_can_go_on(folder, tmp_path):
     assert [entry["step"] for entry in card["validation"]] == [8, 16, 24, 32]
 
 
+@pytest.mark.parametrize("state", ["missing", "older", "damaged"])
+def test_a_finished_run_writes_weights_that_lag_behind_its_checkpoint(folder, tmp_path, state):
+    """As after a stop between the last checkpoint and the weights."""
+    output = tmp_path / "net.safetensors"
+    run(folder, output, steps=1)
+    older = output.read_bytes()
+    run(folder, output, steps=2)
+    wanted, card = read_safetensors(output)[0], read_card(output)
+    whole = output.read_bytes()
+    output.unlink()
+    if state != "missing":
+        output.write_bytes(older if state == "older" else whole[:-1])
+    lines: list[str] = []
+    run(folder, output, lines.append, steps=2)
+    assert lines[-1] == f"wrote {output}"
+    assert read_card(output) == card
+    assert all(torch.equal(value, wanted[key]) for key, value in read_safetensors(output)[0].items())
+    run(folder, output, lines.append, steps=2)
+    assert lines[-1] == f"{output} is finished; more steps go on from it"
+
+
+def test_fewer_steps_than_were_done_are_refused(folder, tmp_path):
+    output = tmp_path / "net.safetensors"
+    run(folder, output, steps=2)
+    before = output.read_bytes()
+    with pytest.raises(ValueError, match=r"^steps: got 1; .*net\.checkpoint\.safetensors has reached step 2 already"):
+        run(folder, output, steps=1)
+    assert output.read_bytes() == before
+
+
 @pytest.mark.parametrize("change", [{"batch": 5}, {"seed": 1}, {"network": UNET}], ids=str)
 def test_a_run_does_not_go_on_with_other_settings(folder, tmp_path, change):
     output = tmp_path / "net.safetensors"
