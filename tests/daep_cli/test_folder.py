@@ -99,6 +99,29 @@ def test_a_killed_run_can_be_started_again(run, album: Path, tmp_path: Path, mon
     assert "2 restored, 1 skipped" in run().out
 
 
+def test_what_is_still_being_written_at_ctrl_c_is_counted_and_reported(run, album, tmp_path, monkeypatch) -> None:
+    (album / "c.png").unlink()
+    restore, write, calls = Job.run, folder_module.write_whole, []
+
+    def interrupted(job: Job, *arguments: object) -> list[Photo]:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return restore(job, *arguments)
+
+    def slow(*arguments: object) -> None:
+        time.sleep(0.5)
+        write(*arguments)
+
+    monkeypatch.setattr(Job, "run", interrupted)
+    monkeypatch.setattr(folder_module, "write_whole", slow)
+    outcome = run()
+    assert outcome.status == 130
+    assert outcome.err.startswith("daep: interrupted after 1 restored, ")
+    assert names(tmp_path / "out") == ["a.png"]
+    assert outcome.out.startswith(f"{tmp_path / 'out' / 'a.png'}: 24 x 20 pixels")
+
+
 def test_an_image_gives_the_same_result_alone_and_in_a_folder(run, daep, album: Path, tmp_path, weights) -> None:
     run()
     for name in ("a.png", "b.TIF", "d.jpg"):
