@@ -18,6 +18,7 @@ from daep_cli.devices import pick_device
 from daep_cli.images import SUFFIXES, Array, Photo, read_photo, write_photo
 from daep_cli.outputs import check_output_file
 from daep_cli.tensors import centre, to_pixels, to_tensor
+from daep_cli.watch import iterations as in_words
 from daep_deepinv import DAEP
 from daep_prior import load_dae
 
@@ -67,7 +68,7 @@ def run_demo(
 
     original, psnr = centre(scene, blurred), PSNR()
     before, after = (float(psnr(x.clamp(0, 1), original)) for x in (blurred, restored))
-    yield f"PSNR {before:.2f} dB -> {after:.2f} dB in {seconds:.1f} s ({model.max_iter} evaluations, {model.preset})"
+    yield f"PSNR {before:.2f} dB -> {after:.2f} dB in {seconds:.1f} s ({in_words(model.max_iter)}, {model.preset})"
     picture = side_by_side(
         [
             ("original", "", to_pixels(original)),

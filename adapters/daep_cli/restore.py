@@ -23,7 +23,7 @@ from daep_cli.noise import AUTO, Noise, estimate_noise
 from daep_cli.outputs import check_output_file
 from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
-from daep_cli.watch import Watch
+from daep_cli.watch import Watch, iterations
 from daep_deepinv import DAEP, DivergenceError, degradation
 from daep_deepinv.reconstructor import PRESETS
 from daep_prior import load_dae
@@ -47,7 +47,7 @@ class Unfinished(KeyboardInterrupt):
     """
 
     def __init__(self, photos: list[Photo], done: int, total: int):
-        super().__init__(f"after {done} of {total} iterations")
+        super().__init__(f"after {done} of {iterations(total)}")
         self.photos = photos
 
 
@@ -274,7 +274,7 @@ class Job:
     def describe(self, measured: Measurement) -> str:
         """What is done to an image, for the line that is printed afterwards."""
         noise = f", noise {255 * measured.sigma:.2f} as estimated" if self.options.noise == AUTO else ""
-        return f"{self.options.task}{noise}, {self.model.max_iter} evaluations, preset {self.model.preset}"
+        return f"{self.options.task}{noise}, {iterations(self.model.max_iter)}, preset {self.model.preset}"
 
 
 def _enlarge(alpha: Array, colour: Array) -> Array:

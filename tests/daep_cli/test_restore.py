@@ -66,8 +66,13 @@ def test_each_task_writes_an_image_of_the_right_size(daep, photo, tmp_path, quic
     assert (outcome.status, outcome.err) == (0, "")
     factor = 3 if "enlarged" in task else 1
     assert read_photo(out).size == (32 * factor, 24 * factor)
-    for word in (str(out), task, f"{32 * factor} x {24 * factor}", "2 evaluations", preset or "annealed"):
+    for word in (str(out), task, f"{32 * factor} x {24 * factor}", "2 iterations", preset or "annealed"):
         assert word in outcome.out
+
+
+def test_one_iteration_is_in_the_singular(daep, photo, tmp_path, weights) -> None:
+    options = ["--noise", 5, "--denoiser", weights, "--iterations", 1]
+    assert "(denoised, 1 iteration, preset" in daep("restore", photo, "-o", tmp_path / "out.png", *options).out
 
 
 @pytest.mark.parametrize("task", TASKS)
