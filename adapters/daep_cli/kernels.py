@@ -48,7 +48,7 @@ def read_kernel(name: str) -> npt.NDArray[np.float64]:
     key = name[len(str(path)) + 1 :] if name != str(path) else ""
     if not path.exists():
         shapes = ", ".join(example for _, _, example in SHAPES.values())
-        raise FileNotFoundError(f"--kernel {path}: no such file, and no shape such as {shapes}.")
+        raise FileNotFoundError(f"--kernel {name}: no such file, and no shape such as {shapes}.")
     if key and path.suffix.lower() != ".npz":
         raise ValueError(f"--kernel {name}: only an .npz archive holds several kernels; leave :{key} out.")
     return as_kernel(_read_numbers(path, key), name)

@@ -51,6 +51,7 @@ def test_the_sketch_shows_the_kernel_and_fits_on_the_screen() -> None:
     ("arguments", "reason"),
     [
         ("none.png", "none.png: no such file, and no shape such as motion:15:30"),
+        ("moton:15:30", "--kernel moton:15:30: no such file, and no shape such as motion:15:30"),
         ("motion:15", "expected motion:LENGTH:ANGLE"),
         ("spot:none.jpg", "none.jpg: no such file"),
         ("spot:{photo}", "--kernel spot:"),
