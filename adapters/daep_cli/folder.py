@@ -87,7 +87,7 @@ def restore_folder(
     :raises OSError: the disk is full or can no longer be written.
     :raises Interrupted: Ctrl-C; the message says how far it came.
     """
-    check_output_folder(output, source)
+    check_output_folder(output, source, SUFFIXES)
     found, ignored = find_images(source)
     tally = Tally(ignored=ignored)
     todo = []

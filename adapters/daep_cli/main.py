@@ -97,8 +97,9 @@ def restore(
     kept, the EXIF orientation is applied, other metadata is not copied. Nothing is replaced without --overwrite, and
     results are written whole or not at all. Ctrl-C saves the image as it stands.
 
-    **Folders.** Results that exist are skipped, so an interrupted job is continued by the same command, and several
-    processes may work on one folder. Images that cannot be read are reported, and the others done.
+    **Folders.** Of the images directly in IN, those whose result exists are skipped, so an interrupted job is continued
+    by the same command, and several processes may work on one folder. Images that cannot be read are reported, and the
+    others done. Subfolders are left alone.
 
     **What it does not do.** It does not find out by what kernel a photograph is blurred. `daep kernel --help` says what
     can be done about that; docs/own-photograph.md goes through an example.

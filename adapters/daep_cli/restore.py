@@ -292,7 +292,7 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool, report: 
     :raises OSError: the same from the file system.
     :raises Interrupted: Ctrl-C; the message says what was saved.
     """
-    check_output_file(output, SUFFIXES, (source, *job.files), overwrite)
+    check_output_file(output, SUFFIXES, (source, *job.files), overwrite, source=source)
     photo = images.read_photo(source)
     images.check_writable_as(photo, output)
     measured = job.measure(photo)

@@ -166,11 +166,12 @@ def test_folders_that_cannot_be_used_are_refused_before_anything_is_made(refused
         (album, album, "input folder itself"),
         (album, tmp_path / "file", "is not a folder"),
         (album, tmp_path / "x" / "y", "create it first"),
+        (album, tmp_path / "one.PNG", "one.PNG: is the name of a file, but the input"),
         (empty, tmp_path / "out", "holds no PNG, JPEG or TIFF"),
     ]
     for source, output, reason in cases:
         assert reason in refused("restore", source, "-o", output, "--noise", 5)
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out").exists() and not (tmp_path / "one.PNG").exists()
 
 
 def test_unusable_weights_are_one_error_not_one_for_each_image(refused, album: Path, tmp_path: Path) -> None:

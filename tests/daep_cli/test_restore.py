@@ -257,7 +257,9 @@ def test_bad_options_are_one_line_and_status_2_before_anything_is_computed(
         ("in.png", "out.gif", "cannot write this format"),
         ("in.png", "out", "cannot write this format"),
         ("in.png", "none/out.png", "none does not exist; create it first"),
-        ("in.png", "folder.png", "is a folder"),
+        ("in.png", "folder.png", "folder.png: is a folder; give the name of a file, such as {dir}/folder.png/in.png."),
+        ("in.png", "new/", "/new: cannot write this format; use a name that ends in .jpeg, .jpg, .png, .tif, .tiff ("),
+        ("photo.bmp", "new/", "(in a folder, {dir}/new/photo.png)."),
         ("clear.png", "out.jpg", "JPEG cannot hold the transparency"),
         ("a\n\x1b[31mb.png", "out.png", "a ?[31mb.png: no such file"),
     ],
@@ -270,8 +272,10 @@ def test_bad_files_are_one_line_and_status_2_before_anything_is_computed(
     (tmp_path / "there.png").write_bytes(b"mine")
     (tmp_path / "folder.png").mkdir()
     Image.new("RGBA", (32, 24)).save(tmp_path / "clear.png")
+    Image.new("RGB", (32, 24)).save(tmp_path / "photo.bmp")
     before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
-    assert reason in refused("restore", tmp_path / source, "-o", tmp_path / output, "--mask", mask)
+    line = refused("restore", tmp_path / source, "-o", f"{tmp_path}/{output}", "--mask", mask)
+    assert reason.format(dir=tmp_path) in line
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
