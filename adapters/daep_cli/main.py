@@ -290,21 +290,28 @@ def train(
         float | None,
         typer.Option(metavar="SIGMA", help="Noise level, white is 255. paper: default 25; unet: default 0 to 75."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimisation steps of the whole run.")] = None,
-    batch: Annotated[int | None, typer.Option(metavar="N", help="Crops a step.")] = None,
-    crop: Annotated[int | None, typer.Option(metavar="N", help="Height and width of a crop.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At its highest.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Optimisation steps of the whole run; default 200000.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Crops a step; default 32.")] = None,
+    crop: Annotated[int | None, typer.Option(metavar="N", help="Height and width of a crop; default 64.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At its highest; default 0.001.")] = None,
     start_from: Annotated[
         str | None,
         typer.Option(metavar="NAME|FILE", help="Start from these weights of the same network, to adapt it to DIR."),
     ] = None,
     seed: Seed = 0,
     device: Device = None,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace an OUT without checkpoint; with one, the run goes on anyway."),
+    ] = False,
 ) -> int:
     """Train a network on the images below DIR.
 
     A checkpoint stands beside OUT; the same command, given again, goes on from it, and with more --steps goes further.
+    Ctrl-C ends the run after the step that is under way, with a checkpoint. To start anew, name another OUT or remove
+    the checkpoint.
 
     **Examples**
 

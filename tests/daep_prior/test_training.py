@@ -7,7 +7,7 @@ import math
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +322,62 @@ def test_a_killed_run_resumes_to_the_same_bits(folder, tmp_path, uninterrupted, 
     run(folder, output, lines.append, network=network)
     assert any("resumed at step" in line for line in lines)
     assert_same(straight, output)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a program of its own; a test run in the background may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("moment", ["clip_grad_norm_", "validation"])
+def test_ctrl_c_saves_whole_steps_and_resumes_to_the_same_bits(
+    folder, tmp_path, uninterrupted, ctrl_c, monkeypatch, moment
+):
+    straight, network = uninterrupted
+    output = tmp_path / "net.safetensors"
+    name = "daep_prior.training.validation_psnr" if moment == "validation" else f"torch.nn.utils.{moment}"
+    module, _, function = name.rpartition(".")
+    original = getattr(sys.modules[module], function)
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(name, interrupted)
+    config = TrainingConfig(**{**SHORT, "network": network})
+    step = 8 if moment == "validation" else 1
+    with pytest.raises(KeyboardInterrupt, match=f"at step {step}$"):
+        train(folder, output, config, "cpu", quiet, validate_every=8)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    load_dae(output)
+    lines: list[str] = []
+    run(folder, output, lines.append, network=network)
+    assert any(f"resumed at step {step} " in line for line in lines)
+    assert_same(straight, output)
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(folder, tmp_path, ctrl_c, monkeypatch):
+    def interrupted(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        run(folder, tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_is_told_between_validations(folder, tmp_path):
+    lines: list[str] = []
+    config = TrainingConfig(**{**SHORT, "steps": 3})
+    train(folder, tmp_path / "net.safetensors", config, "cpu", lines.append, validate_every=2, progress_seconds=0)
+    told = [line for line in lines if line.startswith("step ")]
+    assert [line.partition(":")[0] for line in told] == ["step 1/3", "step 2/3", "step 3/3"]
+    assert ["validation" in line for line in told] == [False, True, True]
 
 
 def test_a_finished_run_can_go_on(folder, tmp_path):
