@@ -14,6 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from daep_cli.images import Photo, read_photo, write_photo
+from daep_cli.noise import AUTO
 from daep_cli.outputs import check_output_file, write_whole
 from daep_cli.progress import progress_bar
 from daep_cli.restore import Job, Measurement, Options
@@ -52,7 +53,7 @@ def run_comparison(
     if names is not None and (not names or set(names) - set(known_methods())):
         raise ValueError(f"--methods {methods}: expected names among {', '.join(known_methods())}.")
     if not isinstance(options.sigma, float):
-        raise ValueError("--noise: give a number; the noise is added here, so there is nothing to estimate.")
+        raise ValueError(f"--noise {AUTO}: give a number; compare adds the noise, so there is nothing to estimate.")
     job = Job(options)
     clean = _clean_image(source, crop, job).to(job.device)
     physics = _physics(job, clean)

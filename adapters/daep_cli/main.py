@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from daep_cli.errors import Interrupted, explain, one_line
+from daep_cli.versions import installed
 
 __all__ = ["app", "main"]
 
@@ -31,6 +32,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"daep-prior {installed('daep-prior')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of ``daep`` itself."""
+
 
 Denoiser = Annotated[
     str | None,
@@ -229,7 +246,7 @@ def compare(
     source: Annotated[Path, typer.Argument(metavar="IMAGE", help="Clean image (PNG, JPEG, TIFF), to be degraded.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the results.")],
     noise: Annotated[
-        float | None, typer.Option(metavar="SIGMA", help="Noise to add, standard deviation where white is 255.")
+        str | None, typer.Option(metavar="SIGMA", help="Noise to add, standard deviation where white is 255.")
     ] = None,
     kernel: Annotated[str | None, typer.Option(metavar="FILE", help="Blur kernel, as for `daep restore`.")] = None,
     scale: Annotated[int | None, typer.Option(metavar="N", help="Reduce N times, and enlarge again.")] = None,
@@ -266,7 +283,7 @@ def compare(
     from daep_cli.noise import parse_noise
     from daep_cli.restore import Options
 
-    level = None if noise is None else parse_noise(f"{noise:g}")
+    level = None if noise is None else parse_noise(noise)
     options = Options(level, kernel, scale, mask, denoiser, seed=seed, device=device)
     run_comparison(source, output, options, methods, crop, lpips, overwrite, _print)
     return 0

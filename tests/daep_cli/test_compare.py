@@ -77,7 +77,7 @@ def test_a_method_that_cannot_is_a_line_that_says_why(daep, clean, tmp_path, wei
         (("--noise", 25, "--crop", 500), "--crop 500: expected 16 to 36"),
         ((), "nothing to do"),
         (("--noise", -1), "--noise"),
-        (("--noise", "auto"), "Invalid value for '--noise'"),
+        (("--noise", "auto"), "--noise auto: give a number; compare adds the noise"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(arguments, words, refused, clean, tmp_path):

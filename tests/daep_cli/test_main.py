@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,12 +52,60 @@ def test_help_does_not_wait_for_torch(environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_usage_errors_are_one_line_and_say_where_help_is(refused) -> None:
-    assert "daep --help shows" in refused("nonsense")
-    assert "'--output'" in (line := refused("restore", "a.png"))
-    assert "daep restore --help shows what is expected" in line
-    refused("restore")
-    refused("restore", "a.png", "-o")
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("nonsense", "nonsense: no such command; daep --help shows what is expected."),
+        ("restore", "IN is missing; daep restore --help shows what is expected."),
+        ("restore a.png", "OUT (-o, --output) is missing; daep restore --help shows what is expected."),
+        ("restore a.png -o", "-o: a value is missing behind it; daep "),
+        ("restore a.png b.png -o c.png", "b.png: more than the one name that is taken; daep restore --help shows"),
+        (
+            "restore a.png -o b.png --nois 5",
+            "--nois: no such option; is --denoiser or --noise meant? daep restore --help",
+        ),
+        ("info --magic", "--magic: no such option; daep info --help shows"),
+        ("info --device=", "--device : "),
+        ("restore a.png -o b.png --overwrite=yes", "--overwrite: takes no value; daep "),
+        ("restore a.png -o b.png --seed 1.5", "--seed 1.5: expected a whole number."),
+        ("train a -o b.safetensors --learning-rate fast", "--learning-rate fast: expected a number."),
+        ("train a -o b.safetensors --network big", "--network big: expected one of paper, unet."),
+        ("demo --image dog", "--image dog: expected one of astronaut, chelsea, coffee."),
+    ],
+)
+def test_usage_errors_are_one_line_in_our_own_words(refused, arguments: str, line: str) -> None:
+    assert refused(*arguments.split(" ")).startswith(f"daep: error: {line}")
+
+
+def test_complaints_of_other_versions_of_the_option_parser_read_the_same() -> None:
+    class Complaint(Exception):
+        def __init__(self, message: str, **attributes: object):
+            super().__init__(message)
+            self.message = message
+            vars(self).update(attributes)
+
+        def format_message(self) -> str:
+            return f"Invalid value for '--scale': {self.message}" if hasattr(self, "param") else self.message
+
+    scale = SimpleNamespace(opts=["-s", "--scale"], metavar="N", name="scale")
+    told = {
+        "'2.5' is not a valid integer.": "--scale 2.5: expected a whole number.",
+        "'x' is not a valid float.": "--scale x: expected a number.",
+        "'x' is not one of 'a', 'b'.": "--scale x: expected one of a, b.",
+        "Odd.": "Invalid value for '--scale': Odd; daep --help shows what is expected.",
+    }
+    for message, expected in told.items():
+        assert explain(Complaint(message, param=scale)) == expected
+    assert explain(Complaint("Odd.")) == "Odd; daep --help shows what is expected."
+    assert explain(Complaint("Got unexpected extra argument (b)")).startswith("b: more than")
+
+
+def test_the_version_is_shown_without_waiting_for_torch(environment: dict[str, str]) -> None:
+    code = "import sys; from daep_cli.main import main; status = main(['--version']); assert 'torch' not in sys.modules"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit(status)"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"daep-prior (\d+\.\d+\S*|not installed as a package)\n", ran.stdout)
 
 
 def test_info_names_what_results_depend_on(daep) -> None:

@@ -210,7 +210,7 @@ def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--scale 1", "--scale 1: expected"),
         ("--scale -3", "--scale -3: expected"),
         ("--scale 9", "from 2 to 8"),
-        ("--scale 2.5", "'--scale'"),
+        ("--scale 2.5", "--scale 2.5: expected a whole number."),
         ("--kernel {kernel}", "needs --noise"),
         ("--kernel {kernel} --noise 2 --scale 2", "--kernel and --scale do not work together"),
         ("--kernel {kernel} --noise 2 --mask {mask}", "--kernel and --mask do not work together"),
