@@ -14,6 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from daep_cli.images import Photo, read_photo, write_photo
+from daep_cli.networks import read_network
 from daep_cli.noise import AUTO
 from daep_cli.outputs import check_output_file, write_whole
 from daep_cli.progress import progress_bar
@@ -22,7 +23,6 @@ from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_deepinv import degradation
 from daep_deepinv.compare import COLUMNS, Comparison, compare_each, known_methods, usual_methods
 from daep_deepinv.compare_figures import convergence, pictures
-from daep_prior import load_dae
 
 __all__ = ["run_comparison"]
 
@@ -60,7 +60,7 @@ def run_comparison(
     names = list(usual_methods(physics, options.sigma)) if names is None else names
     files = [output / name for name in (TABLE, PICTURES, CURVES, *(f"{name}.png" for name in names))]
     _prepare(output, files, (source, *job.files), overwrite)
-    network = load_dae(options.denoiser or "dae", job.device)
+    network = read_network(options.denoiser or "dae", job.device)
     comparison, running = compare_each(
         clean, physics, names, sigma=options.sigma, denoiser=network, seed=options.seed, lpips=lpips
     )

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from daep_cli.devices import pick_device
 from daep_cli.images import SUFFIXES, Array, Photo, read_photo, write_photo
+from daep_cli.networks import read_network
 from daep_cli.outputs import check_output_file
 from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_cli.watch import iterations as in_words
 from daep_deepinv import DAEP
-from daep_prior import load_dae
 
 __all__ = ["PHOTOGRAPHS", "motion_kernel", "photograph_crop", "run_demo", "side_by_side"]
 
@@ -55,7 +55,7 @@ def run_demo(
     device = pick_device(device_name)
     scene = photograph_crop(photograph, size).to(device)
     kernel = motion_kernel().to(device)
-    network = None if denoiser is None else load_dae(denoiser, device)
+    network = None if denoiser is None else read_network(denoiser, device)
     model = DAEP(NOISE, preset, network, iterations, seed=seed, device=device)
     noise = GaussianNoise(NOISE, rng=torch.Generator(device).manual_seed(seed))
     physics = Blur(filter=kernel, padding="valid", noise_model=noise, device=device)

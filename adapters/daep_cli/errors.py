@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["Interrupted", "explain", "one_line"]
+__all__ = ["Interrupted", "explain", "named", "one_line"]
 
 #: Subclasses of RuntimeError that mean a programming error; these keep their traceback.
 BUGS = (NotImplementedError, RecursionError)
@@ -35,6 +36,24 @@ class Interrupted(Exception):
 def one_line(text: str) -> str:
     """``text`` without line breaks or control characters: file names may hold terminal escape sequences."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+@contextmanager
+def named(option: str, given: object) -> Iterator[None]:
+    """Put the option before what a library says of its value: a file that is missing or unusable.
+
+    :param str option: what stands before the value, as in ``"--mask "``.
+    :param given: the value.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, ConnectionError, ImportError) as error:
+        # the operating system's own errors know the file, and a module that is missing may be a bug
+        if getattr(error, "errno", None) is not None or isinstance(error, ModuleNotFoundError):
+            raise
+        text = str(error)
+        kind = type(error) if isinstance(error, (FileNotFoundError, ConnectionError)) else ValueError
+        raise kind(option + (text if text.startswith(str(given)) else f"{given}: {text}")) from error
 
 
 def _usage(error: Any) -> str:

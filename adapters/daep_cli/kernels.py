@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from daep_cli.errors import named
 from daep_cli.images import SUFFIXES, Array, read_photo
 from daep_cli.kernel_photo import read_spot
 from daep_cli.kernel_shapes import SHAPES, draw_kernel
@@ -79,7 +80,8 @@ def _ground(values: Array) -> float:
 def _read_numbers(path: Path, key: str) -> Array:
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz", ".txt"):
-        return read_photo(path).colour.mean(axis=2)
+        with named("--kernel ", path):
+            return read_photo(path).colour.mean(axis=2)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of empty files, which are refused below, and of odd headers
@@ -179,7 +181,8 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     :raises FileNotFoundError: no such file.
     :raises ValueError: unreadable, or no pixel is known.
     """
-    photo = read_photo(path)
+    with named("--mask ", path):
+        photo = read_photo(path)
     known = photo.colour.mean(axis=2) > photo.largest / 2
     if not known.any():
         raise ValueError(f"--mask {path}: no pixel is white, so nothing of the image is known; paint white what is.")

@@ -19,6 +19,7 @@ from daep_cli import images, kernels
 from daep_cli.devices import pick_device
 from daep_cli.errors import Interrupted
 from daep_cli.images import MAX_PIXELS, SUFFIXES, Array, Photo
+from daep_cli.networks import read_network
 from daep_cli.noise import AUTO, Noise, estimate_noise
 from daep_cli.outputs import check_output_file
 from daep_cli.progress import progress_bar
@@ -26,7 +27,6 @@ from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_cli.watch import Watch, iterations
 from daep_deepinv import DAEP, DivergenceError, degradation
 from daep_deepinv.reconstructor import PRESETS
-from daep_prior import load_dae
 from daep_prior.tiling import SMALLEST_TILE
 
 __all__ = ["Job", "Measurement", "Options", "Unfinished", "restore_file"]
@@ -190,7 +190,7 @@ class Job:
             self._model = DAEP(
                 sigma=options.sigma,
                 preset=options.preset,
-                denoiser=None if name is None else load_dae(name, self.device),
+                denoiser=None if name is None else read_network(name, self.device),
                 max_iter=options.iterations,
                 seed=options.seed,
                 tile="auto" if options.tile is None else options.tile,

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from daep_cli.devices import pick_device
-from daep_cli.errors import Interrupted
+from daep_cli.errors import Interrupted, named
 from daep_cli.outputs import check_output_file
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
+from daep_prior.pretrained import read_training_form
 from daep_prior.training import TrainingConfig, checkpoint_path, train
 
 __all__ = ["make_network", "run_training"]
@@ -59,6 +60,9 @@ def run_training(
         seed=seed,
         **{name: value for name, value in chosen.items() if value is not None},
     )
+    if start_from is not None:
+        with named("--start-from ", start_from):
+            read_training_form(start_from)
     try:
         train(folder, output, config, pick_device(device), log=log, start_from=start_from, overwrite=overwrite)
     except KeyboardInterrupt as error:

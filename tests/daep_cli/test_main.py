@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from daep_cli import main as command_line
-from daep_cli.errors import explain, one_line
+from daep_cli.errors import explain, named, one_line
 from daep_prior import shipped_networks
 
 COMMANDS = sorted(command_line._command().commands)
@@ -144,6 +144,20 @@ def test_messages_are_one_printable_line() -> None:
     )
     assert explain(FloatingPointError("diverged")) == "diverged"
     assert explain(KeyError("bug")) is None
+
+
+def test_an_option_is_put_before_what_is_wrong_with_its_value() -> None:
+    for error, kind, message in (
+        (ValueError("w: damaged."), ValueError, "--x w: damaged."),
+        (FileNotFoundError("no network named 'w'."), FileNotFoundError, "--x w: no network named 'w'."),
+        (ConnectionError("w: cannot be fetched."), ConnectionError, "--x w: cannot be fetched."),
+        (ImportError("w: needs a package."), ValueError, "--x w: needs a package."),
+        (ModuleNotFoundError("No module named 'x'"), ModuleNotFoundError, "No module named 'x'"),
+        (PermissionError(13, "Permission denied", "w"), PermissionError, "[Errno 13] Permission denied: 'w'"),
+    ):
+        with pytest.raises(kind) as caught, named("--x ", "w"):
+            raise error
+        assert str(caught.value) == message
 
 
 def test_the_module_can_be_run(environment: dict[str, str]) -> None:

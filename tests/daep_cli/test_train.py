@@ -111,6 +111,11 @@ def test_overwrite_replaces_weights_and_training_can_start_from_others(daep, fol
     load_dae(second)
 
 
+def test_weights_to_start_from_that_are_not_there_are_named(refused, folder, tmp_path, small) -> None:
+    line = refused("train", folder, "-o", tmp_path / "w.safetensors", "--start-from", "none.safetensors", *QUICK)
+    assert "--start-from none.safetensors: no such weight file; check its name" in line
+
+
 def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, small) -> None:
     unet = tmp_path / "unet.safetensors"
     assert daep("train", folder, "-o", unet, "--network", "unet", *QUICK).status == 0
