@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from deepinv.physics import GaussianNoise, LinearPhysics, ZeroNoise
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from daep_cli.images import Photo, read_photo, write_photo
@@ -28,6 +30,10 @@ __all__ = ["run_comparison"]
 
 TABLE, PICTURES, CURVES = "table.csv", "pictures.png", "convergence.png"
 SMALLEST = 16
+#: Characters of the longest remark of the printed table.
+REMARK = 64
+#: Our extras that bring a package.
+EXTRAS = {"ptwt": "compare"}
 
 
 def run_comparison(
@@ -116,15 +122,27 @@ def _prepare(output: Path, files: list[Path], inputs: tuple[Path, ...], overwrit
 
 
 def _table(comparison: Comparison) -> str:
+    """The table as text, without empty columns; the file holds the whole remarks."""
+    rows = [{**result.row(), "remark": _short(result.remark)} for result in comparison.results]
     table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("method", "remark") else "right", no_wrap=True)
-    for result in comparison.results:
-        row = result.row()
-        table.add_row(*(row[column] for column in COLUMNS))
+    columns = [column for column in COLUMNS if any(row[column] for row in rows)]
+    for column in columns:
+        heading = column.replace(" ", "\n")
+        table.add_column(heading, justify="left" if column in ("method", "remark") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(row[column]) for column in columns))
     text = io.StringIO()
     Console(file=text, width=200).print(table)
-    return text.getvalue().rstrip()
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _short(remark: str) -> str:
+    """The first sentence of a remark, or what to install."""
+    for package, extra in EXTRAS.items():
+        if f"pip install {package}" in remark:
+            return f'needs pip install "daep-prior[{extra}]"'
+    sentence, _, _ = remark.removeprefix("ValueError: ").partition(". ")
+    return textwrap.shorten(sentence.rstrip("."), REMARK, placeholder=" ...")
 
 
 def _png(figure: Figure) -> bytes:

@@ -19,6 +19,12 @@ __all__ = ["app", "main"]
 
 #: For completion and help; not imported from where they are defined, because that would take seconds.
 PRESETS = ["annealed", "fast", "best", "paper", "paper-sr"]
+#: What `daep compare` knows: without a network, or with the one that is shared; and what is downloaded.
+METHODS = [
+    *("daep-annealed", "daep-fast", "daep-best", "daep-paper", "daep-paper-sr"),
+    *("pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp", "dmsp", "tv", "wavelets", "wiener", "richardson-lucy"),
+]
+DOWNLOADING = ["dpir-drunet", "epll"]
 #: Exit status of anything the user can mend, as the option parser's own; of Ctrl-C (128 + SIGINT); and where nobody
 #: reads what is written any more (128 + SIGPIPE).
 BAD_INPUT, INTERRUPTED, NOBODY_LISTENS = 2, 130, 141
@@ -255,7 +261,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Which to compare; default all that need no download. The others, only when named: dpir-drunet, epll.",
+            help=f"Which to compare: {', '.join(METHODS)}; by default all that suit the task. With a download, and "
+            f"only when named: {', '.join(DOWNLOADING)}.",
         ),
     ] = None,
     crop: Annotated[int | None, typer.Option(metavar="N", help="Use the middle N x N pixels only.")] = None,
