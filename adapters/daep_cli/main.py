@@ -8,12 +8,15 @@ from __future__ import annotations
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from daep_cli.errors import Interrupted, explain, one_line
 from daep_cli.versions import installed
+
+if TYPE_CHECKING:
+    from daep_cli.noise import Noise
 
 __all__ = ["app", "main"]
 
@@ -25,6 +28,8 @@ METHODS = [
     *("pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp", "dmsp", "tv", "wavelets", "wiener", "richardson-lucy"),
 ]
 DOWNLOADING = ["dpir-drunet", "epll"]
+#: Below this a noise level is most likely meant for images in [0, 1].
+FAINTEST_NOISE = 0.2
 #: Exit status of anything the user can mend, as the option parser's own; of Ctrl-C (128 + SIGINT); and where nobody
 #: reads what is written any more (128 + SIGPIPE).
 BAD_INPUT, INTERRUPTED, NOBODY_LISTENS = 2, 130, 141
@@ -143,11 +148,9 @@ def restore(
 
     `daep restore photos/ -o restored/ --noise 10`
     """
-    from daep_cli.noise import parse_noise
     from daep_cli.restore import Job, Options, restore_file
 
-    level = None if noise is None else parse_noise(noise)
-    options = Options(level, kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
+    options = Options(_level(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
     if not source.exists():
         raise ValueError(f"{source}: no such file or folder; check its name.")
     if not source.is_dir():
@@ -287,11 +290,9 @@ def compare(
     `daep compare photo.png -o comparison --scale 3 --crop 128 --methods daep-annealed,pnp-hqs,tv`
     """
     from daep_cli.compare import run_comparison
-    from daep_cli.noise import parse_noise
     from daep_cli.restore import Options
 
-    level = None if noise is None else parse_noise(noise)
-    options = Options(level, kernel, scale, mask, denoiser, seed=seed, device=device)
+    options = Options(_level(noise), kernel, scale, mask, denoiser, seed=seed, device=device)
     run_comparison(source, output, options, methods, crop, lpips, overwrite, _print)
     return 0
 
@@ -371,6 +372,19 @@ def info(device: Device = None) -> int:
     for name, value in rows:
         typer.echo(f"{name:<{width}}  {one_line(value)}")
     return 0
+
+
+def _level(noise: str | None) -> Noise | None:
+    from daep_cli.noise import parse_noise
+
+    level = None if noise is None else parse_noise(noise)
+    if isinstance(level, float) and 0 < level < FAINTEST_NOISE:
+        in_255 = f"{255 * level:.3g}"
+        warnings.warn(
+            f"--noise {noise} is almost none, because white is 255; if it is of images in [0, 1], give {in_255}.",
+            stacklevel=2,
+        )
+    return level
 
 
 def _say(line: str) -> None:

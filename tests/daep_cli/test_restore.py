@@ -173,6 +173,19 @@ def test_more_noise_than_was_said_is_noticed_in_one_line(daep, scene, tmp_path, 
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("noise", "meant"), [("0.01", "2.55"), ("0.1", "25.5"), ("0", None), ("0.2", None)])
+def test_a_noise_level_that_looks_like_one_of_images_in_0_to_1_is_remarked_on(
+    daep, photo, tmp_path, quick, noise, meant
+) -> None:
+    outcome = daep("restore", photo, "-o", tmp_path / "out.png", "--scale", 2, "--noise", noise, *quick)
+    assert outcome.status == 0
+    assert outcome.err == (
+        f"daep: --noise {noise} is almost none, because white is 255; if it is of images in [0, 1], give {meant}.\n"
+        if meant
+        else ""
+    )
+
+
 @pytest.mark.parametrize(("free", "pixels"), [(0, 1), (2**14 * 1000, 1000), (2**60, 2**22)])
 def test_a_batch_fills_what_is_free_of_a_gpu(free, pixels, monkeypatch) -> None:
     job = Job(Options(noise=0.1))
