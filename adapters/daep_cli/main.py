@@ -148,11 +148,11 @@ def restore(
 
     `daep restore photos/ -o restored/ --noise 10`
     """
+    _check_source(source)
+    _check_output(output, source, overwrite, (mask, *(Path(name) for name in (kernel, denoiser) if name)))
     from daep_cli.restore import Job, Options, restore_file
 
     options = Options(_level(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
-    if not source.exists():
-        raise ValueError(f"{source}: no such file or folder; check its name.")
     if not source.is_dir():
         restore_file(source, output, Job(options), overwrite, _say)
         return 0
@@ -243,6 +243,7 @@ def demo(
 
     `daep demo -o cat.png --image chelsea`
     """
+    _check_output(output, None, overwrite)
     from daep_cli.demo import run_demo
 
     for line in run_demo(output, image.value, size, denoiser, preset, iterations, seed, device, overwrite):
@@ -289,6 +290,7 @@ def compare(
 
     `daep compare photo.png -o comparison --scale 3 --crop 128 --methods daep-annealed,pnp-hqs,tv`
     """
+    _check_source(source)
     from daep_cli.compare import run_comparison
     from daep_cli.restore import Options
 
@@ -346,6 +348,7 @@ def train(
 
     `daep restore noisy.png -o clean.png --noise 25 --denoiser mine.safetensors`
     """
+    _check_source(folder)
     from daep_cli.train import run_training
 
     chosen = (sigma, steps, batch, crop, learning_rate, seed, device, overwrite, start_from)
@@ -372,6 +375,23 @@ def info(device: Device = None) -> int:
     for name, value in rows:
         typer.echo(f"{name:<{width}}  {one_line(value)}")
     return 0
+
+
+def _check_source(source: Path) -> None:
+    """Here, because what reads it takes seconds to import."""
+    if not source.exists():
+        raise ValueError(f"{source}: no such file or folder; check its name.")
+
+
+def _check_output(output: Path, source: Path | None, overwrite: bool, inputs: tuple[Path | None, ...] = ()) -> None:
+    """What is checked again with all that a command reads, at once."""
+    from daep_cli.images import SUFFIXES
+    from daep_cli.outputs import check_output_file, check_output_folder
+
+    if source is not None and source.is_dir():
+        check_output_folder(output, source, SUFFIXES)
+    else:
+        check_output_file(output, SUFFIXES, (source, *inputs), overwrite, source=source)
 
 
 def _level(noise: str | None) -> Noise | None:

@@ -108,6 +108,34 @@ def test_the_version_is_shown_without_waiting_for_torch(environment: dict[str, s
     assert re.fullmatch(r"daep-prior (\d+\.\d+\S*|not installed as a package)\n", ran.stdout)
 
 
+def test_files_that_are_missing_or_in_the_way_are_refused_without_waiting_for_torch(
+    environment: dict[str, str], photo, tmp_path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    there = tmp_path / "there.png"
+    there.write_bytes(b"mine")
+    commands = [
+        ["restore", "none.png", "-o", "out.png", "--noise", "5"],
+        ["restore", photo, "-o", "out.gif", "--noise", "5"],
+        ["restore", photo, "-o", there, "--noise", "5"],
+        ["restore", photo, "-o", photo, "--noise", "5"],
+        ["restore", photo, "-o", folder, "--noise", "5"],
+        ["restore", folder, "-o", "none/out", "--noise", "5"],
+        ["compare", "none.png", "-o", "out", "--noise", "5"],
+        ["demo", "-o", there],
+        ["train", "none", "-o", "out.safetensors"],
+    ]
+    code = f"""if True:
+        import sys
+        from daep_cli.main import main
+        assert [main(command) for command in {[[str(a) for a in c] for c in commands]}] == {len(commands)} * [2]
+        assert "torch" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    assert there.read_bytes() == b"mine"
+
+
 def test_info_names_what_results_depend_on(daep) -> None:
     outcome = daep("info")
     assert outcome.status == 0
