@@ -305,7 +305,8 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool, report: 
             (result,) = job.run([measured], bar.advance)
     except Unfinished as error:
         images.write_photo(error.photos[0], output, overwrite)
-        raise Interrupted(f"{error}; {output} holds the image as it stood then.") from error
+        again = "" if overwrite else "; give --overwrite to start again"
+        raise Interrupted(f"{error}; {output} holds the image as it stood then{again}.") from error
     seconds = time.perf_counter() - began
     images.write_photo(result, output, overwrite)
     width, height = result.size

@@ -395,9 +395,11 @@ def test_ctrl_c_saves_the_best_image_so_far_and_says_so(daep, photo, tmp_path, t
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restore.Watch, "_after", interrupt)
-        outcome = daep("restore", photo, "-o", out, *options, "--iterations", 10)
+        command = ("restore", photo, "-o", out, *options, "--iterations", 10)
+        outcome, again = daep(*command), daep(*command, "--overwrite")
     assert outcome.status == 130
-    assert outcome.err == f"daep: interrupted after 3 of 10 iterations; {out} holds the image as it stood then.\n"
+    line = f"daep: interrupted after 3 of 10 iterations; {out} holds the image as it stood then"
+    assert (outcome.err, again.err) == (f"{line}; give --overwrite to start again.\n", f"{line}.\n")
     # a network of one level runs on a constant schedule, so it is the image of a run of that length but its mean
     assert daep("restore", photo, "-o", whole, *options, "--iterations", after).status == 0
     a, b = (read_photo(path).colour.astype(float) for path in (out, whole))
