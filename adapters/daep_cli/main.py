@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from daep_cli.errors import Interrupted, explain, one_line
 from daep_cli.versions import installed
@@ -34,7 +35,33 @@ FAINTEST_NOISE = 0.2
 #: reads what is written any more (128 + SIGPIPE).
 BAD_INPUT, INTERRUPTED, NOBODY_LISTENS = 2, 130, 141
 
+
+class _Command(TyperCommand):
+    """Without the marks of newer versions of the option parser: braces around an argument, a type behind a flag."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    """The same of all commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+
+def _plain(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
 app = typer.Typer(
+    cls=_Group,
     name="daep",
     help="Restore photographs with a denoising autoencoder as image prior.",
     epilog="`daep COMMAND --help` explains a command and shows examples. `daep --install-completion` makes your shell "
@@ -82,7 +109,7 @@ Tile = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
 
 
-@app.command()
+@app.command(cls=_Command)
 def restore(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Image (PNG, JPEG, TIFF), or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Result: a file, or a folder.")],
@@ -163,7 +190,7 @@ def restore(
     return BAD_INPUT if tally.failed else 0
 
 
-@app.command()
+@app.command(cls=_Command)
 def kernel(
     name: Annotated[
         str,
@@ -221,7 +248,7 @@ class Photograph(str, Enum):
     coffee = "coffee"
 
 
-@app.command()
+@app.command(cls=_Command)
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Picture to write.")] = Path("demo.png"),
     image: Annotated[Photograph, typer.Option(help="Which photograph.")] = Photograph.astronaut,
@@ -251,7 +278,7 @@ def demo(
     return 0
 
 
-@app.command()
+@app.command(cls=_Command)
 def compare(
     source: Annotated[Path, typer.Argument(metavar="IMAGE", help="Clean image (PNG, JPEG, TIFF), to be degraded.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the results.")],
@@ -306,7 +333,7 @@ class Network(str, Enum):
     unet = "unet"
 
 
-@app.command()
+@app.command(cls=_Command)
 def train(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Training images, searched with subfolders.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Weights: NAME.safetensors.")],
@@ -356,7 +383,7 @@ def train(
     return 0
 
 
-@app.command()
+@app.command(cls=_Command)
 def info(device: Device = None) -> int:
     """Show versions, the device with its number type and layout, and the networks that are shipped.
 

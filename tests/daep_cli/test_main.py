@@ -26,6 +26,7 @@ def test_help_is_status_0_and_shows_how_to_begin(daep, command: list[str]) -> No
     if command:
         assert "Examples" in outcome.out
         assert outcome.out.count(f"daep {command[0]}") >= 2  # the usage line, and at least one example
+    assert not re.search(r"[{}]|<bool>|BOOLEAN", outcome.out)
 
 
 def test_the_shell_completes_commands_and_values(environment: dict[str, str]) -> None:
