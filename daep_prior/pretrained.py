@@ -125,7 +125,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     :raises ValueError: not a safetensors file, truncated or damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weight file.")
+        raise FileNotFoundError(f"{path}: no such weight file; check its name and folder.")
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}

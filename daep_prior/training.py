@@ -9,8 +9,11 @@ from __future__ import annotations
 import copy
 import json
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +23,7 @@ from torch import Tensor, nn
 
 from daep_prior.muon import Muon
 from daep_prior.networks import DAE, RGB, ConvDAE, build_network
-from daep_prior.pretrained import read_safetensors, read_training_form, save_dae, write_safetensors
+from daep_prior.pretrained import read_card, read_safetensors, read_training_form, save_dae, write_safetensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -424,12 +427,14 @@ def train(
     compiled: bool | None = None,
     start_from: str | Path | None = None,
     overwrite: bool = False,
+    progress_seconds: float = 60.0,
 ) -> dict[str, Any]:
     """Train a DAE on the images below ``folder`` and write it to ``output``.
 
     ``output`` is written with every checkpoint, so that a run that is stopped leaves what it had reached. A checkpoint
     stands beside ``output`` while the run lasts (``NAME.checkpoint.safetensors``); started again with the
-    same settings, the run goes on from it. It is kept at the end, so that a longer run can go on from there.
+    same settings, the run goes on from it. It is kept at the end, so that a longer run can go on from there. Ctrl-C
+    ends the run after the step that is under way, with a checkpoint; a second one ends it at once.
 
     :param str folder: training images, searched with subfolders; never test images.
     :param str output: ``.safetensors`` file for the averaged weights.
@@ -442,9 +447,11 @@ def train(
     :param str start_from: shipped name or ``.safetensors`` file of ours whose weights a new run starts from, to adapt a
         network to other images; the configuration must be the same.
     :param bool overwrite: replace ``output`` although it is not of an unfinished run.
+    :param float progress_seconds: time after which a step without a validation line has a shorter one.
     :return: the model card: configuration, hardware, time, and the validation history.
     :raises ValueError: unusable folder, output or checkpoint.
     :raises FloatingPointError: the loss is no longer a number.
+    :raises KeyboardInterrupt: Ctrl-C; its message says at which step, if the checkpoint was written.
     """
     config = config or TrainingConfig()
     output = Path(output)
@@ -470,6 +477,10 @@ def train(
     run = _Run(config, device)
     if checkpoint.exists():
         run.load(checkpoint)
+        if run.step > config.steps:
+            raise ValueError(
+                f"steps: got {config.steps}; {checkpoint} has reached step {run.step} already; give at least as many."
+            )
         log(f"resumed at step {run.step} from {checkpoint.name}")
     elif start_from is not None:
         run.start_from(read_training_form(start_from))
@@ -480,45 +491,88 @@ def train(
     parameters = sum(p.numel() for p in run.network.parameters())
     log(f"{len(images)} images, {len(validation)} held out; {parameters / 1e6:.2f} M parameters on {device}")
 
-    began = saved = time.monotonic()
-    before = run.seconds
-    for step, crops in _prefetched(images, config, run.step):
-        share = config.learning_rate_at(step) / config.learning_rate
-        loss = _loss(run, forward, crops)
-        run.network.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(run.network.parameters(), config.clip)
-        for optimizer in run.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = share * optimizer.defaults["lr"]
-            optimizer.step()
-        run.step = step + 1
-        run.update_average()
-        run.loss_sum += loss.detach()
-        run.loss_count += 1
-        run.seconds = before + time.monotonic() - began
-        last = run.step == config.steps
-        report = last or run.step % validate_every == 0
-        if report or run.step % 100 == 0:
-            mean_loss = run.mean_loss()
-            if not math.isfinite(mean_loss):
-                raise FloatingPointError(
-                    f"the loss is {mean_loss} at step {run.step}; lower learning_rate and start again "
-                    f"(the last good checkpoint is {checkpoint})."
-                )
-        if report:
-            figures = validation_psnr(run.average, validation, device)
-            run.history.append({"step": run.step, "loss": mean_loss, **figures})
-            text = ", ".join(f"{psnr:.3f} dB at {level}" for level, psnr in figures.items())
-            log(f"step {run.step}/{config.steps}: loss {mean_loss:.5f}, validation {text} ({run.seconds:.0f} s)")
-            run.loss_sum.zero_()
-            run.loss_count = 0
-        if last or time.monotonic() - saved > checkpoint_seconds:
-            run.save(checkpoint)
-            save_dae(run.average, output, _card(run, len(images)))
-            saved = time.monotonic()
+    began = saved = told = time.monotonic()
+    before, first = run.seconds, run.step
+    with _ctrl_c_deferred() as stop:
+        for step, crops in _prefetched(images, config, run.step):
+            share = config.learning_rate_at(step) / config.learning_rate
+            loss = _loss(run, forward, crops)
+            run.network.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(run.network.parameters(), config.clip)
+            for optimizer in run.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = share * optimizer.defaults["lr"]
+                optimizer.step()
+            run.step = step + 1
+            run.update_average()
+            run.loss_sum += loss.detach()
+            run.loss_count += 1
+            run.seconds = before + time.monotonic() - began
+            last = run.step == config.steps
+            report = last or run.step % validate_every == 0
+            if report or run.step % 100 == 0:
+                mean_loss = run.mean_loss()
+                if not math.isfinite(mean_loss):
+                    raise FloatingPointError(
+                        f"the loss is {mean_loss} at step {run.step}; lower learning_rate and start again "
+                        f"(the last good checkpoint is {checkpoint})."
+                    )
+            if report:
+                figures = validation_psnr(run.average, validation, device)
+                run.history.append({"step": run.step, "loss": mean_loss, **figures})
+                text = ", ".join(f"{psnr:.3f} dB at {level}" for level, psnr in figures.items())
+                log(f"step {run.step}/{config.steps}: loss {mean_loss:.5f}, validation {text} ({run.seconds:.0f} s)")
+                run.loss_sum.zero_()
+                run.loss_count = 0
+                told = time.monotonic()
+            elif time.monotonic() - told > progress_seconds:
+                log(f"step {run.step}/{config.steps}: loss {run.mean_loss():.5f} ({run.seconds:.0f} s)")
+                told = time.monotonic()
+            stopping = stop.is_set()
+            if last or stopping or time.monotonic() - saved > checkpoint_seconds:
+                run.save(checkpoint)
+                save_dae(run.average, output, _card(run, len(images)))
+                saved = time.monotonic()
+            if stopping:
+                raise KeyboardInterrupt(f"at step {run.step}")
+    card = _card(run, len(images))
+    if _step_of(output) != run.step:  # stopped between the last checkpoint and the weights, or moved away since
+        save_dae(run.average, output, card)
+    elif run.step == first:
+        log(f"{output} is finished; more steps go on from it")
+        return card
     log(f"wrote {output}")
-    return _card(run, len(images))
+    return card
+
+
+@contextmanager
+def _ctrl_c_deferred() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event, a second one is as ever; where Ctrl-C does something of its own, it still does."""
+    stop = threading.Event()
+
+    def ask(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    ours = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _step_of(weights: Path) -> int | None:
+    """The step at which a weight file was written; ``None`` if it is no readable one of a training run."""
+    try:
+        step = read_card(weights).get("step")
+    except (OSError, ValueError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 def _card(run: _Run, images: int) -> dict[str, Any]:

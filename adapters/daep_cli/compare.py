@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,12 @@ from deepinv.physics import GaussianNoise, LinearPhysics, ZeroNoise
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from daep_cli.images import Photo, read_photo, write_photo
+from daep_cli.networks import read_network
+from daep_cli.noise import AUTO
 from daep_cli.outputs import check_output_file, write_whole
 from daep_cli.progress import progress_bar
 from daep_cli.restore import Job, Measurement, Options
@@ -21,12 +25,15 @@ from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_deepinv import degradation
 from daep_deepinv.compare import COLUMNS, Comparison, compare_each, known_methods, usual_methods
 from daep_deepinv.compare_figures import convergence, pictures
-from daep_prior import load_dae
 
 __all__ = ["run_comparison"]
 
 TABLE, PICTURES, CURVES = "table.csv", "pictures.png", "convergence.png"
 SMALLEST = 16
+#: Characters of the longest remark of the printed table.
+REMARK = 64
+#: Our extras that bring a package.
+EXTRAS = {"ptwt": "compare"}
 
 
 def run_comparison(
@@ -52,14 +59,14 @@ def run_comparison(
     if names is not None and (not names or set(names) - set(known_methods())):
         raise ValueError(f"--methods {methods}: expected names among {', '.join(known_methods())}.")
     if not isinstance(options.sigma, float):
-        raise ValueError("--noise: give a number; the noise is added here, so there is nothing to estimate.")
+        raise ValueError(f"--noise {AUTO}: give a number; compare adds the noise, so there is nothing to estimate.")
     job = Job(options)
     clean = _clean_image(source, crop, job).to(job.device)
     physics = _physics(job, clean)
     names = list(usual_methods(physics, options.sigma)) if names is None else names
     files = [output / name for name in (TABLE, PICTURES, CURVES, *(f"{name}.png" for name in names))]
     _prepare(output, files, (source, *job.files), overwrite)
-    network = load_dae(options.denoiser or "dae", job.device)
+    network = read_network(options.denoiser or "dae", job.device)
     comparison, running = compare_each(
         clean, physics, names, sigma=options.sigma, denoiser=network, seed=options.seed, lpips=lpips
     )
@@ -115,15 +122,27 @@ def _prepare(output: Path, files: list[Path], inputs: tuple[Path, ...], overwrit
 
 
 def _table(comparison: Comparison) -> str:
+    """The table as text, without empty columns; the file holds the whole remarks."""
+    rows = [{**result.row(), "remark": _short(result.remark)} for result in comparison.results]
     table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("method", "remark") else "right", no_wrap=True)
-    for result in comparison.results:
-        row = result.row()
-        table.add_row(*(row[column] for column in COLUMNS))
+    columns = [column for column in COLUMNS if any(row[column] for row in rows)]
+    for column in columns:
+        heading = column.replace(" ", "\n")
+        table.add_column(heading, justify="left" if column in ("method", "remark") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(row[column]) for column in columns))
     text = io.StringIO()
     Console(file=text, width=200).print(table)
-    return text.getvalue().rstrip()
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _short(remark: str) -> str:
+    """The first sentence of a remark, or what to install."""
+    for package, extra in EXTRAS.items():
+        if f"pip install {package}" in remark:
+            return f'needs pip install "daep-prior[{extra}]"'
+    sentence, _, _ = remark.removeprefix("ValueError: ").partition(". ")
+    return textwrap.shorten(sentence.rstrip("."), REMARK, placeholder=" ...")
 
 
 def _png(figure: Figure) -> bytes:

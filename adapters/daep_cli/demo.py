@@ -16,10 +16,11 @@ from torch import Tensor
 
 from daep_cli.devices import pick_device
 from daep_cli.images import SUFFIXES, Array, Photo, read_photo, write_photo
+from daep_cli.networks import read_network
 from daep_cli.outputs import check_output_file
 from daep_cli.tensors import centre, to_pixels, to_tensor
+from daep_cli.watch import iterations as in_words
 from daep_deepinv import DAEP
-from daep_prior import load_dae
 
 __all__ = ["PHOTOGRAPHS", "motion_kernel", "photograph_crop", "run_demo", "side_by_side"]
 
@@ -54,7 +55,7 @@ def run_demo(
     device = pick_device(device_name)
     scene = photograph_crop(photograph, size).to(device)
     kernel = motion_kernel().to(device)
-    network = None if denoiser is None else load_dae(denoiser, device)
+    network = None if denoiser is None else read_network(denoiser, device)
     model = DAEP(NOISE, preset, network, iterations, seed=seed, device=device)
     noise = GaussianNoise(NOISE, rng=torch.Generator(device).manual_seed(seed))
     physics = Blur(filter=kernel, padding="valid", noise_model=noise, device=device)
@@ -67,7 +68,7 @@ def run_demo(
 
     original, psnr = centre(scene, blurred), PSNR()
     before, after = (float(psnr(x.clamp(0, 1), original)) for x in (blurred, restored))
-    yield f"PSNR {before:.2f} dB -> {after:.2f} dB in {seconds:.1f} s ({model.max_iter} evaluations, {model.preset})"
+    yield f"PSNR {before:.2f} dB -> {after:.2f} dB in {seconds:.1f} s ({in_words(model.max_iter)}, {model.preset})"
     picture = side_by_side(
         [
             ("original", "", to_pixels(original)),

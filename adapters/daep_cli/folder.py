@@ -87,7 +87,7 @@ def restore_folder(
     :raises OSError: the disk is full or can no longer be written.
     :raises Interrupted: Ctrl-C; the message says how far it came.
     """
-    check_output_folder(output, source)
+    check_output_folder(output, source, SUFFIXES)
     found, ignored = find_images(source)
     tally = Tally(ignored=ignored)
     todo = []
@@ -165,8 +165,11 @@ class _FolderRun:
         # what is restored is written, also after Ctrl-C; what is only read is dropped
         self.reader.shutdown(wait=True, cancel_futures=True)
         self.writer.shutdown(wait=True)
-        for item in list(self.held):
-            self._let_go(item)
+        try:
+            self._collect(0)
+        finally:
+            for item in list(self.held):
+                self._let_go(item)
 
     def restore(self, todo: list[_Item]) -> None:
         """Restore all of ``todo``, or see to it that others have."""
@@ -283,14 +286,16 @@ class _FolderRun:
     def _collect(self, most: int) -> None:
         """Note what has been written, and wait until no more than ``most`` images are still to be."""
         while self.writing and (len(self.writing) > most or self.writing[0][2].done()):
-            item, line, future = self.writing.popleft()
+            item, line, future = self.writing[0]  # stays there until it is known, in case of Ctrl-C meanwhile
             try:
                 future.result()
             except Exception as error:
+                self.writing.popleft()
                 if isinstance(error, OSError) and error.errno in HOPELESS:
                     raise
                 self._fail(item, error)
             else:
+                self.writing.popleft()
                 self.tally.restored += 1
                 self._let_go(item)
                 self.report(line)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
 from daep_cli.devices import pick_device
+from daep_cli.versions import installed
 from daep_prior import shipped_networks
 from daep_prior.networks import fast_dtype
 from daep_prior.pretrained import read_card
@@ -26,8 +26,8 @@ def facts(device_name: str | None = None) -> list[tuple[str, str]]:
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     dtype = str(fast_dtype(device)).removeprefix("torch.")
     return [
-        ("daep-prior", _version("daep-prior")),
-        ("deepinv", _version("deepinv")),
+        ("daep-prior", installed("daep-prior")),
+        ("deepinv", installed("deepinv")),
         ("torch", torch.__version__),
         ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         ("device", f"{device} ({hardware})"),
@@ -44,10 +44,3 @@ def _network(card: dict[str, Any]) -> str:
     told = "for one noise level" if network["sigma"] else "told the noise level"
     size = f"{card['parameters'] / 1e6:.2f} M parameters"
     return f"{network['architecture']}, {told}, {size}; denoises held-out images to {denoised} of 255"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed as a package"

@@ -73,7 +73,9 @@ def facts(kernel: Kernel) -> dict[str, str]:
     if kernel.min() < -1e-6:
         told["negative"] = f"values down to {kernel.min():.4f}: light cannot be negative; is it a blur kernel?"
     if math.hypot(x, y) > 1:
-        told["note"] = "not centred: the restored image is shifted by as much the other way"
+        told["note"] = (
+            "the restored image is shifted by as much the other way, which matters only beside the blurred one"
+        )
     return told
 
 

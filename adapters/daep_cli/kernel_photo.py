@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from daep_cli.errors import named
 from daep_cli.images import read_photo
 
 __all__ = ["find_spot", "read_spot"]
@@ -41,7 +42,8 @@ def read_spot(path: Path) -> Plane:
     :raises FileNotFoundError: no such file.
     :raises ValueError: unreadable; no spot, several, a saturated one, or one that is cut by the edge.
     """
-    photo = read_photo(path)
+    with named("--kernel spot:", path):
+        photo = read_photo(path)
     values = photo.colour / photo.largest
     try:
         return find_spot(linear(values).mean(axis=2), (photo.colour == photo.largest).any(axis=2))

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from daep_cli.images import Array, read_photo
+from daep_cli.errors import named
+from daep_cli.images import SUFFIXES, Array, read_photo
 from daep_cli.kernel_photo import read_spot
 from daep_cli.kernel_shapes import SHAPES, draw_kernel
 from daep_deepinv import as_filter
@@ -22,6 +23,8 @@ __all__ = ["as_kernel", "check_kernel_fits", "check_mask_fits", "kernel_path", "
 SPOT = "spot"
 #: No blur kernel comes near this size in bytes; an archive that unpacks to more is damaged or hostile.
 MAX_UNPACKED = 64 * 2**20
+#: Of its peak, the ground that a photograph of a point of light is told from a kernel by.
+BRIGHT_GROUND = (0.02, 0.5)
 
 
 def read_kernel(name: str) -> npt.NDArray[np.float64]:
@@ -48,16 +51,37 @@ def read_kernel(name: str) -> npt.NDArray[np.float64]:
     key = name[len(str(path)) + 1 :] if name != str(path) else ""
     if not path.exists():
         shapes = ", ".join(example for _, _, example in SHAPES.values())
-        raise FileNotFoundError(f"--kernel {path}: no such file, and no shape such as {shapes}.")
+        raise FileNotFoundError(f"--kernel {name}: no such file, and no shape such as {shapes}.")
     if key and path.suffix.lower() != ".npz":
         raise ValueError(f"--kernel {name}: only an .npz archive holds several kernels; leave :{key} out.")
-    return as_kernel(_read_numbers(path, key), name)
+    values = _read_numbers(path, key)
+    kernel = as_kernel(values, name)
+    if _is_image(name) and (ground := _ground(values)):
+        warnings.warn(
+            f"--kernel {name}: its border is not black ({100 * ground:.0f} % of its peak), which blurs the whole "
+            f"picture; if it is a photograph of a point of light, give spot:{name}.",
+            stacklevel=2,
+        )
+    return kernel
+
+
+def _ground(values: Array) -> float:
+    """The level of a bright ground around a spot, as a share of the peak; 0 if there is none.
+
+    Shapes that are cut to their size may touch the border anywhere, but most of their pixels are brighter than it.
+    """
+    border = np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
+    level = float(np.quantile(border, 0.1))
+    low, high = BRIGHT_GROUND
+    spread = low * values.max() < level < high * values.max() and np.median(values) < 2 * level
+    return level / float(values.max()) if spread else 0.0
 
 
 def _read_numbers(path: Path, key: str) -> Array:
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz", ".txt"):
-        return read_photo(path).colour.mean(axis=2)
+        with named("--kernel ", path):
+            return read_photo(path).colour.mean(axis=2)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of empty files, which are refused below, and of odd headers
@@ -137,10 +161,17 @@ def check_kernel_fits(kernel: Array, size: tuple[int, int], name: str) -> None:
     """
     height, width = kernel.shape
     if width > size[0] or height > size[1]:
+        photo = f", or if it is a photograph of a point of light, give spot:{name}" if _is_image(name) else ""
         raise ValueError(
             f"--kernel {name}: {width} x {height}, larger than the image of {size[0]} x {size[1]} pixels; "
-            "cut off its empty border."
+            f"cut off its empty border{photo}."
         )
+
+
+def _is_image(name: str) -> bool:
+    """Whether the name of a kernel is that of an image file."""
+    path = Path(name)
+    return kernel_path(name) == path and path.suffix.lower() in SUFFIXES
 
 
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
@@ -150,7 +181,8 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     :raises FileNotFoundError: no such file.
     :raises ValueError: unreadable, or no pixel is known.
     """
-    photo = read_photo(path)
+    with named("--mask ", path):
+        photo = read_photo(path)
     known = photo.colour.mean(axis=2) > photo.largest / 2
     if not known.any():
         raise ValueError(f"--mask {path}: no pixel is white, so nothing of the image is known; paint white what is.")

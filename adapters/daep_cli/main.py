@@ -8,21 +8,60 @@ from __future__ import annotations
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from daep_cli.errors import Interrupted, explain, one_line
+from daep_cli.versions import installed
+
+if TYPE_CHECKING:
+    from daep_cli.noise import Noise
 
 __all__ = ["app", "main"]
 
 #: For completion and help; not imported from where they are defined, because that would take seconds.
 PRESETS = ["annealed", "fast", "best", "paper", "paper-sr"]
+#: What `daep compare` knows: without a network, or with the one that is shared; and what is downloaded.
+METHODS = [
+    *("daep-annealed", "daep-fast", "daep-best", "daep-paper", "daep-paper-sr"),
+    *("pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp", "dmsp", "tv", "wavelets", "wiener", "richardson-lucy"),
+]
+DOWNLOADING = ["dpir-drunet", "epll"]
+#: Below this a noise level is most likely meant for images in [0, 1].
+FAINTEST_NOISE = 0.2
 #: Exit status of anything the user can mend, as the option parser's own; of Ctrl-C (128 + SIGINT); and where nobody
 #: reads what is written any more (128 + SIGPIPE).
 BAD_INPUT, INTERRUPTED, NOBODY_LISTENS = 2, 130, 141
 
+
+class _Command(TyperCommand):
+    """Without the marks of newer versions of the option parser: braces around an argument, a type behind a flag."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    """The same of all commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+
+def _plain(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
 app = typer.Typer(
+    cls=_Group,
     name="daep",
     help="Restore photographs with a denoising autoencoder as image prior.",
     epilog="`daep COMMAND --help` explains a command and shows examples. `daep --install-completion` makes your shell "
@@ -31,6 +70,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"daep-prior {installed('daep-prior')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of ``daep`` itself."""
+
 
 Denoiser = Annotated[
     str | None,
@@ -44,7 +99,7 @@ Preset = Annotated[
         autocompletion=lambda: PRESETS,
     ),
 ]
-Iterations = Annotated[int | None, typer.Option(metavar="N", help="Network evaluations; default the preset's.")]
+Iterations = Annotated[int | None, typer.Option(metavar="N", help="Iterations of the solver; default the preset's.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers; the same seed gives the same image.")]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; default the GPU if there is one.")]
 Tile = Annotated[
@@ -54,7 +109,7 @@ Tile = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
 
 
-@app.command()
+@app.command(cls=_Command)
 def restore(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Image (PNG, JPEG, TIFF), or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Result: a file, or a folder.")],
@@ -97,8 +152,9 @@ def restore(
     kept, the EXIF orientation is applied, other metadata is not copied. Nothing is replaced without --overwrite, and
     results are written whole or not at all. Ctrl-C saves the image as it stands.
 
-    **Folders.** Results that exist are skipped, so an interrupted job is continued by the same command, and several
-    processes may work on one folder. Images that cannot be read are reported, and the others done.
+    **Folders.** Of the images directly in IN, those whose result exists are skipped, so an interrupted job is continued
+    by the same command, and several processes may work on one folder. Images that cannot be read are reported, and the
+    others done. Subfolders are left alone.
 
     **What it does not do.** It does not find out by what kernel a photograph is blurred. `daep kernel --help` says what
     can be done about that; docs/own-photograph.md goes through an example.
@@ -119,13 +175,11 @@ def restore(
 
     `daep restore photos/ -o restored/ --noise 10`
     """
-    from daep_cli.noise import parse_noise
+    _check_source(source)
+    _check_output(output, source, overwrite, (mask, *(Path(name) for name in (kernel, denoiser) if name)))
     from daep_cli.restore import Job, Options, restore_file
 
-    level = None if noise is None else parse_noise(noise)
-    options = Options(level, kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
-    if not source.exists():
-        raise ValueError(f"{source}: no such file or folder; check its name.")
+    options = Options(_level(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
     if not source.is_dir():
         restore_file(source, output, Job(options), overwrite, _say)
         return 0
@@ -136,7 +190,7 @@ def restore(
     return BAD_INPUT if tally.failed else 0
 
 
-@app.command()
+@app.command(cls=_Command)
 def kernel(
     name: Annotated[
         str,
@@ -194,7 +248,7 @@ class Photograph(str, Enum):
     coffee = "coffee"
 
 
-@app.command()
+@app.command(cls=_Command)
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Picture to write.")] = Path("demo.png"),
     image: Annotated[Photograph, typer.Option(help="Which photograph.")] = Photograph.astronaut,
@@ -216,6 +270,7 @@ def demo(
 
     `daep demo -o cat.png --image chelsea`
     """
+    _check_output(output, None, overwrite)
     from daep_cli.demo import run_demo
 
     for line in run_demo(output, image.value, size, denoiser, preset, iterations, seed, device, overwrite):
@@ -223,12 +278,12 @@ def demo(
     return 0
 
 
-@app.command()
+@app.command(cls=_Command)
 def compare(
     source: Annotated[Path, typer.Argument(metavar="IMAGE", help="Clean image (PNG, JPEG, TIFF), to be degraded.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the results.")],
     noise: Annotated[
-        float | None, typer.Option(metavar="SIGMA", help="Noise to add, standard deviation where white is 255.")
+        str | None, typer.Option(metavar="SIGMA", help="Noise to add, standard deviation where white is 255.")
     ] = None,
     kernel: Annotated[str | None, typer.Option(metavar="FILE", help="Blur kernel, as for `daep restore`.")] = None,
     scale: Annotated[int | None, typer.Option(metavar="N", help="Reduce N times, and enlarge again.")] = None,
@@ -237,7 +292,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Which to compare; default all that need no download. The others, only when named: dpir-drunet, epll.",
+            help=f"Which to compare: {', '.join(METHODS)}; by default all that suit the task. With a download, and "
+            f"only when named: {', '.join(DOWNLOADING)}.",
         ),
     ] = None,
     crop: Annotated[int | None, typer.Option(metavar="N", help="Use the middle N x N pixels only.")] = None,
@@ -261,12 +317,11 @@ def compare(
 
     `daep compare photo.png -o comparison --scale 3 --crop 128 --methods daep-annealed,pnp-hqs,tv`
     """
+    _check_source(source)
     from daep_cli.compare import run_comparison
-    from daep_cli.noise import parse_noise
     from daep_cli.restore import Options
 
-    level = None if noise is None else parse_noise(f"{noise:g}")
-    options = Options(level, kernel, scale, mask, denoiser, seed=seed, device=device)
+    options = Options(_level(noise), kernel, scale, mask, denoiser, seed=seed, device=device)
     run_comparison(source, output, options, methods, crop, lpips, overwrite, _print)
     return 0
 
@@ -278,7 +333,7 @@ class Network(str, Enum):
     unet = "unet"
 
 
-@app.command()
+@app.command(cls=_Command)
 def train(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Training images, searched with subfolders.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Weights: NAME.safetensors.")],
@@ -289,21 +344,28 @@ def train(
         float | None,
         typer.Option(metavar="SIGMA", help="Noise level, white is 255. paper: default 25; unet: default 0 to 75."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Optimisation steps of the whole run.")] = None,
-    batch: Annotated[int | None, typer.Option(metavar="N", help="Crops a step.")] = None,
-    crop: Annotated[int | None, typer.Option(metavar="N", help="Height and width of a crop.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At its highest.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Optimisation steps of the whole run; default 200000.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Crops a step; default 32.")] = None,
+    crop: Annotated[int | None, typer.Option(metavar="N", help="Height and width of a crop; default 64.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At its highest; default 0.001.")] = None,
     start_from: Annotated[
         str | None,
         typer.Option(metavar="NAME|FILE", help="Start from these weights of the same network, to adapt it to DIR."),
     ] = None,
     seed: Seed = 0,
     device: Device = None,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace an OUT without checkpoint; with one, the run goes on anyway."),
+    ] = False,
 ) -> int:
     """Train a network on the images below DIR.
 
     A checkpoint stands beside OUT; the same command, given again, goes on from it, and with more --steps goes further.
+    Ctrl-C ends the run after the step that is under way, with a checkpoint. To start anew, name another OUT or remove
+    the checkpoint.
 
     **Examples**
 
@@ -313,6 +375,7 @@ def train(
 
     `daep restore noisy.png -o clean.png --noise 25 --denoiser mine.safetensors`
     """
+    _check_source(folder)
     from daep_cli.train import run_training
 
     chosen = (sigma, steps, batch, crop, learning_rate, seed, device, overwrite, start_from)
@@ -320,7 +383,7 @@ def train(
     return 0
 
 
-@app.command()
+@app.command(cls=_Command)
 def info(device: Device = None) -> int:
     """Show versions, the device with its number type and layout, and the networks that are shipped.
 
@@ -339,6 +402,36 @@ def info(device: Device = None) -> int:
     for name, value in rows:
         typer.echo(f"{name:<{width}}  {one_line(value)}")
     return 0
+
+
+def _check_source(source: Path) -> None:
+    """Here, because what reads it takes seconds to import."""
+    if not source.exists():
+        raise ValueError(f"{source}: no such file or folder; check its name.")
+
+
+def _check_output(output: Path, source: Path | None, overwrite: bool, inputs: tuple[Path | None, ...] = ()) -> None:
+    """What is checked again with all that a command reads, at once."""
+    from daep_cli.images import SUFFIXES
+    from daep_cli.outputs import check_output_file, check_output_folder
+
+    if source is not None and source.is_dir():
+        check_output_folder(output, source, SUFFIXES)
+    else:
+        check_output_file(output, SUFFIXES, (source, *inputs), overwrite, source=source)
+
+
+def _level(noise: str | None) -> Noise | None:
+    from daep_cli.noise import parse_noise
+
+    level = None if noise is None else parse_noise(noise)
+    if isinstance(level, float) and 0 < level < FAINTEST_NOISE:
+        in_255 = f"{255 * level:.3g}"
+        warnings.warn(
+            f"--noise {noise} is almost none, because white is 255; if it is of images in [0, 1], give {in_255}.",
+            stacklevel=2,
+        )
+    return level
 
 
 def _say(line: str) -> None:

@@ -27,7 +27,12 @@ def _check_parent(path: Path, option: str) -> None:
 
 
 def check_output_file(
-    path: Path, suffixes: Iterable[str], inputs: Iterable[Path | None], overwrite: bool, option: str = "-o"
+    path: Path,
+    suffixes: Iterable[str],
+    inputs: Iterable[Path | None],
+    overwrite: bool,
+    option: str = "-o",
+    source: Path | None = None,
 ) -> None:
     """Refuse an output file that could not be written, or that would replace something unasked.
 
@@ -36,17 +41,23 @@ def check_output_file(
     :param inputs: files that are read and must survive, whatever ``overwrite`` says.
     :param bool overwrite: whether an existing file may be replaced.
     :param str option: its name in messages.
+    :param Path source: the file that this one is made of, to suggest a name like its own.
     :raises ValueError: with what to do instead.
     """
     suffixes = sorted(suffixes)
+    inside = None if source is None else path / _like(source, suffixes)
+    if path.is_dir():
+        raise ValueError(
+            f"{option} {path}: is a folder; give the name of a file" + (f", such as {inside}." if inside else ".")
+        )
     if path.suffix.lower() not in suffixes:
-        raise ValueError(f"{option} {path}: cannot write this format; use a name that ends in {', '.join(suffixes)}.")
+        folder = "" if inside is None or path.suffix else f" (in a folder, {inside})"
+        endings = ", ".join(suffixes)
+        raise ValueError(f"{option} {path}: cannot write this format; use a name that ends in {endings}{folder}.")
     for other in inputs:
         if other is not None and same_file(path, other):
             raise ValueError(f"{option} {path}: is also an input and would be lost; choose another name.")
     _check_parent(path, option)
-    if path.is_dir():
-        raise ValueError(f"{option} {path}: is a folder; give the name of a file.")
     if path.exists():
         if not overwrite:
             raise ValueError(f"{option} {path}: exists already; give --overwrite to replace it.")
@@ -54,9 +65,15 @@ def check_output_file(
             raise ValueError(f"{option} {path}: exists and is write-protected; choose another name.")
 
 
-def check_output_folder(path: Path, source: Path, option: str = "-o") -> None:
+def _like(source: Path, suffixes: list[str]) -> str:
+    """The name of ``source``, in a format that can be written."""
+    return source.name if source.suffix.lower() in suffixes else f"{source.stem}.png"
+
+
+def check_output_folder(path: Path, source: Path, suffixes: Iterable[str] = (), option: str = "-o") -> None:
     """Refuse an output folder that is the source itself, is a file, or cannot be made or written.
 
+    :param suffixes: endings, in lower case, that no new folder has, because a file was meant.
     :raises ValueError: with what to do instead.
     """
     if same_file(path, source):
@@ -66,6 +83,8 @@ def check_output_folder(path: Path, source: Path, option: str = "-o") -> None:
             raise ValueError(f"{option} {path}: is not a folder, but the input {source} is one; name a folder.")
         if not os.access(path, os.W_OK | os.X_OK):
             raise ValueError(f"{option} {path}: the folder cannot be written to; choose another one.")
+    elif path.suffix.lower() in suffixes:
+        raise ValueError(f"{option} {path}: is the name of a file, but the input {source} is a folder; name a folder.")
     else:
         _check_parent(path, option)
 

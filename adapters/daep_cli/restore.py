@@ -19,14 +19,14 @@ from daep_cli import images, kernels
 from daep_cli.devices import pick_device
 from daep_cli.errors import Interrupted
 from daep_cli.images import MAX_PIXELS, SUFFIXES, Array, Photo
+from daep_cli.networks import read_network
 from daep_cli.noise import AUTO, Noise, estimate_noise
 from daep_cli.outputs import check_output_file
 from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
-from daep_cli.watch import Watch
+from daep_cli.watch import Watch, iterations
 from daep_deepinv import DAEP, DivergenceError, degradation
 from daep_deepinv.reconstructor import ESTIMATE, PRESETS
-from daep_prior import load_dae
 from daep_prior.tiling import SMALLEST_TILE
 
 __all__ = ["Job", "Measurement", "Options", "Unfinished", "restore_file"]
@@ -47,7 +47,7 @@ class Unfinished(KeyboardInterrupt):
     """
 
     def __init__(self, photos: list[Photo], done: int, total: int):
-        super().__init__(f"after {done} of {total} iterations")
+        super().__init__(f"after {done} of {iterations(total)}")
         self.photos = photos
 
 
@@ -190,7 +190,7 @@ class Job:
             self._model = DAEP(
                 sigma=ESTIMATE if options.noise == AUTO and self.kernel is not None else options.sigma,
                 preset=options.preset,
-                denoiser=None if name is None else load_dae(name, self.device),
+                denoiser=None if name is None else read_network(name, self.device),
                 max_iter=options.iterations,
                 seed=options.seed,
                 tile="auto" if options.tile is None else options.tile,
@@ -283,7 +283,7 @@ class Job:
         """What was done to an image of the last batch, for the line that is printed afterwards."""
         level = 255 * self.model.noise_level[index]
         noise = f", noise {level:.2f} as estimated" if self.options.noise == AUTO else ""
-        return f"{self.options.task}{noise}, {self.model.max_iter} evaluations, preset {self.model.preset}"
+        return f"{self.options.task}{noise}, {iterations(self.model.max_iter)}, preset {self.model.preset}"
 
 
 def _enlarge(alpha: Array, colour: Array) -> Array:
@@ -301,7 +301,7 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool, report: 
     :raises OSError: the same from the file system.
     :raises Interrupted: Ctrl-C; the message says what was saved.
     """
-    check_output_file(output, SUFFIXES, (source, *job.files), overwrite)
+    check_output_file(output, SUFFIXES, (source, *job.files), overwrite, source=source)
     photo = images.read_photo(source)
     images.check_writable_as(photo, output)
     measured = job.measure(photo)
@@ -314,7 +314,8 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool, report: 
             (result,) = job.run([measured], bar.advance)
     except Unfinished as error:
         images.write_photo(error.photos[0], output, overwrite)
-        raise Interrupted(f"{error}; {output} holds the image as it stood then.") from error
+        again = "" if overwrite else "; give --overwrite to start again"
+        raise Interrupted(f"{error}; {output} holds the image as it stood then{again}.") from error
     seconds = time.perf_counter() - began
     images.write_photo(result, output, overwrite)
     width, height = result.size

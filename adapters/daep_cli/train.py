@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from daep_cli.devices import pick_device
+from daep_cli.errors import Interrupted, named
 from daep_cli.outputs import check_output_file
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
+from daep_prior.pretrained import read_training_form
 from daep_prior.training import TrainingConfig, checkpoint_path, train
 
 __all__ = ["make_network", "run_training"]
@@ -48,6 +50,7 @@ def run_training(
 
     :raises ValueError: a setting out of range, unusable folder or output, or a checkpoint of another run.
     :raises FloatingPointError: the loss is no longer a number.
+    :raises Interrupted: Ctrl-C; the message says at which step.
     """
     # a run that goes on replaces its own earlier result; anything else is the user's
     check_output_file(output, (".safetensors",), (), overwrite or checkpoint_path(output).exists())
@@ -57,4 +60,12 @@ def run_training(
         seed=seed,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    train(folder, output, config, pick_device(device), log=log, start_from=start_from, overwrite=overwrite)
+    if start_from is not None:
+        with named("--start-from ", start_from):
+            read_training_form(start_from)
+    try:
+        train(folder, output, config, pick_device(device), log=log, start_from=start_from, overwrite=overwrite)
+    except KeyboardInterrupt as error:
+        if not error.args:  # at once, without a checkpoint
+            raise
+        raise Interrupted(f"{error}; the same command goes on from there.") from error

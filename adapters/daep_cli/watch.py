@@ -11,11 +11,16 @@ from torch import Tensor
 
 from daep_deepinv import DAEP
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "iterations"]
 
 #: Noise in an iterate over the kernel width of its iteration; measured on deblurring and denoising, where 0.3 to 0.6
 #: are equally good from the eighth iteration on, and 0.3 is best before.
 REMAINING_NOISE = 0.3
+
+
+def iterations(number: int) -> str:
+    """So many iterations, in words."""
+    return f"{number} iteration" + ("" if number == 1 else "s")
 
 
 class Watch:

@@ -1,10 +1,14 @@
 """``daep compare``: a folder with table, figures and images; refusals before anything is written."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from daep_cli import main as command_line
+from daep_deepinv.compare import known_methods
 
 METHODS = "pnp-hqs,wiener"
 
@@ -66,7 +70,32 @@ def test_a_method_that_cannot_is_a_line_that_says_why(daep, clean, tmp_path, wei
     assert outcome.status == 0
     first, second = rows(out)
     assert "for blurred images only" in first["remark"] and second["remark"] == ""
+    assert "richardson-lucy is for blurred images only; this is denoising\n" in outcome.out
     assert not (out / "richardson-lucy.png").exists()
+
+
+def test_a_package_that_is_missing_is_a_short_remark_that_says_what_brings_it(
+    daep, clean, tmp_path, weights, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "ptwt", None)
+    command = ("compare", clean, "-o", tmp_path / "out", "--noise", 25, "--denoiser", weights)
+    outcome = daep(*command, "--methods", "wavelets,wiener")
+    assert outcome.status == 0, outcome.err
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("wavelets "))
+    assert line.endswith(' needs pip install "daep-prior[compare]"')
+    assert max(len(line) for line in outcome.out.splitlines()[:-1]) <= 100
+    assert "ptwt" in rows(tmp_path / "out")[0]["remark"]
+
+
+def test_columns_that_are_empty_are_not_printed(daep, clean, tmp_path, weights):
+    command = ("compare", clean, "-o", tmp_path / "out", "--noise", 25, "--denoiser", weights, "--no-lpips")
+    outcome = daep(*command, "--methods", "wiener")
+    assert "psnr" in outcome.out and "lpips" not in outcome.out and "remark" not in outcome.out
+    assert "lpips" in rows(tmp_path / "out")[0]
+
+
+def test_the_help_names_the_methods():
+    assert (*command_line.METHODS, *command_line.DOWNLOADING) == known_methods()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +106,7 @@ def test_a_method_that_cannot_is_a_line_that_says_why(daep, clean, tmp_path, wei
         (("--noise", 25, "--crop", 500), "--crop 500: expected 16 to 36"),
         ((), "nothing to do"),
         (("--noise", -1), "--noise"),
-        (("--noise", "auto"), "Invalid value for '--noise'"),
+        (("--noise", "auto"), "--noise auto: give a number; compare adds the noise"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(arguments, words, refused, clean, tmp_path):

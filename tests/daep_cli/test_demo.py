@@ -22,7 +22,7 @@ def test_each_photograph_is_found_without_a_network(daep, tmp_path, weights, nam
     options = ["--size", 32, "--denoiser", weights, "--iterations", 2]
     outcome = daep("demo", "-o", out, "--image", name, *options)
     assert (outcome.status, outcome.err) == (0, "")
-    assert "PSNR" in outcome.out
+    assert "PSNR" in outcome.out and "(2 iterations, " in outcome.out
     with Image.open(out) as file:
         assert file.mode == "RGB"
 

@@ -99,6 +99,29 @@ def test_a_killed_run_can_be_started_again(run, album: Path, tmp_path: Path, mon
     assert "2 restored, 1 skipped" in run().out
 
 
+def test_what_is_still_being_written_at_ctrl_c_is_counted_and_reported(run, album, tmp_path, monkeypatch) -> None:
+    (album / "c.png").unlink()
+    restore, write, calls = Job.run, folder_module.write_whole, []
+
+    def interrupted(job: Job, *arguments: object) -> list[Photo]:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return restore(job, *arguments)
+
+    def slow(*arguments: object) -> None:
+        time.sleep(0.5)
+        write(*arguments)
+
+    monkeypatch.setattr(Job, "run", interrupted)
+    monkeypatch.setattr(folder_module, "write_whole", slow)
+    outcome = run()
+    assert outcome.status == 130
+    assert outcome.err.startswith("daep: interrupted after 1 restored, ")
+    assert names(tmp_path / "out") == ["a.png"]
+    assert outcome.out.startswith(f"{tmp_path / 'out' / 'a.png'}: 24 x 20 pixels")
+
+
 def test_an_image_gives_the_same_result_alone_and_in_a_folder(run, daep, album: Path, tmp_path, weights) -> None:
     run()
     for name in ("a.png", "b.TIF", "d.jpg"):
@@ -143,11 +166,12 @@ def test_folders_that_cannot_be_used_are_refused_before_anything_is_made(refused
         (album, album, "input folder itself"),
         (album, tmp_path / "file", "is not a folder"),
         (album, tmp_path / "x" / "y", "create it first"),
+        (album, tmp_path / "one.PNG", "one.PNG: is the name of a file, but the input"),
         (empty, tmp_path / "out", "holds no PNG, JPEG or TIFF"),
     ]
     for source, output, reason in cases:
         assert reason in refused("restore", source, "-o", output, "--noise", 5)
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out").exists() and not (tmp_path / "one.PNG").exists()
 
 
 def test_unusable_weights_are_one_error_not_one_for_each_image(refused, album: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_an_eccentric_kernel_and_negative_values_are_pointed_out() -> None:
     kernel[1, 6] = 1
     told = facts(kernel)
     assert told["centre of mass"] == "2.00 pixels right, 2.00 pixels above of the middle"
-    assert "not centred" in told["note"]
+    assert "matters only beside the blurred one" in told["note"]
     kernel[3, 3], kernel[3, 4] = -0.5, 0.5
     assert "down to -0.5" in facts(kernel)["negative"]
     assert set(facts(read_kernel("disk:4"))) == {"size", "sum", "peak", "centre of mass", "width"}
@@ -51,8 +51,9 @@ def test_the_sketch_shows_the_kernel_and_fits_on_the_screen() -> None:
     ("arguments", "reason"),
     [
         ("none.png", "none.png: no such file, and no shape such as motion:15:30"),
+        ("moton:15:30", "--kernel moton:15:30: no such file, and no shape such as motion:15:30"),
         ("motion:15", "expected motion:LENGTH:ANGLE"),
-        ("spot:none.jpg", "none.jpg: no such file"),
+        ("spot:none.jpg", "--kernel spot:none.jpg: no such file; check its name"),
         ("spot:{photo}", "--kernel spot:"),
         ("disk:4 -o k.jpg", "cannot write this format"),
         ("disk:4 -o none/k.png", "create it first"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import torch
 from deepinv.physics import Blur
 from PIL import Image
 
-from daep_cli.images import Photo, write_photo
-from daep_cli.kernels import as_kernel, kernel_path, read_kernel, read_mask
+from daep_cli.images import Photo, read_photo, write_photo
+from daep_cli.kernels import as_kernel, check_kernel_fits, kernel_path, read_kernel, read_mask
 
 KERNEL = np.array([[0, 1, 2], [0, 5, 0], [3, 0, 0]], dtype=np.uint8)
 
@@ -138,6 +139,52 @@ def test_kernel_files_that_could_run_code_or_fill_the_memory_are_refused(tmp_pat
 def test_missing_kernel_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_kernel(str(tmp_path / "none.png"))
+
+
+def write_plane(path: Path, values: np.ndarray) -> str:
+    """An 8-bit image with a white peak."""
+    write_photo(Photo((255 * values / values.max()).round().astype(np.uint8)[..., None]), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("ground", [0.03, 0.07, 0.4])
+def test_a_photograph_of_a_point_of_light_that_is_taken_for_a_kernel_is_remarked_on(tmp_path: Path, ground) -> None:
+    spot = np.pad(read_kernel("motion:15:30"), 12)
+    noise = 0.005 * np.random.default_rng(0).standard_normal(spot.shape)
+    path = write_plane(tmp_path / "star.png", ground + (1 - ground) * spot / spot.max() + noise)
+    about = f"star.png: its border is not black \\([0-9]+ % of its peak\\), .* give spot:{path}"
+    with pytest.warns(UserWarning, match=about):
+        read_kernel(path)
+    np.save(tmp_path / "k.npy", read_photo(Path(path)).colour[..., 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_kernel(str(tmp_path / "k.npy"))  # no camera writes numbers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"motion:{length}:{angle}" for length in (1, 2, 5, 6, 15, 40) for angle in (0, 3, 20, 30, 45, 90)),
+        *(f"gaussian:{sigma}" for sigma in (0.1, 0.3, 1, 1.6, 5, 40)),
+        *(f"disk:{radius}" for radius in (0.5, 1, 1.5, 2, 3, 4, 10, 30)),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_kernels_of_every_shape_are_not_taken_for_photographs(tmp_path: Path, name: str) -> None:
+    kernel = read_kernel(name)
+    read_kernel(write_plane(tmp_path / "whole.png", kernel))
+    if min(kernel.shape) > 4:  # cut too tightly
+        read_kernel(write_plane(tmp_path / "cut.png", kernel[1:-1, 1:-1]))
+    read_kernel(write_plane(tmp_path / "box.png", np.ones(kernel.shape)))
+
+
+def test_a_photograph_that_is_too_large_for_a_kernel_may_be_one_of_a_point_of_light(tmp_path: Path) -> None:
+    path = write_plane(tmp_path / "k.png", np.ones((9, 9)))
+    with pytest.raises(ValueError, match=f"empty border, or if it is a photograph of a .*, give spot:{path}"):
+        check_kernel_fits(read_kernel(path), (8, 20), path)
+    for name in ("disk:4", f"spot:{path}"):
+        with pytest.raises(ValueError, match=r"empty border\."):
+            check_kernel_fits(np.ones((9, 9)), (8, 20), name)
 
 
 def test_masks_are_cut_at_half_white(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from daep_cli import main as command_line
-from daep_cli.errors import explain, one_line
+from daep_cli.errors import explain, named, one_line
 from daep_prior import shipped_networks
 
 COMMANDS = sorted(command_line._command().commands)
@@ -25,6 +26,7 @@ def test_help_is_status_0_and_shows_how_to_begin(daep, command: list[str]) -> No
     if command:
         assert "Examples" in outcome.out
         assert outcome.out.count(f"daep {command[0]}") >= 2  # the usage line, and at least one example
+    assert not re.search(r"[{}]|<bool>|BOOLEAN", outcome.out)
 
 
 def test_the_shell_completes_commands_and_values(environment: dict[str, str]) -> None:
@@ -51,12 +53,88 @@ def test_help_does_not_wait_for_torch(environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_usage_errors_are_one_line_and_say_where_help_is(refused) -> None:
-    assert "daep --help shows" in refused("nonsense")
-    assert "'--output'" in (line := refused("restore", "a.png"))
-    assert "daep restore --help shows what is expected" in line
-    refused("restore")
-    refused("restore", "a.png", "-o")
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("nonsense", "nonsense: no such command; daep --help shows what is expected."),
+        ("restore", "IN is missing; daep restore --help shows what is expected."),
+        ("restore a.png", "OUT (-o, --output) is missing; daep restore --help shows what is expected."),
+        ("restore a.png -o", "-o: a value is missing behind it; daep "),
+        ("restore a.png b.png -o c.png", "b.png: more than the one name that is taken; daep restore --help shows"),
+        (
+            "restore a.png -o b.png --nois 5",
+            "--nois: no such option; is --denoiser or --noise meant? daep restore --help",
+        ),
+        ("info --magic", "--magic: no such option; daep info --help shows"),
+        ("info --device=", "--device : "),
+        ("restore a.png -o b.png --overwrite=yes", "--overwrite: takes no value; daep "),
+        ("restore a.png -o b.png --seed 1.5", "--seed 1.5: expected a whole number."),
+        ("train a -o b.safetensors --learning-rate fast", "--learning-rate fast: expected a number."),
+        ("train a -o b.safetensors --network big", "--network big: expected one of paper, unet."),
+        ("demo --image dog", "--image dog: expected one of astronaut, chelsea, coffee."),
+    ],
+)
+def test_usage_errors_are_one_line_in_our_own_words(refused, arguments: str, line: str) -> None:
+    assert refused(*arguments.split(" ")).startswith(f"daep: error: {line}")
+
+
+def test_complaints_of_other_versions_of_the_option_parser_read_the_same() -> None:
+    class Complaint(Exception):
+        def __init__(self, message: str, **attributes: object):
+            super().__init__(message)
+            self.message = message
+            vars(self).update(attributes)
+
+        def format_message(self) -> str:
+            return f"Invalid value for '--scale': {self.message}" if hasattr(self, "param") else self.message
+
+    scale = SimpleNamespace(opts=["-s", "--scale"], metavar="N", name="scale")
+    told = {
+        "'2.5' is not a valid integer.": "--scale 2.5: expected a whole number.",
+        "'x' is not a valid float.": "--scale x: expected a number.",
+        "'x' is not one of 'a', 'b'.": "--scale x: expected one of a, b.",
+        "Odd.": "Invalid value for '--scale': Odd; daep --help shows what is expected.",
+    }
+    for message, expected in told.items():
+        assert explain(Complaint(message, param=scale)) == expected
+    assert explain(Complaint("Odd.")) == "Odd; daep --help shows what is expected."
+    assert explain(Complaint("Got unexpected extra argument (b)")).startswith("b: more than")
+
+
+def test_the_version_is_shown_without_waiting_for_torch(environment: dict[str, str]) -> None:
+    code = "import sys; from daep_cli.main import main; status = main(['--version']); assert 'torch' not in sys.modules"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit(status)"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"daep-prior (\d+\.\d+\S*|not installed as a package)\n", ran.stdout)
+
+
+def test_files_that_are_missing_or_in_the_way_are_refused_without_waiting_for_torch(
+    environment: dict[str, str], photo, tmp_path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    there = tmp_path / "there.png"
+    there.write_bytes(b"mine")
+    commands = [
+        ["restore", "none.png", "-o", "out.png", "--noise", "5"],
+        ["restore", photo, "-o", "out.gif", "--noise", "5"],
+        ["restore", photo, "-o", there, "--noise", "5"],
+        ["restore", photo, "-o", photo, "--noise", "5"],
+        ["restore", photo, "-o", folder, "--noise", "5"],
+        ["restore", folder, "-o", "none/out", "--noise", "5"],
+        ["compare", "none.png", "-o", "out", "--noise", "5"],
+        ["demo", "-o", there],
+        ["train", "none", "-o", "out.safetensors"],
+    ]
+    code = f"""if True:
+        import sys
+        from daep_cli.main import main
+        assert [main(command) for command in {[[str(a) for a in c] for c in commands]}] == {len(commands)} * [2]
+        assert "torch" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    assert there.read_bytes() == b"mine"
 
 
 def test_info_names_what_results_depend_on(daep) -> None:
@@ -95,6 +173,20 @@ def test_messages_are_one_printable_line() -> None:
     )
     assert explain(FloatingPointError("diverged")) == "diverged"
     assert explain(KeyError("bug")) is None
+
+
+def test_an_option_is_put_before_what_is_wrong_with_its_value() -> None:
+    for error, kind, message in (
+        (ValueError("w: damaged."), ValueError, "--x w: damaged."),
+        (FileNotFoundError("no network named 'w'."), FileNotFoundError, "--x w: no network named 'w'."),
+        (ConnectionError("w: cannot be fetched."), ConnectionError, "--x w: cannot be fetched."),
+        (ImportError("w: needs a package."), ValueError, "--x w: needs a package."),
+        (ModuleNotFoundError("No module named 'x'"), ModuleNotFoundError, "No module named 'x'"),
+        (PermissionError(13, "Permission denied", "w"), PermissionError, "[Errno 13] Permission denied: 'w'"),
+    ):
+        with pytest.raises(kind) as caught, named("--x ", "w"):
+            raise error
+        assert str(caught.value) == message
 
 
 def test_the_module_can_be_run(environment: dict[str, str]) -> None:

@@ -119,3 +119,8 @@ def test_output_folders_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="create it first"):
         check_output_folder(tmp_path / "a" / "b", source)
     check_output_folder(tmp_path / "new", source)
+    check_output_folder(tmp_path / "new.png", source)
+    with pytest.raises(ValueError, match="is the name of a file, but the input"):
+        check_output_folder(tmp_path / "new.png", source, SUFFIXES)
+    (tmp_path / "new.png").mkdir()
+    check_output_folder(tmp_path / "new.png", source, SUFFIXES)

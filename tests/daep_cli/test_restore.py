@@ -66,8 +66,13 @@ def test_each_task_writes_an_image_of_the_right_size(daep, photo, tmp_path, quic
     assert (outcome.status, outcome.err) == (0, "")
     factor = 3 if "enlarged" in task else 1
     assert read_photo(out).size == (32 * factor, 24 * factor)
-    for word in (str(out), task, f"{32 * factor} x {24 * factor}", "2 evaluations", preset or "annealed"):
+    for word in (str(out), task, f"{32 * factor} x {24 * factor}", "2 iterations", preset or "annealed"):
         assert word in outcome.out
+
+
+def test_one_iteration_is_in_the_singular(daep, photo, tmp_path, weights) -> None:
+    options = ["--noise", 5, "--denoiser", weights, "--iterations", 1]
+    assert "(denoised, 1 iteration, preset" in daep("restore", photo, "-o", tmp_path / "out.png", *options).out
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -178,6 +183,19 @@ def test_more_noise_than_was_said_is_noticed_in_one_line(daep, scene, tmp_path, 
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("noise", "meant"), [("0.01", "2.55"), ("0.1", "25.5"), ("0", None), ("0.2", None)])
+def test_a_noise_level_that_looks_like_one_of_images_in_0_to_1_is_remarked_on(
+    daep, photo, tmp_path, quick, noise, meant
+) -> None:
+    outcome = daep("restore", photo, "-o", tmp_path / "out.png", "--scale", 2, "--noise", noise, *quick)
+    assert outcome.status == 0
+    assert outcome.err == (
+        f"daep: --noise {noise} is almost none, because white is 255; if it is of images in [0, 1], give {meant}.\n"
+        if meant
+        else ""
+    )
+
+
 @pytest.mark.parametrize(("free", "pixels"), [(0, 1), (2**14 * 1000, 1000), (2**60, 2**22)])
 def test_a_batch_fills_what_is_free_of_a_gpu(free, pixels, monkeypatch) -> None:
     job = Job(Options(noise=0.1))
@@ -196,7 +214,7 @@ def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         pytest.fail("computed something")
 
-    monkeypatch.setattr(restore, "load_dae", fail)
+    monkeypatch.setattr(restore, "read_network", fail)
     monkeypatch.setattr(restore, "DAEP", fail)
 
 
@@ -215,7 +233,7 @@ def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--scale 1", "--scale 1: expected"),
         ("--scale -3", "--scale -3: expected"),
         ("--scale 9", "from 2 to 8"),
-        ("--scale 2.5", "'--scale'"),
+        ("--scale 2.5", "--scale 2.5: expected a whole number."),
         ("--kernel {kernel}", "needs --noise"),
         ("--kernel {kernel} --noise 2 --scale 2", "--kernel and --scale do not work together"),
         ("--kernel {kernel} --noise 2 --mask {mask}", "--kernel and --mask do not work together"),
@@ -223,11 +241,11 @@ def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--kernel {dir}/large.png --noise 2", "33 x 3, larger than the image of 32 x 24"),
         ("--kernel {dir}/black.png --noise 2", "sum to 0"),
         ("--kernel {dir}/nan.npy --noise 2", "NaN"),
-        ("--kernel {dir}/text.png --noise 2", "not a readable"),
-        ("--mask {dir}/none.png", "none.png: no such file"),
+        ("--kernel {dir}/text.png --noise 2", "--kernel {dir}/text.png: not a readable"),
+        ("--mask {dir}/none.png", "--mask {dir}/none.png: no such file"),
         ("--mask {dir}/black.png", "no pixel is white"),
         ("--mask {dir}/white.png", "33 x 3 pixels, but the image has 32 x 24"),
-        ("--mask {dir}/text.png", "not a readable"),
+        ("--mask {dir}/text.png", "--mask {dir}/text.png: not a readable"),
         ("--noise 5 --iterations 0", "--iterations 0"),
         ("--noise 5 --seed -1", "--seed -1"),
         ("--noise 5 --tile 0", "--tile 0"),
@@ -246,7 +264,7 @@ def test_bad_options_are_one_line_and_status_2_before_anything_is_computed(
     np.save(tmp_path / "nan.npy", np.full((3, 3), np.nan))
     (tmp_path / "text.png").write_text("no image\n")
     arguments = options.format(kernel=kernel, mask=mask, dir=tmp_path).split()
-    assert reason in refused("restore", photo, "-o", tmp_path / "out.png", *arguments)
+    assert reason.format(dir=tmp_path) in refused("restore", photo, "-o", tmp_path / "out.png", *arguments)
     assert not (tmp_path / "out.png").exists()
 
 
@@ -262,7 +280,9 @@ def test_bad_options_are_one_line_and_status_2_before_anything_is_computed(
         ("in.png", "out.gif", "cannot write this format"),
         ("in.png", "out", "cannot write this format"),
         ("in.png", "none/out.png", "none does not exist; create it first"),
-        ("in.png", "folder.png", "is a folder"),
+        ("in.png", "folder.png", "folder.png: is a folder; give the name of a file, such as {dir}/folder.png/in.png."),
+        ("in.png", "new/", "/new: cannot write this format; use a name that ends in .jpeg, .jpg, .png, .tif, .tiff ("),
+        ("photo.bmp", "new/", "(in a folder, {dir}/new/photo.png)."),
         ("clear.png", "out.jpg", "JPEG cannot hold the transparency"),
         ("a\n\x1b[31mb.png", "out.png", "a ?[31mb.png: no such file"),
     ],
@@ -275,8 +295,10 @@ def test_bad_files_are_one_line_and_status_2_before_anything_is_computed(
     (tmp_path / "there.png").write_bytes(b"mine")
     (tmp_path / "folder.png").mkdir()
     Image.new("RGBA", (32, 24)).save(tmp_path / "clear.png")
+    Image.new("RGB", (32, 24)).save(tmp_path / "photo.bmp")
     before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
-    assert reason in refused("restore", tmp_path / source, "-o", tmp_path / output, "--mask", mask)
+    line = refused("restore", tmp_path / source, "-o", f"{tmp_path}/{output}", "--mask", mask)
+    assert reason.format(dir=tmp_path) in line
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
@@ -298,7 +320,7 @@ def test_unusable_weights_are_one_line(refused, photo, tmp_path, weights, damage
         path.write_bytes(b"\x80\x04hostile")
     name = "no-such-network" if damage == "name" else path
     line = refused("restore", photo, "-o", tmp_path / "out.png", "--noise", 5, "--denoiser", name)
-    assert Path(name).name in line
+    assert f"--denoiser {name}: " in line
     assert not (tmp_path / "out.png").exists()
 
 
@@ -383,9 +405,11 @@ def test_ctrl_c_saves_the_best_image_so_far_and_says_so(daep, photo, tmp_path, t
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restore.Watch, "_after", interrupt)
-        outcome = daep("restore", photo, "-o", out, *options, "--iterations", 10)
+        command = ("restore", photo, "-o", out, *options, "--iterations", 10)
+        outcome, again = daep(*command), daep(*command, "--overwrite")
     assert outcome.status == 130
-    assert outcome.err == f"daep: interrupted after 3 of 10 iterations; {out} holds the image as it stood then.\n"
+    line = f"daep: interrupted after 3 of 10 iterations; {out} holds the image as it stood then"
+    assert (outcome.err, again.err) == (f"{line}; give --overwrite to start again.\n", f"{line}.\n")
     # a network of one level runs on a constant schedule, so it is the image of a run of that length but its mean
     assert daep("restore", photo, "-o", whole, *options, "--iterations", after).status == 0
     a, b = (read_photo(path).colour.astype(float) for path in (out, whole))

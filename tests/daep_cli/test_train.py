@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from daep_cli import main as command_line
 from daep_cli import train
 from daep_cli.images import Photo, write_photo
 from daep_prior import ConvDAE, UNetDAE, load_dae
+from daep_prior.training import TrainingConfig
 
 
 @pytest.fixture
@@ -49,6 +53,38 @@ def test_the_same_command_resumes(daep, folder, tmp_path, small) -> None:
     assert "resumed at step 2" in outcome.out
 
 
+def test_ctrl_c_ends_with_a_checkpoint_and_the_same_command_goes_on(daep, folder, tmp_path, small, monkeypatch) -> None:
+    from daep_prior import training
+
+    original = training._loss
+
+    def interrupted(run, *arguments):
+        if run.step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return original(run, *arguments)
+
+    monkeypatch.setattr(training, "_loss", interrupted)
+    arguments = ["train", folder, "-o", tmp_path / "w.safetensors", "--batch", 2, "--crop", 16, "--steps", 4]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background may ignore it
+    try:
+        outcome = daep(*arguments)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert outcome.status == 130
+    assert outcome.err == "daep: interrupted at step 2; the same command goes on from there.\n"
+    monkeypatch.undo()
+    monkeypatch.setattr(train, "ConvDAE", lambda **k: ConvDAE(depth=2, width=4, **k))
+    assert "resumed at step 2 " in daep(*arguments).out
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "crop", "learning_rate"])
+def test_the_help_says_the_defaults(name: str) -> None:
+    (option,) = (p for p in command_line._command().commands["train"].params if p.name == name)
+    default = next(field.default for field in fields(TrainingConfig) if field.name == name)
+    assert option.help.endswith(f"; default {default}.")
+
+
 def test_noise_levels_reach_the_network(daep, folder, tmp_path, small) -> None:
     for network, sigma in (("paper", 11), ("unet", 15)):
         out = tmp_path / f"{network}.safetensors"
@@ -75,6 +111,11 @@ def test_overwrite_replaces_weights_and_training_can_start_from_others(daep, fol
     load_dae(second)
 
 
+def test_weights_to_start_from_that_are_not_there_are_named(refused, folder, tmp_path, small) -> None:
+    line = refused("train", folder, "-o", tmp_path / "w.safetensors", "--start-from", "none.safetensors", *QUICK)
+    assert "--start-from none.safetensors: no such weight file; check its name" in line
+
+
 def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, small) -> None:
     unet = tmp_path / "unet.safetensors"
     assert daep("train", folder, "-o", unet, "--network", "unet", *QUICK).status == 0
@@ -85,7 +126,7 @@ def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, s
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["{none}", "-o", "{out}"], "not a folder"),
+        (["{none}", "-o", "{out}"], "no such file or folder"),
         (["{folder}", "-o", "{tmp}/w.pt"], "cannot write this format"),
         (["{folder}", "-o", "{tmp}/none/w.safetensors"], "create it first"),
         (["{folder}", "-o", "{out}", "--sigma", "0"], "--sigma 0"),

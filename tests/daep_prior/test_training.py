@@ -7,7 +7,7 @@ import math
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +324,62 @@ def test_a_killed_run_resumes_to_the_same_bits(folder, tmp_path, uninterrupted, 
     assert_same(straight, output)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a program of its own; a test run in the background may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("moment", ["clip_grad_norm_", "validation"])
+def test_ctrl_c_saves_whole_steps_and_resumes_to_the_same_bits(
+    folder, tmp_path, uninterrupted, ctrl_c, monkeypatch, moment
+):
+    straight, network = uninterrupted
+    output = tmp_path / "net.safetensors"
+    name = "daep_prior.training.validation_psnr" if moment == "validation" else f"torch.nn.utils.{moment}"
+    module, _, function = name.rpartition(".")
+    original = getattr(sys.modules[module], function)
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(name, interrupted)
+    config = TrainingConfig(**{**SHORT, "network": network})
+    step = 8 if moment == "validation" else 1
+    with pytest.raises(KeyboardInterrupt, match=f"at step {step}$"):
+        train(folder, output, config, "cpu", quiet, validate_every=8)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    load_dae(output)
+    lines: list[str] = []
+    run(folder, output, lines.append, network=network)
+    assert any(f"resumed at step {step} " in line for line in lines)
+    assert_same(straight, output)
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(folder, tmp_path, ctrl_c, monkeypatch):
+    def interrupted(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        run(folder, tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_is_told_between_validations(folder, tmp_path):
+    lines: list[str] = []
+    config = TrainingConfig(**{**SHORT, "steps": 3})
+    train(folder, tmp_path / "net.safetensors", config, "cpu", lines.append, validate_every=2, progress_seconds=0)
+    told = [line for line in lines if line.startswith("step ")]
+    assert [line.partition(":")[0] for line in told] == ["step 1/3", "step 2/3", "step 3/3"]
+    assert ["validation" in line for line in told] == [False, True, True]
+
+
 def test_a_finished_run_can_go_on(folder, tmp_path):
     output = tmp_path / "net.safetensors"
     before = run(folder, output)
@@ -335,6 +391,36 @@ def test_a_finished_run_can_go_on(folder, tmp_path):
     card = run(folder, output, lines.append, steps=32)
     assert "resumed at step 24 from net.checkpoint.safetensors" in lines
     assert [entry["step"] for entry in card["validation"]] == [8, 16, 24, 32]
+
+
+@pytest.mark.parametrize("state", ["missing", "older", "damaged"])
+def test_a_finished_run_writes_weights_that_lag_behind_its_checkpoint(folder, tmp_path, state):
+    """As after a stop between the last checkpoint and the weights."""
+    output = tmp_path / "net.safetensors"
+    run(folder, output, steps=1)
+    older = output.read_bytes()
+    run(folder, output, steps=2)
+    wanted, card = read_safetensors(output)[0], read_card(output)
+    whole = output.read_bytes()
+    output.unlink()
+    if state != "missing":
+        output.write_bytes(older if state == "older" else whole[:-1])
+    lines: list[str] = []
+    run(folder, output, lines.append, steps=2)
+    assert lines[-1] == f"wrote {output}"
+    assert read_card(output) == card
+    assert all(torch.equal(value, wanted[key]) for key, value in read_safetensors(output)[0].items())
+    run(folder, output, lines.append, steps=2)
+    assert lines[-1] == f"{output} is finished; more steps go on from it"
+
+
+def test_fewer_steps_than_were_done_are_refused(folder, tmp_path):
+    output = tmp_path / "net.safetensors"
+    run(folder, output, steps=2)
+    before = output.read_bytes()
+    with pytest.raises(ValueError, match=r"^steps: got 1; .*net\.checkpoint\.safetensors has reached step 2 already"):
+        run(folder, output, steps=1)
+    assert output.read_bytes() == before
 
 
 @pytest.mark.parametrize("change", [{"batch": 5}, {"seed": 1}, {"network": UNET}], ids=str)
