@@ -13,7 +13,8 @@
 * ``gpu``: Table 3's case, 128 x 128 and 300 evaluations, beside the paper's 11.19 s (CUDA only).
 
 On the CPU it counts the processor time of one thread, not the clock: other programs that run at the same time then
-disturb the figures little, though they still share caches. The least of several turns counts. Rows that are in
+disturb the figures little, though they still share caches. The least of several turns counts. Memory that is freed is
+kept for the next turn (``daep_prior/heap.py``), by all that is compared, as the command line does. Rows that are in
 ``benchmarks/results/speed.csv`` are not measured again.
 """
 
@@ -44,6 +45,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import daep_prior.networks
 from daep_deepinv import DAEP, DAEDenoiser, degradation
 from daep_prior import DAE, NoiseSource, energy_gradient, load_dae
+from daep_prior.heap import keep_freed_memory
 from daep_prior.networks import ConvDAE
 
 RESULTS = Path(__file__).parent / "results"
@@ -391,6 +393,7 @@ def main() -> None:
         name, side, plain = arguments.peak
         return print_peak(name, int(side), plain == "1")
     torch.set_num_threads(1)
+    keep_freed_memory()
     table = Table(RESULTS / ("speed.csv" if arguments.device.type == "cpu" else "speed-gpu.csv"), "key")
     for rows in arguments.rows:
         for key, measure in globals()[rows](arguments):

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from daep_prior.heap import kept_bytes
+
 __all__ = ["free_memory", "peak_bytes"]
 
 #: What a device that does not tell its free memory is taken to have, in bytes.
@@ -24,7 +26,8 @@ def free_memory(device: torch.device) -> int:
     """Bytes that can still be allocated on ``device``.
 
     On a GPU what the driver and torch's own cache have left; on Linux what the system calls available, or what is left
-    of the limit of a control group (container, batch job) if that is less. Any other device: :data:`ASSUMED_FREE`.
+    of the limit of a control group (container, batch job) if that is less, and what the process has freed and kept. Any
+    other device: :data:`ASSUMED_FREE`.
     """
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -32,7 +35,7 @@ def free_memory(device: torch.device) -> int:
     if device.type != "cpu":
         return ASSUMED_FREE
     bounds = [value for value in (_available(), *_left_in_control_groups()) if value is not None]
-    return max(0, min(bounds, default=ASSUMED_FREE))
+    return max(0, min(bounds, default=ASSUMED_FREE)) + kept_bytes()
 
 
 def _available() -> int | None:

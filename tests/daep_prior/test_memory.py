@@ -21,6 +21,7 @@ def machine(tmp_path, monkeypatch):
             path.write_text(content)
         monkeypatch.setattr(memory, "PROC", tmp_path / "proc")
         monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
+        monkeypatch.setattr(memory, "kept_bytes", lambda: 0)
 
     return make
 
@@ -79,6 +80,12 @@ def test_free_memory_is_the_least_of_system_and_limits(machine, name):
     files, expected = MACHINES[name]
     machine(files)
     assert free_memory(CPU) == expected * GIB
+
+
+def test_what_the_process_has_freed_and_kept_is_free(machine, monkeypatch):
+    machine(SYSTEM)
+    monkeypatch.setattr(memory, "kept_bytes", lambda: GIB)
+    assert free_memory(CPU) == 17 * GIB
 
 
 def test_a_system_that_does_not_tell_is_taken_to_have_some(machine):
