@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import socket
 import sys
@@ -11,8 +12,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from PIL import Image
+from skimage import data
 
-EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("plot_*.py"))
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 #: Height and width of the images, pixels.
 SIZE = 48
 #: Examples of toolkits that are installed only when asked for.
@@ -68,3 +72,21 @@ def test_example_runs_offline_draws_and_restores(path, monkeypatch):
 
 def test_every_example_has_something_it_must_hold():
     assert {path.stem for path in EXAMPLES} == {*BETTER, "plot_mean_shift_2d"}
+
+
+def test_the_first_lines_of_the_readme_restore_a_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(data.astronaut()[60 : 60 + 3 * SIZE, 150 : 150 + 3 * SIZE]).save(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    names: dict[str, Any] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        exec(block[1], names)
+    x, y, restored = names["x"], names["y"], names["x_hat"]
+    rim = (x.shape[-1] - y.shape[-1]) // 2
+
+    def error(image: torch.Tensor) -> float:
+        return float((image - x[..., rim:-rim, rim:-rim]).square().mean())
+
+    assert error(restored[..., rim:-rim, rim:-rim]) < error(y) / 1.5

@@ -61,7 +61,7 @@ def jpeg(y, quality=90):
 
 def test_white_noise_is_found_exactly_and_without_the_network(photograph, make_spy):
     """Where the blur has left nothing of the fine detail it need not be restored for."""
-    physics = degradation(dinv.physics.functional.blur.gaussian_blur(1.6))
+    physics = degradation(dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)))
     y = physics.A(photograph)
     y = y + 1.5 / 255 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
     spy = make_spy()
