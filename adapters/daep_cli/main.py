@@ -106,6 +106,13 @@ Tile = Annotated[
     int | None,
     typer.Option(metavar="N", help="Compute in tiles of N x N pixels, to save memory; default: only if it is short."),
 ]
+CheckNoise = Annotated[
+    bool,
+    typer.Option(
+        "--check-noise/--no-check-noise",
+        help="With --kernel: restore for more than --noise where the image shows more, or noise that is not white.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
 
 
@@ -142,6 +149,7 @@ def restore(
     seed: Seed = 0,
     device: Device = None,
     tile: Tile = None,
+    check_noise: CheckNoise = True,
     overwrite: Overwrite = False,
 ) -> int:
     """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
@@ -179,7 +187,7 @@ def restore(
     _check_output(output, source, overwrite, (mask, *(Path(name) for name in (kernel, denoiser) if name)))
     from daep_cli.restore import Job, Options, restore_file
 
-    options = Options(_level(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile)
+    options = Options(_level(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise)
     if not source.is_dir():
         restore_file(source, output, Job(options), overwrite, _say)
         return 0

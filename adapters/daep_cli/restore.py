@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_cli.watch import Watch, iterations
 from daep_deepinv import DAEP, DivergenceError, degradation
+from daep_deepinv.noise_level import NoiseWarning
 from daep_deepinv.reconstructor import ESTIMATE, PRESETS
 from daep_prior.tiling import SMALLEST_TILE
 
@@ -63,6 +65,7 @@ class Options:
     :param str denoiser: shipped network or weight file; ``None``: the preset's own.
     :param str preset: see :class:`daep_deepinv.DAEP`; ``None``: its default.
     :param int iterations: instead of the preset's number.
+    :param bool check_noise: see :class:`daep_deepinv.DAEP`.
     :param int tile: see :class:`daep_deepinv.DAEPrior`; ``None``: as memory allows.
     :raises ValueError: a number out of range, or options that do not go together.
     """
@@ -77,6 +80,7 @@ class Options:
     seed: int = 0
     device: str | None = None
     tile: int | None = None
+    check_noise: bool = True
 
     def __post_init__(self) -> None:
         if self.scale is not None and self.scale not in SCALES:
@@ -195,6 +199,7 @@ class Job:
                 seed=options.seed,
                 tile="auto" if options.tile is None else options.tile,
                 device=self.device,
+                check_noise=options.check_noise,
             )
         return self._model
 
@@ -250,7 +255,8 @@ class Job:
         if self.mask is not None:
             y = physics.A(y)  # whatever stands in the holes of the file is no measurement
         photos = [measured.photo for measured in batch]
-        with Watch(self.model, step) as watch:
+        with Watch(self.model, step) as watch, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NoiseWarning)  # the line that is printed afterwards says it of each image
             try:
                 x = self.model(y, physics)
             except KeyboardInterrupt as error:
@@ -282,7 +288,11 @@ class Job:
     def describe(self, index: int = 0) -> str:
         """What was done to an image of the last batch, for the line that is printed afterwards."""
         level = 255 * self.model.noise_level[index]
-        noise = f", noise {level:.2f} as estimated" if self.options.noise == AUTO else ""
+        noise = ""
+        if self.options.noise == AUTO:
+            noise = f", noise {level:.2f} as estimated"
+        elif level > (told := self.options.noise or 0.0):
+            noise = f", for noise {level:.3g}: it shows more than {told:g}, or is not white (--no-check-noise: as said)"
         return f"{self.options.task}{noise}, {iterations(self.model.max_iter)}, preset {self.model.preset}"
 
 

@@ -18,7 +18,7 @@ from daep_deepinv.prior import DAEPrior
 from daep_prior import schedules
 from daep_prior.momentum import proximal_momentum_step
 
-__all__ = ["believed_levels", "estimated_level", "stated_level"]
+__all__ = ["NoiseWarning", "believed_levels", "estimated_level", "stated_level"]
 
 #: The level that is told at first, and the most passes. Told half or twice the truth, a pass finds 0.9 or 1.2 times the
 #: truth, so that the first guess is soon forgotten.
@@ -36,6 +36,10 @@ EVIDENT = 1.5
 #: it has more of the rest. On crops of training images 0.7 dB better where it was averaged over 3 x 3 pixels, 0.4 where
 #: it was stored as JPEG 90. (Not where there is next to none of it: less than this share of the level.)
 COLOURED, SOME = 1.6, 0.1
+
+
+class NoiseWarning(UserWarning):
+    """A measurement is restored for more noise than was told."""
 
 
 def stated_level(physics: Physics) -> float | None:

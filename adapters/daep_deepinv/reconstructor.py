@@ -25,7 +25,7 @@ from daep_deepinv.consistency import (
 )
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.noise_level import believed_levels, estimated_level, stated_level
+from daep_deepinv.noise_level import NoiseWarning, believed_levels, estimated_level, stated_level
 from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
@@ -340,6 +340,7 @@ class DAEP(BaseOptim):
             warnings.warn(
                 f"sigma: the noise of the measurement is more than {255 * sigma:.3g}/255, or not white; it is restored "
                 f"for {255 * max(levels):.3g}/255. DAEP(check_noise=False) restores for sigma.",
+                NoiseWarning,
                 stacklevel=2,
             )
         return levels

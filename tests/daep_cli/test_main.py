@@ -63,7 +63,7 @@ def test_help_does_not_wait_for_torch(environment: dict[str, str]) -> None:
         ("restore a.png b.png -o c.png", "b.png: more than the one name that is taken; daep restore --help shows"),
         (
             "restore a.png -o b.png --nois 5",
-            "--nois: no such option; is --denoiser or --noise meant? daep restore --help",
+            "--nois: no such option; is --check-noise or --denoiser or --noise meant? daep restore --help",
         ),
         ("info --magic", "--magic: no such option; daep info --help shows"),
         ("info --device=", "--device : "),
