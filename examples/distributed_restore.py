@@ -55,7 +55,7 @@ def main(argv=None):
     parser.add_argument("--noise", type=float, required=True, help="standard deviation of the noise; white is 255")
     parser.add_argument("--kernel", help="file of the blur kernel; without: denoise")
     parser.add_argument("--denoiser", help="network: a shipped one, or a .safetensors file")
-    parser.add_argument("--iterations", type=int, help="network evaluations")
+    parser.add_argument("--iterations", type=int, help="iterations of the solver")
     parser.add_argument("--tile", type=int, default=512, help="height and width of the tiles of one image")
     arguments = parser.parse_args(argv)
 

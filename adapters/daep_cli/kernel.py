@@ -67,7 +67,7 @@ def facts(kernel: Kernel) -> dict[str, str]:
         "peak": f"{kernel.max():.4f}",
         "centre of mass": "in the middle"
         if math.hypot(x, y) < 0.005
-        else f"{_side(x, 'right', 'left')}, {_side(y, 'below', 'above')} of the middle",
+        else f"{_side(x, 'right', 'left')} of the middle, {_side(y, 'below', 'above')} it",
         "width": spread,
     }
     if kernel.min() < -1e-6:

@@ -33,7 +33,7 @@ def test_an_eccentric_kernel_and_negative_values_are_pointed_out() -> None:
     kernel = np.zeros((7, 9))
     kernel[1, 6] = 1
     told = facts(kernel)
-    assert told["centre of mass"] == "2.00 pixels right, 2.00 pixels above of the middle"
+    assert told["centre of mass"] == "2.00 pixels right of the middle, 2.00 pixels above it"
     assert "matters only beside the blurred one" in told["note"]
     kernel[3, 3], kernel[3, 4] = -0.5, 0.5
     assert "down to -0.5" in facts(kernel)["negative"]
