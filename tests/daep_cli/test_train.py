@@ -54,16 +54,16 @@ def test_the_same_command_resumes(daep, folder, tmp_path, small) -> None:
 
 
 def test_ctrl_c_ends_with_a_checkpoint_and_the_same_command_goes_on(daep, folder, tmp_path, small, monkeypatch) -> None:
-    from daep_prior import training
+    from daep_prior.training_run import TrainingRun
 
-    original = training._loss
+    learn = TrainingRun.learn
 
-    def interrupted(run, *arguments):
+    def interrupted(run, crops):
         if run.step == 1:
             signal.raise_signal(signal.SIGINT)
-        return original(run, *arguments)
+        learn(run, crops)
 
-    monkeypatch.setattr(training, "_loss", interrupted)
+    monkeypatch.setattr(TrainingRun, "learn", interrupted)
     arguments = ["train", folder, "-o", tmp_path / "w.safetensors", "--batch", 2, "--crop", 16, "--steps", 4]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background may ignore it
     try:

@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 from daep_prior import load_dae
 from daep_prior.networks import ConvDAE, UNetDAE
 from daep_prior.pretrained import read_card, read_safetensors
-from daep_prior.training import TrainingConfig, load_training_images, random_crops, train, validation_psnr
+from daep_prior.training import TrainingConfig, load_training_images, train, validation_psnr
+from daep_prior.training_data import random_crops
 
 CONV = ConvDAE(depth=3, width=8).config()
 UNET = UNetDAE(widths=(6, 8), blocks=1, sigma_range=(0.0, 0.2)).config()

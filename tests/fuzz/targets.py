@@ -22,7 +22,8 @@ from daep_cli.images import MAX_PIXELS, Photo, encode, read_photo
 from daep_cli.kernels import read_kernel, read_mask
 from daep_prior import ConvDAE, UNetDAE, load_dae, save_dae
 from daep_prior.caffemodel import _net_parameter
-from daep_prior.training import TrainingConfig, _Run
+from daep_prior.training_config import TrainingConfig
+from daep_prior.training_run import TrainingRun
 
 __all__ = ["TARGETS", "Target"]
 
@@ -97,7 +98,7 @@ TINY_RUN = TrainingConfig(network=ConvDAE(depth=3, width=2).config(), steps=2)
 
 
 def _checkpoints() -> dict[str, bytes]:
-    run = _Run(TINY_RUN, torch.device("cpu"))
+    run = TrainingRun(TINY_RUN, torch.device("cpu"))
     run.network(torch.rand(1, 3, 8, 8)).sum().backward()
     for optimizer in run.optimizers:
         optimizer.step()
@@ -106,13 +107,13 @@ def _checkpoints() -> dict[str, bytes]:
         return {"run.checkpoint.safetensors": Path(folder, "a.safetensors").read_bytes()}
 
 
-def _resume(path: Path) -> _Run:
-    run = _Run(TINY_RUN, torch.device("cpu"))
+def _resume(path: Path) -> TrainingRun:
+    run = TrainingRun(TINY_RUN, torch.device("cpu"))
     run.load(path)
     return run
 
 
-def _usable_run(run: _Run) -> bool:
+def _usable_run(run: TrainingRun) -> bool:
     moments = [value for o in run.optimizers for entry in o.state.values() for value in entry.values()]
     tensors = [*run.network.state_dict().values(), *run.average.state_dict().values(), *moments, run.loss_sum]
     return run.step >= 0 and all(bool(t.isfinite().all()) for t in tensors)
