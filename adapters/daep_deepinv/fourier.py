@@ -14,6 +14,9 @@ __all__ = ["FourierBlur"]
 #: With deepinv's default tolerance of 1e-4 the error of a proximal step is then about a tenth of a grey level: far
 #: below the noise that eq. 8 adds to the result.
 ERROR_PER_TOLERANCE = 4.0
+#: The border may be less exact than a solution of the whole equation by so much. Half the conjugate gradient steps;
+#: over a whole restoration under motion blur 0.00 to 0.015 dB.
+BORDER_TOLERANCE = 3.0
 
 
 class FourierBlur:
@@ -49,6 +52,7 @@ class FourierBlur:
         self.spectrum = torch.fft.rfft2(padded)
         self.power = self.spectrum.real.square() + self.spectrum.imag.square()
         self.y = y
+        self.data = torch.linalg.vector_norm(y, dim=(1, 2, 3)).square()
         #: ``K^T y``, which is the same at every step.
         self.back = self.spectrum.conj() * torch.fft.rfft2(F.pad(y, (self.left, 0, self.top, 0)))
 
@@ -76,7 +80,8 @@ class FourierBlur:
 
         :param torch.Tensor x: images (B, C, H, W).
         :param float, torch.Tensor weight: ``w``, a number or (B, 1, 1, 1).
-        :param float tolerance: an image is done when its border is known to this fraction of the norm of the data.
+        :param float tolerance: an image is done when its border is known to this fraction of the norm of the data,
+            times :data:`BORDER_TOLERANCE`.
         :param int iterations: the most for the border.
         """
         damped = self.power + 1 / weight
@@ -93,10 +98,13 @@ class FourierBlur:
         # what a unit of error in the border is in the gradient and in the image, at most
         gain = self.power.flatten(1).amax(1).sqrt()
         error = (self.power.sqrt() / damped).flatten(1).amax(1)
-        data = self.y.flatten(1).square().sum(1) + (x / weight).flatten(1).square().sum(1)
+        data = self.data + torch.linalg.vector_norm(x / weight, dim=(1, 2, 3)).square()
         bound = torch.minimum(data.sqrt() / gain, ERROR_PER_TOLERANCE * x[0].numel() ** 0.5 / error)
         border = conjugate_gradients(
-            lambda b: b - reflected(self._embed(b)), reflected(mismatch), tolerance * bound, iterations
+            lambda b: b - reflected(self._embed(b)),
+            reflected(mismatch),
+            BORDER_TOLERANCE * tolerance * bound,
+            iterations,
         )
         step = self.spectrum.conj() / damped * torch.fft.rfft2(mismatch + self._embed(border))
         return x + self._image(step)
@@ -112,5 +120,7 @@ class FourierBlur:
         """They in their place, and zero where it is measured."""
         height, width = self.size
         above, beside = border.split([self.top * width, (height - self.top) * self.left], 2)
-        below = F.pad(beside.unflatten(2, (height - self.top, self.left)), (0, width - self.left))
-        return torch.cat([above.unflatten(2, (self.top, width)), below], 2)
+        image = border.new_zeros((*border.shape[:2], height, width))
+        image[..., : self.top, :] = above.unflatten(2, (self.top, width))
+        image[..., self.top :, : self.left] = beside.unflatten(2, (height - self.top, self.left))
+        return image
