@@ -14,9 +14,6 @@ __all__ = ["FourierBlur"]
 #: With deepinv's default tolerance of 1e-4 the error of a proximal step is then about a tenth of a grey level: far
 #: below the noise that eq. 8 adds to the result.
 ERROR_PER_TOLERANCE = 4.0
-#: The border may be less exact than a solution of the whole equation by so much. Half the conjugate gradient steps;
-#: over a whole restoration under motion blur 0.00 to 0.015 dB.
-BORDER_TOLERANCE = 3.0
 
 
 class FourierBlur:
@@ -80,8 +77,7 @@ class FourierBlur:
 
         :param torch.Tensor x: images (B, C, H, W).
         :param float, torch.Tensor weight: ``w``, a number or (B, 1, 1, 1).
-        :param float tolerance: an image is done when its border is known to this fraction of the norm of the data,
-            times :data:`BORDER_TOLERANCE`.
+        :param float tolerance: an image is done when its border is known to this fraction of the norm of the data.
         :param int iterations: the most for the border.
         """
         damped = self.power + 1 / weight
@@ -103,7 +99,7 @@ class FourierBlur:
         border = conjugate_gradients(
             lambda b: b - reflected(self._embed(b)),
             reflected(mismatch),
-            BORDER_TOLERANCE * tolerance * bound,
+            tolerance * bound,
             iterations,
         )
         step = self.spectrum.conj() / damped * torch.fft.rfft2(mismatch + self._embed(border))

@@ -34,6 +34,6 @@ def faults_and_kept(how: str) -> tuple[int, int]:
 
 def test_a_block_that_is_freed_is_used_again() -> None:
     faults, kept = faults_and_kept("keep")
-    plain_faults, plain_kept = faults_and_kept("plain")
+    plain_faults, _ = faults_and_kept("plain")
     assert faults < plain_faults / 3
-    assert kept >= 2**24 > plain_kept
+    assert kept >= 2**26, "the eight blocks are 2**27 bytes"
