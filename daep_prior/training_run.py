@@ -194,7 +194,7 @@ class TrainingRun:
             level = torch.full((clean.shape[0], 1, 1, 1), self.network.sigma or 0.0, device=device)
             weight = 1 / level.square()
         noisy = (clean + level * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=_mixed_precision(device)):
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16):
             denoised = self._forward(noisy, level)
         return (weight * (denoised.float() - clean).square()).mean()
 
@@ -213,7 +213,3 @@ def _optimizers(network: DAE, config: TrainingConfig) -> list[torch.optim.Optimi
     if rest:
         optimizers.append(torch.optim.Adam(rest, lr=config.learning_rate, betas=(0.9, 0.999)))
     return optimizers
-
-
-def _mixed_precision(device: torch.device) -> bool:
-    return fast_dtype(device) == torch.bfloat16

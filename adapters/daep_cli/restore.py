@@ -27,7 +27,7 @@ from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_cli.watch import Watch, iterations
 from daep_deepinv import DAEP, DivergenceError, degradation
-from daep_deepinv.noise_level import NoiseWarning
+from daep_deepinv.noise_level import NoiseWarning, UnknownNoiseError
 from daep_deepinv.reconstructor import ESTIMATE, PRESETS
 from daep_prior.tiling import SMALLEST_TILE
 
@@ -264,9 +264,7 @@ class Job:
                 if x is None:
                     raise
                 raise Unfinished(self._results(x, y, photos), watch.done, watch.total) from error
-            except ValueError as error:
-                if self.options.noise != AUTO:
-                    raise
+            except UnknownNoiseError as error:
                 raise ValueError(
                     f"--noise {AUTO}: the noise of this image cannot be estimated; give a number."
                 ) from error

@@ -49,6 +49,7 @@ class FourierBlur:
         self.spectrum = torch.fft.rfft2(padded)
         self.power = self.spectrum.real.square() + self.spectrum.imag.square()
         self.y = y
+        #: ``||y||^2`` of each image, (B,).
         self.data = torch.linalg.vector_norm(y, dim=(1, 2, 3)).square()
         #: ``K^T y``, which is the same at every step.
         self.back = self.spectrum.conj() * torch.fft.rfft2(F.pad(y, (self.left, 0, self.top, 0)))
@@ -97,10 +98,7 @@ class FourierBlur:
         data = self.data + torch.linalg.vector_norm(x / weight, dim=(1, 2, 3)).square()
         bound = torch.minimum(data.sqrt() / gain, ERROR_PER_TOLERANCE * x[0].numel() ** 0.5 / error)
         border = conjugate_gradients(
-            lambda b: b - reflected(self._embed(b)),
-            reflected(mismatch),
-            tolerance * bound,
-            iterations,
+            lambda b: b - reflected(self._embed(b)), reflected(mismatch), tolerance * bound, iterations
         )
         step = self.spectrum.conj() / damped * torch.fft.rfft2(mismatch + self._embed(border))
         return x + self._image(step)

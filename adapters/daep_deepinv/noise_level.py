@@ -18,7 +18,7 @@ from daep_deepinv.prior import DAEPrior
 from daep_prior import schedules
 from daep_prior.momentum import proximal_momentum_step
 
-__all__ = ["NoiseWarning", "believed_levels", "estimated_level", "stated_level"]
+__all__ = ["NoiseWarning", "UnknownNoiseError", "believed_levels", "estimated_level", "stated_level"]
 
 #: The level that is told at first, and the most passes. Told half or twice the truth, a pass finds 0.9 or 1.2 times the
 #: truth, so that the first guess is soon forgotten.
@@ -36,6 +36,10 @@ EVIDENT = 1.5
 #: it has more of the rest. On crops of training images 0.7 dB better where it was averaged over 3 x 3 pixels, 0.4 where
 #: it was stored as JPEG 90. (Not where there is next to none of it: less than this share of the level.)
 COLOURED, SOME = 1.6, 0.1
+
+
+class UnknownNoiseError(ValueError):
+    """The noise of a measurement is to be estimated, and cannot be."""
 
 
 class NoiseWarning(UserWarning):
@@ -83,7 +87,7 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
     except (RuntimeError, AssertionError):  # deepinv's convolutions assert that kernels and images are as many
         alone = False
     if not alone:
-        raise ValueError(
+        raise UnknownNoiseError(
             "sigma: this physics treats each image of a batch differently, so the noise of one cannot be estimated; "
             "restore one image at a time, or give DAEP(sigma=...)."
         )
@@ -91,7 +95,7 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
     if shown is not None and (shown[0].white or prior.trained_width is not None):
         return shown[0].level
     if prior.trained_width is not None:
-        raise ValueError(
+        raise UnknownNoiseError(
             "sigma: the noise is estimated with a noise-conditional denoiser, this one is trained for one level; "
             "give DAEP(sigma=...), 0 for a noise-free measurement."
         )

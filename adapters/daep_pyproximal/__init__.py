@@ -4,10 +4,11 @@ try:
     from daep_pyproximal.prior import DAEPrior
     from daep_pyproximal.solver import restore
 except ModuleNotFoundError as error:
-    if error.name not in ("pyproximal", "pylops"):
+    missing = (error.name or "").partition(".")[0]
+    if missing not in ("pyproximal", "pylops"):
         raise
     raise ModuleNotFoundError(
-        f"daep_pyproximal needs {error.name}: pip install 'daep-prior[pyproximal]'.", name=error.name
+        f"daep_pyproximal needs {missing}: pip install 'daep-prior[pyproximal]'.", name=missing
     ) from error
 
 __all__ = ["DAEPrior", "restore"]

@@ -4,10 +4,9 @@ try:
     from daep_scico.prior import DAEPrior
     from daep_scico.solver import restore
 except ModuleNotFoundError as error:
-    if error.name not in ("scico", "jax", "jaxlib"):
+    missing = (error.name or "").partition(".")[0]
+    if missing not in ("scico", "jax", "jaxlib"):
         raise
-    raise ModuleNotFoundError(
-        f"daep_scico needs {error.name}: pip install 'daep-prior[scico]'.", name=error.name
-    ) from error
+    raise ModuleNotFoundError(f"daep_scico needs {missing}: pip install 'daep-prior[scico]'.", name=missing) from error
 
 __all__ = ["DAEPrior", "restore"]

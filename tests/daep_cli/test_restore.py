@@ -152,9 +152,14 @@ def test_inpainting_keeps_what_is_known_and_ignores_what_stands_in_the_holes(
     assert np.abs(results[0].astype(int) - scene())[known].max() < 12
 
 
+def write_noisy(picture: np.ndarray, path: Path) -> None:
+    """A picture (H, W, C) of half its contrast, with noise of 10, as a file."""
+    noisy = 60 + 0.5 * picture + np.random.default_rng(0).normal(0, 10, picture.shape)
+    write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), path)
+
+
 def test_an_estimated_noise_level_is_said_and_used(daep, scene, tmp_path, quick) -> None:
-    noisy = 60 + 0.5 * scene(64, 64) + np.random.default_rng(0).normal(0, 10, (64, 64, 3))
-    write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), tmp_path / "in.png")
+    write_noisy(scene(64, 64), tmp_path / "in.png")
     outcome = daep("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--noise", "auto", *quick)
     assert (outcome.status, outcome.err) == (0, "")
     said = outcome.out.partition("noise of ")[2].partition(" estimated")[0]
@@ -164,8 +169,7 @@ def test_an_estimated_noise_level_is_said_and_used(daep, scene, tmp_path, quick)
 
 def test_the_noise_of_a_blurred_image_is_found_by_what_the_kernel_leaves(daep, scene, tmp_path, quick) -> None:
     """Colour compression leaves the finest detail of a JPEG file without noise, whatever the picture holds."""
-    noisy = 60 + 0.5 * scene(128, 128) + np.random.default_rng(0).normal(0, 10, (128, 128, 3))
-    write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), tmp_path / "in.jpg")
+    write_noisy(scene(128, 128), tmp_path / "in.jpg")
     options = ["--kernel", "disk:3", "--noise", "auto"]
     outcome = daep("restore", tmp_path / "in.jpg", "-o", tmp_path / "out.png", *options, *quick)
     assert (outcome.status, outcome.err) == (0, "")
@@ -173,8 +177,7 @@ def test_the_noise_of_a_blurred_image_is_found_by_what_the_kernel_leaves(daep, s
 
 
 def test_more_noise_than_was_said_is_noticed_in_one_line(daep, scene, tmp_path, quick) -> None:
-    noisy = 60 + 0.5 * scene(128, 128) + np.random.default_rng(0).normal(0, 10, (128, 128, 3))
-    write_photo(Photo(noisy.round().clip(0, 255).astype(np.uint8)), tmp_path / "in.png")
+    write_noisy(scene(128, 128), tmp_path / "in.png")
     options = ["--kernel", "disk:3", "--noise", "2"]
     outcome = daep("restore", tmp_path / "in.png", "-o", tmp_path / "out.png", *options, *quick)
     assert (outcome.status, outcome.err) == (0, "")
