@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["keep_freed_memory", "kept_bytes"]
+__all__ = ["keep_freed_memory", "kept_bytes", "working_memory"]
 
 #: Of ``malloc.h``.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-#: Blocks up to so many bytes are kept, the most that the library allows: the activations of a tile or an image of up to
-#: a megapixel, but not the few buffers of the size of a large photograph.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -2, -3, -4
+#: Blocks up to so many bytes are kept always, the most that the library allows.
 LARGEST_KEPT = 2**25
 #: By so many bytes the heap grows at once.
 GROWTH = 2**26
+#: So many blocks may lie outside of the heap by default.
+OUTSIDE = 2**16
+
+_keeping = False
 
 
 class _Usage(ctypes.Structure):
@@ -32,8 +37,9 @@ class _Usage(ctypes.Structure):
 def keep_freed_memory() -> bool:
     """Keep the memory that is freed for later, in this process, instead of handing it back to the system.
 
-    Blocks of up to 32 MiB then come from one heap that does not shrink. The command line calls this; a program of your
-    own may. ``MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=-1`` in the environment does the same.
+    Blocks of up to 32 MiB, and those of any size that a network works with, then come from one heap that does not
+    shrink; the images of a large photograph do not, which would leave holes in it. The command line calls this; a
+    program of your own may.
 
     :return: whether it took effect: on Linux with the GNU C library.
     """
@@ -42,7 +48,24 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return all([mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT), mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_TOP_PAD, GROWTH)])
+    global _keeping
+    _keeping = all([mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT), mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_TOP_PAD, GROWTH)])
+    return _keeping
+
+
+@contextmanager
+def working_memory() -> Iterator[None]:
+    """Blocks of any size that are asked for in here are kept when they are freed, if :func:`keep_freed_memory` was
+    called."""
+    if not _keeping:
+        yield
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(M_MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        mallopt(M_MMAP_MAX, OUTSIDE)
 
 
 def kept_bytes() -> int:

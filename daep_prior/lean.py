@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from daep_prior.heap import working_memory
+
 __all__ = ["Chain", "Residual", "Step", "lean", "steps", "translate"]
 
 #: Smaller activations are kept as they are: packing them would take longer than it is worth. Number of elements.
@@ -179,7 +181,8 @@ class _Lean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
         tape: list[Tensor] = []
-        out = chain.forward(z, tape)
+        with working_memory():
+            out = chain.forward(z, tape)
         ctx.save_for_backward(z, *tape)
         ctx.chain, ctx.body = chain, body
         return out
@@ -190,7 +193,8 @@ class _Lean(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the product is to be differentiated again, which autograd can do
             (gradient,) = torch.autograd.grad(ctx.body(z), z, g, create_graph=True)
             return gradient, None, None
-        return ctx.chain.backward(g.contiguous(memory_format=torch.channels_last), tape), None, None
+        with working_memory():
+            return ctx.chain.backward(g.contiguous(memory_format=torch.channels_last), tape), None, None
 
 
 def lean(z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
@@ -202,7 +206,8 @@ def lean(z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
     """
     worthwhile = z.device.type == "cpu" or z.numel() >= LARGE * z.shape[1]
     if not (worthwhile and torch.is_grad_enabled() and z.requires_grad) or _transformed(z):
-        out: Tensor = body(z)
+        with working_memory():
+            out: Tensor = body(z)
         return out
     out = _Lean.apply(z, chain, body)
     return out

@@ -4,7 +4,7 @@ import deepinv as dinv
 import pytest
 import torch
 
-from daep_deepinv import degradation
+from daep_deepinv import degradation, fourier
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.fourier import FourierBlur
 
@@ -104,6 +104,31 @@ def test_the_blur_is_prepared_once_for_a_restoration(images, monkeypatch):
     for _ in range(3):
         fidelity.prox(images(1, *SIZE), y, physics)
     assert len(made) == 1
+
+
+def test_a_step_starts_from_the_border_that_the_last_one_found(images, monkeypatch):
+    physics, x = degradation(rand(5, 5)), 1 - images(1, *SIZE)
+    y = physics.A(images(1, *SIZE))
+    counts = []
+    original = fourier.conjugate_gradients
+
+    def counting(normal, *arguments):
+        counts.append(0)
+
+        def counted(v):
+            counts[-1] += 1
+            return normal(v)
+
+        return original(counted, *arguments)
+
+    monkeypatch.setattr(fourier, "conjugate_gradients", counting)
+    blur = FourierBlur(physics, y, x.shape[-2:])
+    first = blur.prox(x, 30.0, 1e-5, 50)
+    again = blur.prox(x, 30.0, 1e-5, 50)
+    near = blur.prox(x + 0.001, 30.0, 1e-5, 50)
+    assert (again - first).abs().max() < 1e-4
+    assert counts[1] == 0 and counts[2] < counts[0]
+    assert (near - FourierBlur(physics, y, x.shape[-2:]).prox(x + 0.001, 30.0, 1e-7, 50)).abs().max() < 1e-3
 
 
 def test_the_step_can_be_differentiated(images):
