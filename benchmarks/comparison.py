@@ -10,8 +10,8 @@ preset that is told no noise level and finds it out. Peers are those of :mod:`da
 that ``tune_peers.py`` found on training images.
 
 Every case is a row of ``results/comparison/cases.csv``, from which a run goes on where it was stopped; images are taken
-in an order that goes through the kernels, so that any prefix is a fair subset. The means over the images that every
-method has done are written to ``results/comparison.csv``.
+in an order that goes through the kernels, so that any prefix is a fair subset. Means over the same images for all
+methods of a row are written to ``results/comparison.csv``, their PSNR to ``results/comparison.md``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from daep_deepinv.presets import PRESETS
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("annealed", "fast", "best", "estimate", "pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp")
+#: Of a case, with the digits of their means.
+FIGURES = {"psnr": 2, "ssim": 4, "seconds": 1}
 #: First one image for each kernel, from all over the set, then the next eight.
 ORDER = tuple(1 + 8 * ((k + turn) % 3) + k for turn in range(3) for k in range(8))
 
@@ -115,21 +117,44 @@ def restore(method: str, case: Case, network: nn.Module) -> Tensor:
     return model(case.measurement, case.physics)
 
 
-def summary(table: Table, methods: list[str]) -> list[dict[str, str]]:
-    """Means over the images that every method has done, a row for each measurement."""
+def summary(table: Table) -> list[dict[str, str]]:
+    """Means of each method over the images that all methods of a row have done.
+
+    A row for each measurement and number of images: first the methods that have done most, then with those that have
+    done fewer, over these few.
+    """
     rows = []
     for name in MEASUREMENTS:
-        done = [{r["image"]: r for r in table.rows if (r["measurement"], r["method"]) == (name, m)} for m in methods]
-        common = set.intersection(*map(set, done)) if done else set()
-        if not common:
-            continue
-        row = {"measurement": name, "images": str(len(common))}
-        for method, cases in zip(methods, done, strict=True):
-            for figure, digits in (("psnr", 2), ("ssim", 4), ("seconds", 1)):
-                mean = sum(float(cases[image][figure]) for image in common) / len(common)
-                row[f"{method} {figure}"] = f"{mean:.{digits}f}"
-        rows.append(row)
-    return rows
+        done: dict[str, dict[str, dict[str, str]]] = {}
+        for row in table.rows:
+            if row["measurement"] == name:
+                done.setdefault(row["method"], {})[row["image"]] = row
+        for count in sorted({len(cases) for cases in done.values()}, reverse=True):
+            methods = [method for method in METHODS if len(done.get(method, ())) >= count]
+            common = set.intersection(*(set(done[method]) for method in methods))
+            if not common:
+                continue
+            row = {"measurement": name, "images": str(len(common))}
+            for method in methods:
+                for figure, digits in FIGURES.items():
+                    mean = sum(float(done[method][image][figure]) for image in common) / len(common)
+                    row[f"{method} {figure}"] = f"{mean:.{digits}f}"
+            rows.append(row)
+    return sorted(rows, key=lambda row: -int(row["images"]))
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    """PSNR alone, the best of a row in bold; the table of the README."""
+    methods = [method for method in METHODS if any(f"{method} psnr" in row for row in rows)]
+    lines = [["noise, of 255 (images)", *methods], ["---"] * (len(methods) + 1)]
+    for row in rows:
+        figures = [row.get(f"{method} psnr", "") for method in methods]
+        best = max(filter(None, figures), key=float, default="")
+        told = ", as told" if row["measurement"].replace(".", "").isdigit() else ""
+        lines.append(
+            [f"{row['measurement']}{told} ({row['images']})", *(f"**{f}**" if f and f == best else f for f in figures)]
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> None:
@@ -170,11 +195,14 @@ def main() -> None:
                     }
                 )
                 console.print(f"{name:34} kodim{number:02d} {method:10} {figures['psnr']} dB {seconds:.1f} s")
-    rows = summary(table, [m for m in METHODS if any(r["method"] == m for r in table.rows)])
+    rows = summary(table)
+    names = [f"{method} {figure}" for method in METHODS for figure in FIGURES]
     with (arguments.results / "comparison.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        used = [name for name in names if any(name in row for row in rows)]
+        writer = csv.DictWriter(file, fieldnames=["measurement", "images", *used])
         writer.writeheader()
         writer.writerows(rows)
+    (arguments.results / "comparison.md").write_text(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ METHODS = {
     "dae": Method("dae, default preset", "dae", "annealed", rival="authors"),
     "pnp-hqs": Method("PnP-HQS with dae, 8 steps", "dae", "annealed", rival="dae", peer="pnp-hqs"),
     "pnp-hqs-24": Method("PnP-HQS with dae, 24 steps", "dae", "annealed", rival="dae", peer="pnp-hqs-24"),
+    "pnp-admm": Method("PnP-ADMM with dae, 30 steps", "dae", "annealed", rival="dae", peer="pnp-admm"),
     "authors-still": Method("authors' network, without eq. 8", AUTHORS, noise="none", rival="authors"),
     "dae-sigma25-still": Method("dae-sigma25, without eq. 8", "dae-sigma25", noise="none", rival="dae-sigma25"),
     "dae-still": Method("dae, without eq. 8", "dae", "annealed", noise="none", rival="dae"),

@@ -168,7 +168,7 @@ STUDIES = {
             "70 % of the pixels are missing in all three channels, the others are exact. Noise: standard deviation "
             "25.5 of 255, independent in the channels, clipped to [0, 255]. Seed 0. Compare gains, not levels. "
             "The same on Kodak24, rows and columns 100 to 324.",
-            ("measurement", "authors", "dae-sigma25", "dae", "pnp-hqs", "pnp-hqs-24"),
+            ("measurement", "authors", "dae-sigma25", "dae", "pnp-hqs", "pnp-hqs-24", "pnp-admm"),
             (
                 Cell(
                     "set5 holes",

@@ -38,14 +38,14 @@ CROPS = (
     ("imagenet/n02123045_tabby.jpg", 60, 60),
 )
 KERNEL_SIZES = (13, 15, 17, 19)
-#: The longer ones start from what was found for a relative, so they need fewer.
-TRIALS = {"pnp-hqs": 12, "pnp-hqs-24": 7, "red": 5, "pnp-admm": 4, "dmsp": 5, "gs-pnp": 10}
+#: The longer ones start from what was found for a relative.
+TRIALS = {"pnp-hqs": 16, "pnp-hqs-24": 14, "red": 22, "pnp-admm": 12, "dmsp": 8, "gs-pnp": 14}
 TRIALS_CLASSICAL = 5
 #: Problems that are searched for, of the peers that are not searched for all; the other parameters are those guesses.
 TASKS_OF = {
-    "red": ("blur", "super-resolution", "holes"),
-    "pnp-admm": ("blur", "super-resolution", "holes"),
-    "dmsp": ("blur", "super-resolution", "holes"),
+    "red": ("blur", "super-resolution", "holes", "denoising"),
+    "pnp-admm": ("blur", "super-resolution", "holes", "denoising"),
+    "dmsp": ("blur", "super-resolution", "holes", "denoising"),
 }
 #: Which of first, last, weight and step are searched, in this order.
 FREE = {

@@ -66,50 +66,58 @@ class Settings:
 #: Evaluations of the network.
 ITERATIONS = {"pnp-hqs": 8, "pnp-hqs-24": 24, "pnp-admm": 30, "red": 30, "gs-pnp": 30, "dmsp": 30}
 
-#: Name -> task -> noise of 255 -> parameters, for the network ``dae``. ``benchmarks/tune_peers.py`` found those of
-#: ``pnp-hqs`` (12 trials a row), ``pnp-hqs-24`` (7), ``red`` (5; not for denoising) and, for blur, of ``pnp-admm`` (14,
-#: 4 and 3) and of ``gs-pnp`` (10). The other rows, all of ``dmsp`` among them, carry these over, not searched for yet.
+#: Name -> task -> noise of 255 -> parameters for the network ``dae``, as ``benchmarks/tune_peers.py`` found them in
+#: at most so many trials: ``pnp-hqs`` 16, ``pnp-hqs-24`` 14, ``pnp-admm`` 12, ``red`` 22, ``gs-pnp`` 14, ``dmsp`` 8.
+#: Not searched for: ``gs-pnp`` but for blur; it carries over what ``red`` had.
 #: Noise 0 stands for :data:`daep_prior.schedules.SMALLEST_NOISE`, as in our own schedules.
 TUNED: dict[str, dict[str, dict[float, Settings]]] = {
     "pnp-hqs": {
         "blur": {2.55: Settings(60, 2, 0.23), 7.65: Settings(60, 1, 0.23), 12.75: Settings(60, 1, 0.23)},
-        "super-resolution": {0: Settings(60, 2, 0.0144)},
+        "super-resolution": {0: Settings(49, 2, 0.0147)},
         "holes": {0: Settings(24.5, 4, 0.0288)},
-        "denoising": {25.5: Settings(49, 1, 0.0072)},
+        "denoising": {25.5: Settings(49, 1, 0.0036)},
     },
     "pnp-hqs-24": {
-        "blur": {2.55: Settings(60, 2, 0.329), 7.65: Settings(60, 2, 0.23), 12.75: Settings(60, 1, 0.23)},
-        "super-resolution": {0: Settings(60, 0.5, 0.0144)},
-        "holes": {0: Settings(24.5, 2, 0.0288)},
+        "blur": {2.55: Settings(60, 1.4, 0.329), 7.65: Settings(60, 2, 0.23), 12.75: Settings(60, 1.4, 0.23)},
+        "super-resolution": {0: Settings(49, 0.5, 0.00735)},
+        "holes": {0: Settings(24.5, 2, 0.0144)},
         "denoising": {25.5: Settings(49, 1, 0.00504)},
     },
     "pnp-admm": {
-        "blur": {2.55: Settings(60, 2.8, 0.92), 7.65: Settings(60, 1, 0.5), 12.75: Settings(60, 1, 0.5)},
-        "super-resolution": {0: Settings(60, 2, 0.0144)},
-        "holes": {0: Settings(24.5, 4, 0.0288)},
-        "denoising": {25.5: Settings(49, 1, 0.0072)},
+        "blur": {2.55: Settings(60, 2.8, 1), 7.65: Settings(30, 1, 0.5), 12.75: Settings(60, 1, 0.5)},
+        "super-resolution": {0: Settings(49, 0.125, 0.0294)},
+        "holes": {0: Settings(24.5, 32, 1.84)},
+        "denoising": {25.5: Settings(49, 1, 0.92)},
     },
     "red": {
-        "blur": {2.55: Settings(60, 1, 1.0, 0.9), 7.65: Settings(60, 1, 0.5, 0.9), 12.75: Settings(60, 1, 0.5, 0.9)},
-        "super-resolution": {0: Settings(60, 1, 0.0288, 0.9)},
-        "holes": {0: Settings(24.5, 2, 0.0288, 0.9)},
-        "denoising": {25.5: Settings(49, 1, 0.5, 0.9)},
+        "blur": {
+            2.55: Settings(60, 0.5, 0.714, 0.225),
+            7.65: Settings(60, 0.25, 0.5, 0.225),
+            12.75: Settings(60, 0.125, 0.5, 0.225),
+        },
+        "super-resolution": {0: Settings(49, 0.5, 0.00735, 0.643)},
+        "holes": {0: Settings(24.5, 2, 0.0576)},
+        "denoising": {25.5: Settings(49, 1, 1.84)},
     },
     "gs-pnp": {
         "blur": {
-            2.55: Settings(60, 0.25, 4.0, 0.45),
-            7.65: Settings(60, 0.5, 2.0, 0.45),
-            12.75: Settings(60, 1, 2.0, 0.45),
+            2.55: Settings(60, 0.25, 2.86, 0.45),
+            7.65: Settings(60, 0.5, 2, 0.45),
+            12.75: Settings(60, 1, 2, 0.45),
         },
         "super-resolution": {0: Settings(60, 1, 0.0576, 0.9)},
         "holes": {0: Settings(24.5, 2, 0.0576, 0.9)},
         "denoising": {25.5: Settings(49, 1, 1.0, 0.9)},
     },
     "dmsp": {
-        "blur": {2.55: Settings(49, 3, 1.0, 0.5), 7.65: Settings(49, 1, 1.0, 0.5), 12.75: Settings(49, 1, 1.0, 0.5)},
-        "super-resolution": {0: Settings(49, 7, 1.0, 0.5)},
-        "holes": {0: Settings(49, 7, 1.0, 0.5)},
-        "denoising": {25.5: Settings(49, 1, 1.0, 0.5)},
+        "blur": {
+            2.55: Settings(49, 2.7451, 1.5, 0.5),
+            7.65: Settings(49, 0.458, 0.75, 0.5),
+            12.75: Settings(49, 0.54902, 0.75, 0.5),
+        },
+        "super-resolution": {0: Settings(49, 14, 0.375, 0.5)},
+        "holes": {0: Settings(49, 1.75, 0.375, 0.5)},
+        "denoising": {25.5: Settings(49, 0.27451, 1.5, 0.25)},
     },
 }
 

@@ -85,6 +85,11 @@ def test_a_run_goes_on_where_it_stopped_and_averages_what_all_have_done(tmp_path
     comparison.main()
     assert "fast" not in capsys.readouterr().out  # it has been measured
     with (tmp_path / "comparison.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
+        alone, row = csv.DictReader(file)
+    assert alone["images"] == "2" and alone["pnp-hqs psnr"] == ""
     assert row["measurement"] == "2.55" and row["images"] == "1"
     assert float(row["fast psnr"]) > 0 and float(row["pnp-hqs psnr"]) > 0
+    head, _, _, line = (tmp_path / "comparison.md").read_text().splitlines()
+    assert head == "| noise, of 255 (images) | fast | pnp-hqs |"
+    best = max(row["fast psnr"], row["pnp-hqs psnr"], key=float)
+    assert line.startswith("| 2.55, as told (1) |") and f"**{best}**" in line
