@@ -181,8 +181,7 @@ class _Lean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
         tape: list[Tensor] = []
-        with working_memory():
-            out = chain.forward(z, tape)
+        out = chain.forward(z, tape)
         ctx.save_for_backward(z, *tape)
         ctx.chain, ctx.body = chain, body
         return out
@@ -204,12 +203,14 @@ def lean(z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
     :param Chain chain: ``translate(body)``.
     :param torch.nn.Module body: the network, its parameters frozen.
     """
+    if _transformed(z):
+        plain: Tensor = body(z)
+        return plain
     worthwhile = z.device.type == "cpu" or z.numel() >= LARGE * z.shape[1]
-    if not (worthwhile and torch.is_grad_enabled() and z.requires_grad) or _transformed(z):
-        with working_memory():
-            out: Tensor = body(z)
-        return out
-    out = _Lean.apply(z, chain, body)
+    with working_memory():
+        out: Tensor = (
+            _Lean.apply(z, chain, body) if worthwhile and torch.is_grad_enabled() and z.requires_grad else body(z)
+        )
     return out
 
 

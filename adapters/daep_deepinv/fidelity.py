@@ -21,7 +21,8 @@ class PerImageL2(L2):
 
     Circular and ``valid`` blurs are left to :class:`FourierBlur`; other physics with a closed proximal step use that.
     For the rest deepinv runs conjugate gradients until the last image of the batch has converged; here each image stops
-    by itself. Tolerance and length are the physics' own, ``physics.tol`` and ``physics.max_iter``.
+    by itself. Tolerance and length are the physics' own, ``physics.tol`` and ``physics.max_iter``. What one step learns
+    about the border of a ``valid`` blur the next one starts from: every restoration needs an object of its own.
     """
 
     #: The tensors that the last blur was prepared from, and what came of it.
