@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 __all__ = ["keep_freed_memory", "kept_bytes", "working_memory"]
@@ -22,7 +22,8 @@ GROWTH = 2**26
 #: So many blocks may lie outside of the heap by default.
 OUTSIDE = 2**16
 
-_keeping = False
+#: ``mallopt`` of the C library, once :func:`keep_freed_memory` has taken effect.
+_mallopt: Callable[[int, int], int] | None = None
 
 
 class _Usage(ctypes.Structure):
@@ -48,24 +49,24 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    global _keeping
-    _keeping = all([mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT), mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_TOP_PAD, GROWTH)])
-    return _keeping
+    global _mallopt
+    kept = all([mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT), mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_TOP_PAD, GROWTH)])
+    _mallopt = mallopt if kept else None
+    return kept
 
 
 @contextmanager
 def working_memory() -> Iterator[None]:
     """Blocks of any size that are asked for in here are kept when they are freed, if :func:`keep_freed_memory` was
     called."""
-    if not _keeping:
+    if _mallopt is None:
         yield
         return
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(M_MMAP_MAX, 0)
+    _mallopt(M_MMAP_MAX, 0)
     try:
         yield
     finally:
-        mallopt(M_MMAP_MAX, OUTSIDE)
+        _mallopt(M_MMAP_MAX, OUTSIDE)
 
 
 def kept_bytes() -> int:

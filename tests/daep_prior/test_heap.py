@@ -19,8 +19,7 @@ PROGRAM = """
 import resource, sys, torch
 from contextlib import nullcontext
 from daep_prior.heap import keep_freed_memory, kept_bytes, working_memory
-if sys.argv[1] != "plain":
-    assert keep_freed_memory()
+assert keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
     with nullcontext() if sys.argv[1] == "keep" else working_memory():
