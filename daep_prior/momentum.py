@@ -45,11 +45,15 @@ def proximal_momentum_step(
     step: float | Tensor,
     momentum: float | Tensor,
     bounds: tuple[float, float] | None = (0.0, 1.0),
-) -> Tensor:
+    dual: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
     r"""A gradient step on the prior from an extrapolated point, and a proximal step on the data term.
 
-    ``z = x + momentum (x - previous)``, ``x <- clip(data_prox(z - step gradient(z)))``: accelerated proximal gradient
-    descent (Beck and Teboulle, FISTA, 2009) with the roles of prior and data exchanged.
+    ``z = x + dual + momentum (x - previous)``, ``v = z - step gradient(z)``, ``x <- clip(data_prox(v - dual))``,
+    ``dual <- dual + x - v``. Without a dual variable this is accelerated proximal gradient descent (Beck and Teboulle,
+    FISTA, 2009) with the roles of prior and data exchanged. With one, what the prior takes away from the data is given
+    to it beforehand the next time, as in ADMM, which this is for ``momentum = 0`` and a denoiser instead of the
+    gradient step (Boyd et al. 2011, section 3.1.1): the result is one that the prior leaves as the data have it.
 
     :param torch.Tensor x: images (B, C, H, W) in [0, 1].
     :param torch.Tensor previous: those of the iteration before; ``x`` itself at rest.
@@ -58,11 +62,17 @@ def proximal_momentum_step(
     :param float, torch.Tensor step: length of the gradient step; a number, or a tensor that broadcasts.
     :param float, torch.Tensor momentum: in [0, 1); a number, or a tensor that broadcasts.
     :param tuple bounds: the images are clipped to these; ``None``: not clipped.
-    :return: the new ``x``; the old one is ``previous`` of the next step.
+    :param torch.Tensor dual: scaled dual variable, as ``x``, zero at first; ``None``: there is none.
+    :return: the new ``x``, the old one being ``previous`` of the next step, and the new ``dual``.
     """
     z = x + momentum * (x - previous)
-    moved = data_prox(z - step * gradient(z))
-    return moved if bounds is None else moved.clamp(*bounds)
+    if dual is not None:
+        z = z + dual
+    v = z - step * gradient(z)
+    moved = data_prox(v if dual is None else v - dual)
+    if dual is not None:
+        dual = dual + moved - v
+    return (moved if bounds is None else moved.clamp(*bounds)), dual
 
 
 def running_mean(mean: Tensor, x: Tensor, weight: float | Tensor) -> Tensor:

@@ -19,14 +19,16 @@ def schedule_text(schedule: Schedule) -> str:
     """One line: the length of a schedule, and first and last value of each column."""
     columns = ", ".join(f"{name}={_range(values, '->')}" for name, values in schedule.columns().items())
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
-    return f"Schedule({len(schedule)} iterations: {columns}, final_width={final})"
+    dual = ", dual" if schedule.dual else ""
+    return f"Schedule({len(schedule)} iterations: {columns}, final_width={final}{dual})"
 
 
 def schedule_html(schedule: Schedule) -> str:
     """A table of a schedule's columns: first and last value, and a drawing of the way between them."""
     rows = {name: (_range(values, "→"), sparkline(values)) for name, values in schedule.columns().items()}
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
-    return table(f"Schedule of {len(schedule)} iterations", {**rows, "final_width": (final, "")})
+    rows |= {"final_width": (final, ""), "dual": (str(schedule.dual), "")}
+    return table(f"Schedule of {len(schedule)} iterations", rows)
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ Noise standard deviations are for images in [0, 1].
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from daep_prior import notebook
@@ -20,6 +20,7 @@ __all__ = [
     "denoising",
     "fast",
     "fixed_width",
+    "missing_pixels",
     "paper",
     "paper_sr",
     "sequence",
@@ -32,6 +33,8 @@ PAPER_WIDTH = 25 / 255
 PAPER_ITERATIONS = 300
 PAPER_STEP = 0.1
 PAPER_MOMENTUM = 0.9
+#: Fields of a schedule that are not one value an iteration.
+_WHOLE = ("final_width", "dual")
 #: A measurement said to be noise-free is treated as one stored in eight bits and a little more: the limit of a small
 #: noise level, at which every formula stays well conditioned.
 SMALLEST_NOISE = 1 / 255
@@ -54,6 +57,8 @@ class Schedule:
         top to bottom, 3: both; left out: all 0, not at all. A network errs a little differently on each, and what it
         errs alike does not add up over the iterations (Terris, Moreau, Pustelnik, Tachella, *Equivariant
         Plug-and-Play Image Reconstruction*, CVPR 2024).
+    :param bool dual: whether what the prior takes away from the data is given to it beforehand the next time: the dual
+        variable of :func:`daep_prior.momentum.proximal_momentum_step`. Proximal momentum alone has it.
     :param float final_width: level at which the result is denoised once at the end, which takes away what is left of
         the noise of eq. 8; ``None``: not at all.
     :raises ValueError: lengths differ, or a value is out of its range.
@@ -69,6 +74,7 @@ class Schedule:
     jacobian: tuple[float, ...] = ()
     flip: tuple[int, ...] = ()
     final_width: float | None = None
+    dual: bool = False
 
     def __post_init__(self) -> None:
         for name in ("noise", "jacobian"):
@@ -106,11 +112,12 @@ class Schedule:
 
     def columns(self) -> dict[str, tuple[float, ...]]:
         """What changes from iteration to iteration, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "final_width"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _WHOLE}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable; :meth:`from_dict` reads it back."""
-        return {**{name: list(values) for name, values in self.columns().items()}, "final_width": self.final_width}
+        columns = {name: list(values) for name, values in self.columns().items()}
+        return {**columns, **{name: getattr(self, name) for name in _WHOLE}}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Schedule:
@@ -118,9 +125,9 @@ class Schedule:
         columns: dict[str, Any] = {
             name: tuple((int if name == "flip" else float)(v) for v in column)
             for name, column in values.items()
-            if name != "final_width"
+            if name not in _WHOLE
         }
-        return cls(**columns, final_width=values.get("final_width"))
+        return cls(**columns, **{name: values[name] for name in _WHOLE if name in values})
 
 
 def paper(sigma: float, width: float = PAPER_WIDTH, iterations: int = PAPER_ITERATIONS) -> Schedule:
@@ -189,9 +196,9 @@ class Phase:
     joined: bool = False
 
 
-def sequence(*phases: Phase, final_width: float | None = None) -> Schedule:
-    """The schedule that goes through ``phases``, mirrored in turn; ``final_width`` as in :class:`Schedule`."""
-    columns: dict[str, tuple[Any, ...]] = {field.name: () for field in fields(Schedule) if field.name != "final_width"}
+def sequence(*phases: Phase, final_width: float | None = None, dual: bool = False) -> Schedule:
+    """The schedule that goes through ``phases``, mirrored in turn; the others as in :class:`Schedule`."""
+    columns: dict[str, tuple[Any, ...]] = {field.name: () for field in fields(Schedule) if field.name not in _WHOLE}
     count = 0  # of the iterates in the mean
     for phase in phases:
         n, start = phase.iterations, len(columns["step"])
@@ -211,7 +218,7 @@ def sequence(*phases: Phase, final_width: float | None = None) -> Schedule:
         }
         columns = {name: column + values[name] for name, column in columns.items()}
         count += n - first
-    return Schedule(**columns, final_width=final_width)
+    return Schedule(**columns, final_width=final_width, dual=dual)
 
 
 @dataclass(frozen=True)
@@ -373,6 +380,27 @@ def denoising(sigma: float) -> Schedule:
     """
     once = (1.0,)
     return Schedule((sigma,), once, (0.0,), once, (0.0,), once, noise=(0.0,), jacobian=(0.0,))
+
+
+#: Kernel width that holes are filled with, first and last, of 255: wide bridges large ones, then it stays.
+HOLES = (70.0, 24.0)
+
+
+def missing_pixels(sigma: float = 0.0, iterations: int = 30) -> Schedule:
+    """A measurement of single pixels: mean-shift steps with a dual variable, the last fifth averaged.
+
+    Pixels that are held teach the others little, for the network takes them for noisy and smooths them away. The dual
+    variable exaggerates them until they come out of the network as they were measured. The width stays above twice the
+    noise, half of which a last denoising takes away.
+
+    :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
+    :param int iterations: of them, a third with a falling kernel width.
+    """
+    fall = iterations // 3
+    first, last = (max(width / 255, 2 * sigma) for width in HOLES)
+    phase = Phase(fall, (first, last), (2.0, 2.0), (1.0, 1.0), (0.0, 0.0), gradient=False)
+    stay = replace(phase, iterations=iterations - fall, widths=(last, last), averaged=max(1, iterations // 5))
+    return sequence(phase, stay, final_width=sigma / 2 if sigma > 0 else None, dual=True)
 
 
 def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:

@@ -32,8 +32,9 @@ def restore(
         x_{k+1} &= \operatorname{clip} \operatorname{prox}_{(c_k t_k / \lambda_k) f}
             \left( z_k - t_k \nabla R_{s_k}(z_k) \right)
 
-    The result is the running mean of the last iterates, denoised once at the schedule's ``final_width``. The same
-    arguments give the same image: the prior's noise starts again at each call.
+    A schedule with ``dual`` adds the dual variable of :func:`daep_prior.momentum.proximal_momentum_step`. The result is
+    the running mean of the last iterates, denoised once at the schedule's ``final_width``. The same arguments give the
+    same image: the prior's noise starts again at each call.
 
     :param Callable data_prox: ``data_prox(v, gamma)`` returns ``argmin_x gamma f(x) + 1/2 ||x - v||^2`` for the data
         term ``f``, such as ``1/(2 s_d^2) ||Kx - y||^2``; images (B, C, H, W).
@@ -55,12 +56,13 @@ def restore(
     prior.reset()
     with torch.no_grad():
         x = previous = mean = start if bounds is None else start.clamp(*bounds)
+        dual = torch.zeros_like(x) if schedule.dual else None
         for k in range(len(schedule)):
             step = schedule.step[k]
             gradient = partial(_gradient, prior, schedule, k)
             gamma = schedule.data_weight[k] * step / schedule.prior_weight[k]
             prox = partial(_finite_prox, data_prox, gamma, k)
-            moved = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k], bounds)
+            moved, dual = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k], bounds, dual)
             x, previous = moved, x
             mean = running_mean(mean, x, schedule.average[k])
             if callback is not None:

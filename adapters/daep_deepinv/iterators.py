@@ -49,6 +49,8 @@ class _MomentumIteration(OptimIterator):
         self.bounds = bounds
         #: 1 where the prior acts and 0 where it does not, broadcastable to the image; ``None``: everywhere.
         self.support: Tensor | None = None
+        #: Whether there is a dual variable; proximal momentum alone has it.
+        self.dual = False
         #: What takes down the history and says which images are done; ``None``: nobody looks.
         self.monitor: Monitor | None = None
 
@@ -128,7 +130,8 @@ class ProximalMomentumIteration(_MomentumIteration):
 
     Parameters as for :class:`HeavyBallIteration`, with ``stepsize`` the relative step :math:`t` (0.5), and
     ``average``, the weight of the newest iterate in the running mean (1: none), and ``flip``. With :class:`DAEPrior`
-    also ``noise`` and ``jacobian``, as in :class:`daep_prior.Schedule`. ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`.
+    also ``noise`` and ``jacobian``, as in :class:`daep_prior.Schedule`. ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`,
+    and where ``dual`` is set also the dual variable of :func:`daep_prior.momentum.proximal_momentum_step`.
     """
 
     def forward(
@@ -144,10 +147,11 @@ class ProximalMomentumIteration(_MomentumIteration):
     ) -> dict[str, Any]:
         """One iteration; see :class:`deepinv.optim.OptimIterator`."""
         est = X["est"]
-        x, previous, mean = est[0], est[-1], est[1] if len(est) == 3 else est[0]
+        x, previous, mean = est[0], est[min(2, len(est) - 1)], est[1] if len(est) > 2 else est[0]
+        dual = (est[3] if len(est) > 3 else torch.zeros_like(x)) if self.dual else None
         step, momentum = cur_params["stepsize"], cur_params.get("momentum", DEFAULT_MOMENTUM)
         gamma = cur_params.get("data_weight", 1.0) * step / cur_params["lambda"]
-        moved = proximal_momentum_step(
+        moved, dual = proximal_momentum_step(
             x,
             previous,
             lambda z: self._prior_gradient(z, cur_prior, cur_params),
@@ -155,6 +159,8 @@ class ProximalMomentumIteration(_MomentumIteration):
             step,
             momentum,
             self.bounds,
+            dual,
         )
         mean = running_mean(mean, moved, cur_params.get("average", 1.0))
-        return self._finish(est, (moved, mean, x), cur_data_fidelity, cur_prior, cur_params, y, physics)
+        state = (moved, mean, x) if dual is None else (moved, mean, x, dual)
+        return self._finish(est, state, cur_data_fidelity, cur_prior, cur_params, y, physics)

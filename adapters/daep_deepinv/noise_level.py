@@ -109,7 +109,8 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
             step, gamma = schedule.step[k], schedule.step[k] / schedule.prior_weight[k]
             gradient = partial(prior.grad, sigma=schedule.kernel_width[k], noise_share=0.0, jacobian=False)
             prox = partial(data.prox, y=y, physics=physics, gamma=gamma)
-            x, previous = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k]), x
+            moved, _ = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k])
+            x, previous = moved, x
         x = prior.denoise(x, max(WIDTH_PER_LEVEL * level, SMALLEST_WIDTH)).clamp(0, 1)
         levels.append(float(Monitor(data, y, physics, level).data_residual(x)) / SMOOTHING)
         if len(levels) > 2 and levels[-1] < levels[-2]:

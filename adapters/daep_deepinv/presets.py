@@ -25,9 +25,19 @@ _ANNEALED: dict[str, Callable[..., Schedule]] = {
     "best": schedules.best,
 }
 
+#: Iterations for missing pixels.
+_HOLES = {"annealed": 30, "fast": 8, "best": 60}
+
 
 def preset_schedule(
-    preset: str, sigma: float, trained_width: float | None, factor: int, length: int | None, identity: bool
+    preset: str,
+    sigma: float,
+    trained_width: float | None,
+    factor: int,
+    length: int | None,
+    *,
+    identity: bool = False,
+    holes: bool = False,
 ) -> Schedule:
     """The schedule of a preset.
 
@@ -37,6 +47,7 @@ def preset_schedule(
     :param int factor: of super-resolution, 1 for other physics.
     :param int, None length: iterations; ``None``: the preset's own number.
     :param bool identity: the measurement is the image itself, with noise.
+    :param bool holes: the measurement is some of the image's pixels.
     """
     iterations: dict[str, Any] = {} if length is None else {"iterations": length}
     width: dict[str, Any] = {} if trained_width is None else {"width": trained_width}
@@ -48,6 +59,8 @@ def preset_schedule(
         return schedules.fixed_width(trained_width, **iterations)
     if identity and sigma > 0 and length is None:
         return schedules.denoising(sigma)
+    if holes:
+        return schedules.missing_pixels(sigma, _HOLES[preset] if length is None else length)
     return _ANNEALED[preset](sigma, **iterations)
 
 

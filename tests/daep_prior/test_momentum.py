@@ -78,11 +78,39 @@ def test_proximal_momentum_is_fista_on_a_lasso(bounds):
         descended = point - 0.4 * (point - target)
         shrunk = descended.sign() * (descended.abs() - 0.05).clamp_min(0)
         expected, expected_before = shrunk if bounds is None else shrunk.clamp(*bounds), expected
-        moved = proximal_momentum_step(
+        moved, dual = proximal_momentum_step(
             x, previous, lambda z: z - target, torch.nn.Softshrink(0.05), 0.4, momentum, bounds
         )
         x, previous = moved, x
+        assert dual is None
         assert torch.allclose(x, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)], ids=["free", "image"])
+def test_with_a_dual_variable_and_whole_steps_it_is_plug_and_play_admm(bounds):
+    """Boyd et al. (2011), equations 3.5 to 3.7, with a denoiser for the second proximal operator."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=generator)
+    y = torch.rand(x.shape, dtype=x.dtype, generator=generator)
+    known = (torch.rand(x.shape, generator=generator) > 0.5).to(x)
+
+    def denoise(z):
+        return 0.5 * z + 0.25 * (z.roll(1, -1) + z.roll(-1, -1))
+
+    def data_prox(v):
+        return (v + 9 * known * y) / (1 + 9 * known)
+
+    previous, dual = x, torch.zeros_like(x)
+    expected, scaled = x, torch.zeros_like(x)
+    for _ in range(12):
+        z = denoise(expected + scaled)
+        expected = data_prox(z - scaled)
+        scaled = scaled + expected - z
+        expected = expected if bounds is None else expected.clamp(*bounds)
+        moved, dual = proximal_momentum_step(x, previous, lambda z: z - denoise(z), data_prox, 1.0, 0.0, bounds, dual)
+        x, previous = moved, x
+        assert torch.allclose(x, expected, atol=1e-12)
+        assert torch.allclose(dual, scaled, atol=1e-12)
 
 
 def test_running_mean_weighs_the_newest():

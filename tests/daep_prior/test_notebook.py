@@ -7,7 +7,13 @@ import pytest
 from daep_prior import schedules
 from daep_prior.notebook import HEIGHT, MARGIN, WIDTH, sparkline, table
 
-ALL = [schedules.annealed(0.01), schedules.paper(0.01), schedules.paper_sr(3), schedules.annealed(iterations=1)]
+ALL = [
+    schedules.annealed(0.01),
+    schedules.paper(0.01),
+    schedules.paper_sr(3),
+    schedules.annealed(iterations=1),
+    schedules.missing_pixels(),
+]
 
 
 def points(drawing):
@@ -20,7 +26,7 @@ def test_a_schedule_is_shown_whole_in_a_small_table(schedule):
     html = schedule._repr_html_()
     tree = ElementTree.fromstring(html)
     assert tree.find("caption").text == f"Schedule of {len(schedule)} iterations"
-    assert [row.find("th").text for row in tree.iter("tr")] == [*schedule.columns(), "final_width"]
+    assert [row.find("th").text for row in tree.iter("tr")] == [*schedule.columns(), "final_width", "dual"]
     assert len(tree.findall(".//polyline")) == len(schedule.columns())
 
 
@@ -31,6 +37,7 @@ def test_the_text_of_a_schedule_is_one_short_line_with_first_and_last_values():
     assert text.startswith("Schedule(28 iterations: kernel_width=0.2745->0.02745, ")
     assert "data_weight=1, " in text
     assert repr(schedules.paper(0.01)).endswith("final_width=None)")
+    assert repr(schedules.missing_pixels()).endswith("final_width=None, dual)")
 
 
 def test_a_line_falls_where_the_values_fall_and_stays_inside():

@@ -17,6 +17,8 @@ MADE = {
     "best": lambda n: schedules.best(2.55 / 255, iterations=n),
     "fast": lambda n: schedules.fast(2.55 / 255, iterations=n),
     "fixed_width": lambda n: schedules.fixed_width(iterations=n),
+    "missing pixels": lambda n: schedules.missing_pixels(iterations=n),
+    "missing pixels and noise": lambda n: schedules.missing_pixels(25 / 255, n),
 }
 
 
@@ -110,6 +112,31 @@ def test_denoising_is_one_mean_shift_step_without_data():
     assert len(schedule) == 1
     assert schedule.kernel_width == (0.1,) and schedule.step == (1,)
     assert schedule.data_weight == schedule.noise == schedule.jacobian == schedule.momentum == (0,)
+
+
+def test_holes_are_filled_from_afar_and_then_at_one_width_above_the_noise():
+    schedule = schedules.missing_pixels()
+    widths = schedule.kernel_width
+    assert schedule.dual and schedule.final_width is None and len(schedule) == 30
+    assert list(widths) == sorted(widths, reverse=True)
+    assert widths[0] == pytest.approx(70 / 255)
+    assert set(widths[10:]) == {widths[-1]} and widths[-1] == pytest.approx(24 / 255)
+    assert set(schedule.jacobian) == set(schedule.noise) == {0}
+    assert [k for k, share in enumerate(shares(schedule)) if share > 1e-12] == list(range(24, 30))
+    noisy = schedules.missing_pixels(25 / 255)
+    assert min(noisy.kernel_width) == pytest.approx(50 / 255)
+    assert noisy.final_width == pytest.approx(12.5 / 255)
+
+
+def test_only_holes_have_a_dual_variable():
+    made = (schedules.annealed(), schedules.best(), schedules.fast(), schedules.paper(0.1), schedules.fixed_width())
+    assert not any(schedule.dual for schedule in made)
+
+
+def test_a_schedule_that_was_stored_without_dual_has_none():
+    stored = schedules.annealed(0.01).to_dict()
+    del stored["dual"]
+    assert Schedule.from_dict(stored) == schedules.annealed(0.01)
 
 
 def shares(schedule):
