@@ -231,6 +231,7 @@ class Setting:
     :param float final: level of the last denoising.
     :param tuple opening_motion: step, first and last momentum of the mean-shift phase.
     :param tuple closing_motion: first and last step, first and last momentum of the gradient phase.
+    :param float first_width: first kernel width of that phase.
     :param tuple fast: first and last ``g`` of :func:`fast`.
     :param tuple fast_widths: last kernel width and final level of :func:`fast`.
     """
@@ -243,6 +244,7 @@ class Setting:
     fast_widths: tuple[float, float]
     opening_motion: tuple[float, float, float] = (1.3, 0.2, 0.6)
     closing_motion: tuple[float, float, float, float] = (0.9, 0.2, 0.6, 0.1)
+    first_width: float = 49.0
 
     def between(self, other: Setting, share: float) -> Setting:
         """Every number geometrically between the two."""
@@ -263,9 +265,12 @@ SETTINGS = {
     7.65: Setting((1.5, 1.0), (5.0, 2.5), 9.0, 5.0, (1.0, 0.5), (10.0, 7.0)),
     12.75: Setting((1.0, 0.7), (4.0, 2.5), 12.0, 6.0, (0.8, 0.5), (15.0, 12.0)),
 }
-#: Detail comes from the prior alone, which goes on to the end. Steps stay well below ``2 (1 + m) / (1 + 2 m)`` with
-#: momentum ``m``: there what the network takes away whole and the data do not see (stripes of a pixel) begins to grow.
-NOISE_FREE = Setting((3.0, 1.5), (8.0, 2.5), 4.0, 3.0, (3.3, 0.65), (5.0, 3.2), (1.3, 0.3, 0.3), (0.6, 0.6, 0.5, 0.5))
+#: Detail comes from the prior alone: a wider kernel at first and long steps to the end, found on reduced images. Steps
+#: stay well below ``2 (1 + m) / (1 + 2 m)`` with momentum ``m``: there what the network takes away whole and the data
+#: do not see (stripes of a pixel) begins to grow.
+NOISE_FREE = Setting(
+    (3.0, 1.5), (4.0, 1.2), 4.0, 3.0, (3.3, 0.65), (5.0, 3.2), (1.3, 0.3, 0.3), (0.9, 0.4, 0.7, 0.6), 100.0
+)
 
 
 def setting(sigma: float) -> Setting:
@@ -281,10 +286,8 @@ def setting(sigma: float) -> Setting:
     return SETTINGS[low].between(SETTINGS[high], math.log(noise / low) / math.log(high / low))
 
 
-#: Iterations of :func:`annealed` for a noisy and for a noise-free measurement, where all detail comes from the prior.
-ITERATIONS, NOISE_FREE_ITERATIONS = 28, 38
-#: Of the mean-shift phase, of any.
-OPENING = 10
+#: Iterations of the two phases of :func:`annealed`, of a noisy and of a noise-free measurement.
+ITERATIONS, NOISE_FREE_ITERATIONS = (10, 18), (3, 37)
 #: Gradient phases of :func:`best`.
 SWEEPS = 3
 
@@ -297,11 +300,12 @@ def annealed(sigma: float = 0.0, iterations: int | None = None) -> Schedule:
     noise-free and to be kept as it is.
 
     :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
-    :param int iterations: of both phases together; default 28, and 38 for a noise-free measurement.
+    :param int iterations: of both phases together; default 28, and 40 for a noise-free measurement.
     """
-    length = _annealed_length(sigma)
+    opening, closing = _iterations(sigma)
+    length = opening + closing
     iterations = length if iterations is None else iterations
-    opening = iterations * OPENING // length
+    opening = iterations * opening // length
     return _annealed(sigma, opening, [iterations - opening])
 
 
@@ -311,16 +315,17 @@ def best(sigma: float = 0.0, iterations: int | None = None) -> Schedule:
     As good as the mean of three results of :func:`annealed` with different noise: a tenth of a dB on training crops.
 
     :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
-    :param int iterations: of all phases together; default 64, and 94 for a noise-free measurement.
+    :param int iterations: of all phases together; default 64, and 114 for a noise-free measurement.
     """
-    length = OPENING + SWEEPS * (_annealed_length(sigma) - OPENING)
+    opening, closing = _iterations(sigma)
+    length = opening + SWEEPS * closing
     iterations = length if iterations is None else iterations
-    opening = iterations * OPENING // length
+    opening = iterations * opening // length
     rest = iterations - opening
     return _annealed(sigma, opening, [rest // SWEEPS + (k < rest % SWEEPS) for k in range(SWEEPS)])
 
 
-def _annealed_length(sigma: float) -> int:
+def _iterations(sigma: float) -> tuple[int, int]:
     return ITERATIONS if sigma > 0 else NOISE_FREE_ITERATIONS
 
 
@@ -334,7 +339,7 @@ def _annealed(sigma: float, opening: int, closings: list[int]) -> Schedule:
     phases = [
         Phase(
             iterations,
-            _of_255(49, chosen.width),
+            _of_255(chosen.first_width, chosen.width),
             chosen.closing,
             chosen.closing_motion[:2],
             chosen.closing_motion[2:],
@@ -347,9 +352,9 @@ def _annealed(sigma: float, opening: int, closings: list[int]) -> Schedule:
     return sequence(_opening(opening, chosen), *phases, final_width=chosen.final / 255 if sigma > 0 else None)
 
 
-def annealed_opening(sigma: float, iterations: int = OPENING) -> Schedule:
+def annealed_opening(sigma: float) -> Schedule:
     """The first phase of :func:`annealed` alone: a quick, forgiving restoration."""
-    return sequence(_opening(iterations, setting(sigma)))
+    return sequence(_opening(ITERATIONS[0], setting(sigma)))
 
 
 def _opening(iterations: int, chosen: Setting) -> Phase:

@@ -47,11 +47,11 @@ class DAEP(BaseOptim):
 
     Minimises :math:`\frac{1}{2\sigma_d^2} \|Kx - y\|^2 + \lambda R_s(x)` for any linear physics. Presets:
 
-    * ``"annealed"`` (default): proximal momentum with a falling kernel width; 28 iterations (38 of a noise-free
-      measurement), 10 of them plain mean-shift steps, and a last denoising. Needs a noise-conditional denoiser; with a
-      denoiser for one level the width stays at that level.
+    * ``"annealed"`` (default): proximal momentum with a falling kernel width; 28 iterations, 10 of them plain
+      mean-shift steps, and a last denoising; without that 40 of a noise-free measurement, 3 of them plain. Needs a
+      noise-conditional denoiser; with a denoiser for one level the width stays at that level.
     * ``"fast"``: mean-shift steps alone; 9 forward evaluations, the time of PnP-HQS with 9 steps.
-    * ``"best"``: ``"annealed"`` with three gradient phases, whose results are averaged; 64 iterations (94).
+    * ``"best"``: ``"annealed"`` with three gradient phases, whose results are averaged; 64 iterations (114).
     * ``"paper"``: the paper's solver for deblurring, inpainting and denoising; 300 evaluations.
     * ``"paper-sr"``: the paper's solver for noise-free super-resolution; 300 evaluations.
 

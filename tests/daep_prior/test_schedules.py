@@ -160,7 +160,7 @@ def test_the_result_is_the_plain_mean_of_the_last_iterates_of_each_sweep(preset,
     assert [shares(schedule)[k] for k in averaged] == pytest.approx([1 / len(averaged)] * len(averaged))
 
 
-@pytest.mark.parametrize(("sigma", "annealed", "best"), [(0.0, 38, 94), (0.01, 28, 64)])
+@pytest.mark.parametrize(("sigma", "annealed", "best"), [(0.0, 40, 114), (0.01, 28, 64)])
 def test_the_length_of_the_presets(sigma, annealed, best):
     assert len(schedules.annealed(sigma)) == annealed
     assert len(schedules.best(sigma)) == best
