@@ -244,7 +244,7 @@ class Setting:
     fast_widths: tuple[float, float]
     opening_motion: tuple[float, float, float] = (1.3, 0.2, 0.6)
     closing_motion: tuple[float, float, float, float] = (0.9, 0.2, 0.6, 0.1)
-    first_width: float = 32.0
+    first_width: float = 49.0
 
     def between(self, other: Setting, share: float) -> Setting:
         """Every number geometrically between the two."""

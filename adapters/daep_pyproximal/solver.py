@@ -50,7 +50,8 @@ def restore(
         ``pyproximal.L2(Op, y, sigma=1/sigma**2)`` by conjugate gradients.
     :param numpy.ndarray x0: where to start; default :func:`daep_prior.start.back_projection`.
     :param denoiser: as in :class:`DAEPrior`.
-    :param Schedule schedule: default :func:`daep_prior.schedules.default`, of ``iterations`` steps.
+    :param Schedule schedule: default :func:`daep_prior.schedules.default`, of ``iterations`` steps; where single pixels
+        are measured, :func:`daep_prior.schedules.missing_pixels` does better.
     :param int channel_axis: axis of the channels in ``Op.dims``.
     :param options: ``seed``, ``samples``, ``antithetic``, ``jacobian``, ``noise``, ``device`` as in
         :class:`daep_prior.MeanShiftPrior`.

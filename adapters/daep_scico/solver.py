@@ -47,7 +47,8 @@ def restore(
     :param scico.functional.Functional data: another data term, used by its ``prox``.
     :param jax.Array x0: where to start; default :func:`daep_prior.start.back_projection`.
     :param denoiser: as in :class:`DAEPrior`.
-    :param Schedule schedule: default :func:`daep_prior.schedules.default`, of ``iterations`` steps.
+    :param Schedule schedule: default :func:`daep_prior.schedules.default`, of ``iterations`` steps; where single pixels
+        are measured, :func:`daep_prior.schedules.missing_pixels` does better.
     :param int channel_axis: axis of the channels in ``A.input_shape``.
     :param options: ``seed``, ``samples``, ``antithetic``, ``jacobian``, ``noise``, ``device`` as in
         :class:`daep_prior.MeanShiftPrior`.
