@@ -302,11 +302,7 @@ def annealed(sigma: float = 0.0, iterations: int | None = None) -> Schedule:
     :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
     :param int iterations: of both phases together; default 28, and 40 for a noise-free measurement.
     """
-    opening, closing = _iterations(sigma)
-    length = opening + closing
-    iterations = length if iterations is None else iterations
-    opening = iterations * opening // length
-    return _annealed(sigma, opening, [iterations - opening])
+    return _annealed(sigma, 1, iterations)
 
 
 def best(sigma: float = 0.0, iterations: int | None = None) -> Schedule:
@@ -317,28 +313,25 @@ def best(sigma: float = 0.0, iterations: int | None = None) -> Schedule:
     :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
     :param int iterations: of all phases together; default 64, and 114 for a noise-free measurement.
     """
-    opening, closing = _iterations(sigma)
-    length = opening + SWEEPS * closing
-    iterations = length if iterations is None else iterations
-    opening = iterations * opening // length
-    rest = iterations - opening
-    return _annealed(sigma, opening, [rest // SWEEPS + (k < rest % SWEEPS) for k in range(SWEEPS)])
-
-
-def _iterations(sigma: float) -> tuple[int, int]:
-    return ITERATIONS if sigma > 0 else NOISE_FREE_ITERATIONS
+    return _annealed(sigma, SWEEPS, iterations)
 
 
 #: Iterates at the end of a gradient phase that are averaged.
 AVERAGED = 6
 
 
-def _annealed(sigma: float, opening: int, closings: list[int]) -> Schedule:
-    """A mean-shift phase, then gradient phases of so many iterations each."""
+def _annealed(sigma: float, sweeps: int, iterations: int | None) -> Schedule:
+    """A mean-shift phase, then ``sweeps`` gradient phases, all shortened or lengthened alike to ``iterations``."""
+    opening, closing = ITERATIONS if sigma > 0 else NOISE_FREE_ITERATIONS
+    length = opening + sweeps * closing
+    iterations = length if iterations is None else iterations
+    opening = iterations * opening // length
+    rest = iterations - opening
+    closings = [rest // sweeps + (k < rest % sweeps) for k in range(sweeps)]
     chosen = setting(sigma)
     phases = [
         Phase(
-            iterations,
+            count,
             _of_255(chosen.first_width, chosen.width),
             chosen.closing,
             chosen.closing_motion[:2],
@@ -347,7 +340,7 @@ def _annealed(sigma: float, opening: int, closings: list[int]) -> Schedule:
             averaged=AVERAGED,
             joined=k > 0,
         )
-        for k, iterations in enumerate(closings)
+        for k, count in enumerate(closings)
     ]
     return sequence(_opening(opening, chosen), *phases, final_width=chosen.final / 255 if sigma > 0 else None)
 
