@@ -382,10 +382,12 @@ def denoising(sigma: float) -> Schedule:
 
 #: Kernel width that holes are filled with, first and last, of 255: wide bridges large ones, then it stays.
 HOLES = (70.0, 24.0)
+#: Iterations after which the holes are filled, and what follows differs by the network's whims.
+FILLED = 14
 
 
 def missing_pixels(sigma: float = 0.0, iterations: int = 30) -> Schedule:
-    """A measurement of single pixels: mean-shift steps with a dual variable, the last fifth averaged.
+    """A measurement of single pixels: mean-shift steps with a dual variable, the later iterates averaged.
 
     Pixels that are held teach the others little, for the network takes them for noisy and smooths them away. The dual
     variable exaggerates them until they come out of the network as they were measured. The width stays above twice the
@@ -397,7 +399,7 @@ def missing_pixels(sigma: float = 0.0, iterations: int = 30) -> Schedule:
     fall = iterations // 3
     first, last = (max(width / 255, 2 * sigma) for width in HOLES)
     phase = Phase(fall, (first, last), (2.0, 2.0), (1.0, 1.0), (0.0, 0.0), gradient=False)
-    stay = replace(phase, iterations=iterations - fall, widths=(last, last), averaged=max(1, iterations // 5))
+    stay = replace(phase, iterations=iterations - fall, widths=(last, last), averaged=max(1, iterations - FILLED))
     return sequence(phase, stay, final_width=sigma / 2 if sigma > 0 else None, dual=True)
 
 

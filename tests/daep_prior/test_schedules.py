@@ -122,7 +122,9 @@ def test_holes_are_filled_from_afar_and_then_at_one_width_above_the_noise():
     assert widths[0] == pytest.approx(70 / 255)
     assert set(widths[10:]) == {widths[-1]} and widths[-1] == pytest.approx(24 / 255)
     assert set(schedule.jacobian) == set(schedule.noise) == {0}
-    assert [k for k, share in enumerate(shares(schedule)) if share > 1e-12] == list(range(24, 30))
+    assert [k for k, share in enumerate(shares(schedule)) if share > 1e-12] == list(range(14, 30))
+    assert shares(schedules.missing_pixels(iterations=8))[-1] == 1
+    assert next(k for k, share in enumerate(shares(schedules.missing_pixels(iterations=60))) if share > 1e-12) == 20
     noisy = schedules.missing_pixels(25 / 255)
     assert min(noisy.kernel_width) == pytest.approx(50 / 255)
     assert noisy.final_width == pytest.approx(12.5 / 255)
