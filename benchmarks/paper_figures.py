@@ -265,7 +265,7 @@ def seconds(run: Run, console: Console) -> None:
 
     Median of three runs after one of two iterations; wall clock, and processor time, which other programs on the
     machine disturb less. ``load`` is the system's mean load of the last minute: above the number of cores, wall clock
-    means nothing.
+    means nothing. The picture shows the smaller of the two.
     """
     psf = levin_kernel(run.data, 1)
     clean = read(run.data / "levin" / "im1.png", (50, 50 + 127 + psf.shape[0], 50, 50 + 127 + psf.shape[1]))
@@ -286,7 +286,7 @@ def seconds(run: Run, console: Console) -> None:
     for row in table.rows:
         undisturbed = min(float(row["seconds"]), float(row["processor seconds"]))
         values[f"{METHODS[row['method']].label}\n({row['machine']})"] = (undisturbed, False)
-    label = "seconds for a 128 x 128 image (ours: the smaller of wall clock and processor time)"
+    label = "seconds for a 128 x 128 image"
     paper_plots.bars(values, label, "Table 3: running time", run.pictures / "seconds.png")
 
 
