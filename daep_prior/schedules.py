@@ -269,7 +269,15 @@ SETTINGS = {
 #: stay well below ``2 (1 + m) / (1 + 2 m)`` with momentum ``m``: there what the network takes away whole and the data
 #: do not see (stripes of a pixel) begins to grow.
 NOISE_FREE = Setting(
-    (3.0, 1.5), (4.0, 1.2), 4.0, 3.0, (3.3, 0.65), (5.0, 3.2), (1.3, 0.3, 0.3), (0.9, 0.4, 0.7, 0.6), 100.0
+    opening=(3.0, 1.5),
+    closing=(4.0, 1.2),
+    width=4.0,
+    final=3.0,
+    fast=(3.3, 0.65),
+    fast_widths=(5.0, 3.2),
+    opening_motion=(1.3, 0.3, 0.3),
+    closing_motion=(0.9, 0.4, 0.7, 0.6),
+    first_width=100.0,
 )
 
 

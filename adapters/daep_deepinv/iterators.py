@@ -147,8 +147,8 @@ class ProximalMomentumIteration(_MomentumIteration):
     ) -> dict[str, Any]:
         """One iteration; see :class:`deepinv.optim.OptimIterator`."""
         est = X["est"]
-        x, previous, mean = est[0], est[min(2, len(est) - 1)], est[1] if len(est) > 2 else est[0]
-        dual = (est[3] if len(est) > 3 else torch.zeros_like(x)) if self.dual else None
+        x, mean, previous, *kept = est if len(est) > 2 else (est[0], est[0], est[-1])
+        dual = (kept[0] if kept else torch.zeros_like(x)) if self.dual else None
         step, momentum = cur_params["stepsize"], cur_params.get("momentum", DEFAULT_MOMENTUM)
         gamma = cur_params.get("data_weight", 1.0) * step / cur_params["lambda"]
         moved, dual = proximal_momentum_step(

@@ -25,8 +25,8 @@ _ANNEALED: dict[str, Callable[..., Schedule]] = {
     "best": schedules.best,
 }
 
-#: Iterations for missing pixels.
-_HOLES = {"annealed": 30, "fast": 8, "best": 60}
+#: Iterations for missing pixels, where they are not the schedule's own.
+_HOLES: dict[str, dict[str, Any]] = {"annealed": {}, "fast": {"iterations": 8}, "best": {"iterations": 60}}
 
 
 def preset_schedule(
@@ -60,7 +60,7 @@ def preset_schedule(
     if identity and sigma > 0 and length is None:
         return schedules.denoising(sigma)
     if holes:
-        return schedules.missing_pixels(sigma, _HOLES[preset] if length is None else length)
+        return schedules.missing_pixels(sigma, **{**_HOLES[preset], **iterations})
     return _ANNEALED[preset](sigma, **iterations)
 
 
