@@ -130,9 +130,11 @@ def test_holes_are_filled_from_afar_and_then_at_one_width_above_the_noise():
     assert noisy.final_width == pytest.approx(12.5 / 255)
 
 
-def test_only_holes_have_a_dual_variable():
-    made = (schedules.annealed(), schedules.best(), schedules.fast(), schedules.paper(0.1), schedules.fixed_width())
+def test_only_exact_measurements_have_a_dual_variable():
+    noisy = [preset(0.01) for preset in (schedules.annealed, schedules.best, schedules.fast)]
+    made = (schedules.annealed(), schedules.best(), *noisy, schedules.paper(0.1), schedules.fixed_width())
     assert not any(schedule.dual for schedule in made)
+    assert schedules.fast().dual
 
 
 def test_a_schedule_that_was_stored_without_dual_has_none():
