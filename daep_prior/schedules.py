@@ -246,7 +246,7 @@ class Setting:
     opening_motion: tuple[float, float, float] = (1.3, 0.2, 0.6)
     closing_motion: tuple[float, float, float, float] = (0.9, 0.2, 0.6, 0.1)
     first_width: float = 70.0
-    fast_motion: tuple[float, float, float] = (1.25, 0.1, 0.6)
+    fast_motion: tuple[float, float, float] = (1.0, 0.1, 0.6)
 
     def between(self, other: Setting, share: float) -> Setting:
         """Every number geometrically between the two."""
@@ -266,7 +266,7 @@ class Setting:
 SETTINGS = {
     2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (3.3, 0.65), (5.0, 3.5)),
     7.65: Setting((1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.5), (10.0, 9.0)),
-    12.75: Setting((1.0, 0.7), (4.0, 3.75), 12.0, 7.5, (0.8, 0.5), (15.0, 16.0)),
+    12.75: Setting((1.0, 0.7), (4.0, 3.75), 12.0, 7.5, (0.8, 0.5), (15.0, 14.0)),
 }
 #: Detail comes from the prior alone: a wider kernel at first and long steps to the end, found on reduced images. Steps
 #: stay well below ``2 (1 + m) / (1 + 2 m)`` with momentum ``m``: there what the network takes away whole and the data
@@ -376,8 +376,8 @@ def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:
     """
     chosen = setting(sigma)
     width, final = _of_255(*chosen.fast_widths)
-    step, *motion = chosen.fast_motion
-    phase = Phase(iterations, (70 / 255, width), chosen.fast, (step, step), tuple(motion), gradient=False)
+    step, *_ = motion = chosen.fast_motion
+    phase = Phase(iterations, (70 / 255, width), chosen.fast, (step, step), motion[1:], gradient=False)
     return sequence(phase, final_width=final if sigma > 0 else None, dual=sigma == 0)
 
 
