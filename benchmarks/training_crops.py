@@ -1,0 +1,107 @@
+"""Presets and peers on crops of training images: where the settings of the presets are chosen, never on a test set.
+
+    python benchmarks/training_crops.py --data FOLDER [--crops 8] [--methods annealed,fast,pnp-hqs,...] [--again]
+
+Crops of 180 x 180 pixels of random *training* images (``train/`` in the data folder), from a fixed seed. Blur without
+wrap-around, a kernel a crop: random motion of 15 to 31 pixels, defocus, Gaussian; noise of 2.55, 7.65 and 12.75 of 255,
+and of 5.1 where 2.55 is told. No noise: bicubic reduction by 2 to 5, and the same blurs, in eight bits. PSNR inside a
+frame of 15 pixels, half the largest kernel: what is not measured would decide small crops otherwise. The means are
+written to ``results/training_crops.csv`` and not measured again, unless ``--again`` forgets the methods named.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from comparison import restore
+from deepinv.physics.functional import gaussian_blur
+from deepinv.physics.generator import MotionBlurGenerator
+from PIL import Image
+from protocol import Case, Table, data_folder, eight_bits, read
+from rich.console import Console
+from torch import Tensor
+
+from daep_cli.kernels import read_kernel
+from daep_deepinv import DAEDenoiser, degradation
+
+RESULTS = Path(__file__).parent / "results"
+SIZE, MARGIN, SEED = 180, 15, 0
+MOTION = (15, 19, 21, 25, 27, 31)
+#: noise in the measurement and told, of 255
+NOISE = {"blur 2.55": (2.55, 2.55), "blur 7.65": (7.65, 7.65), "blur 12.75": (12.75, 12.75), "told half": (5.1, 2.55)}
+
+
+def crops(folder: Path, count: int) -> list[Tensor]:
+    """Random crops of the images in ``folder`` that are large enough, each (1, 3, SIZE, SIZE)."""
+    rng, found = np.random.default_rng(SEED), []
+    for path in rng.permutation(sorted(folder.glob("*/*.jpg"))):
+        width, height = Image.open(path).size
+        if min(width, height) >= SIZE and len(found) < count:
+            top, left = (int(rng.integers(side - SIZE + 1)) for side in (height, width))
+            found.append(read(path, (top, top + SIZE, left, left + SIZE)))
+    return found
+
+
+def kernel(number: int) -> Tensor:
+    """The kernel of a crop (h, w): six of eight are random motion."""
+    rng = np.random.default_rng((SEED, number))
+    if number % 8 == 6:
+        return torch.from_numpy(read_kernel(f"disk:{rng.uniform(2, 4):.2f}")).float()
+    if number % 8 == 7:
+        width = rng.uniform(1, 2.5)
+        return gaussian_blur(sigma=(width, width))[0, 0]
+    size = MOTION[number % len(MOTION)]
+    smoothness, strength = (0.3, 0.5)[number % 2], (0.25, 0.5)[number % 3 == 0]
+    motion = MotionBlurGenerator((size, size), l=smoothness, sigma=strength).step(seed=number)["filter"][0, 0]
+    return motion / motion.sum()
+
+
+def cases(clean: list[Tensor]) -> Iterator[tuple[str, list[Case]]]:
+    """The problems by name, a case a crop."""
+    margin = (MARGIN, MARGIN)
+    blurs = [degradation(kernel(i)) for i in range(len(clean))]
+    for name, (noise, told) in NOISE.items():
+        rng = torch.Generator().manual_seed(SEED)
+        measured = []
+        for x, blur in zip(clean, blurs, strict=True):
+            y = blur.A(x)
+            y = y + noise / 255 * torch.randn(y.shape, generator=rng)
+            measured.append(Case(name, x, y, blur, told / 255, margin))
+        yield name, measured
+    yield "blur 0", [Case("", x, eight_bits(p.A(x)), p, 0.0, margin) for x, p in zip(clean, blurs, strict=True)]
+    for factor in (2, 3, 4, 5):
+        reduce = degradation(factor=factor, img_size=(3, SIZE, SIZE))
+        yield f"x{factor}", [Case("", x, eight_bits(reduce.A(x)), reduce, 0.0, margin) for x in clean]
+
+
+def main() -> None:
+    """Measure what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data")
+    parser.add_argument("--denoiser", default="dae")
+    parser.add_argument("--crops", type=int, default=8)
+    parser.add_argument("--methods", default="annealed,fast,pnp-hqs,pnp-hqs-24")
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    clean = crops(data_folder(arguments.data) / "train", arguments.crops)
+    table, console = Table(arguments.results / "training_crops.csv", "problem", "method", "crops"), Console()
+    methods, count = arguments.methods.split(","), str(len(clean))
+    if arguments.again:
+        table.drop(lambda row: row["method"] in methods)
+    network = DAEDenoiser(arguments.denoiser)
+    for problem, measured in cases(clean):
+        for method in methods:
+            if table.find(problem, method, count):
+                continue
+            psnr = sum(case.psnr(restore(method, case, network)) for case in measured) / len(measured)
+            table.add({"problem": problem, "method": method, "crops": count, "psnr": f"{psnr:.3f}"})
+            console.print(f"{problem:10} {method:10} {psnr:.3f} dB")
+
+
+if __name__ == "__main__":
+    main()
