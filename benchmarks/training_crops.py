@@ -13,26 +13,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from comparison import restore
-from deepinv.physics.functional import gaussian_blur
+import numpy.typing as npt
+from comparison import MEASUREMENTS, measure, restore
 from deepinv.physics.generator import MotionBlurGenerator
 from PIL import Image
-from protocol import Case, Table, data_folder, eight_bits, read
+from protocol import Case, Table, blurred, data_folder, eight_bits, read
 from rich.console import Console
 from torch import Tensor
 
-from daep_cli.kernels import read_kernel
+from daep_cli.kernel_shapes import disk, gaussian
 from daep_deepinv import DAEDenoiser, degradation
 
 RESULTS = Path(__file__).parent / "results"
 SIZE, MARGIN, SEED = 180, 15, 0
 MOTION = (15, 19, 21, 25, 27, 31)
-#: noise in the measurement and told, of 255
-NOISE = {"blur 2.55": (2.55, 2.55), "blur 7.65": (7.65, 7.65), "blur 12.75": (12.75, 12.75), "told half": (5.1, 2.55)}
+#: of those of ``comparison.py``
+NOISE = ("2.55", "7.65", "12.75", "5.1, told 2.55")
 
 
 def crops(folder: Path, count: int) -> list[Tensor]:
@@ -46,33 +46,29 @@ def crops(folder: Path, count: int) -> list[Tensor]:
     return found
 
 
-def kernel(number: int) -> Tensor:
+def kernel(number: int) -> npt.NDArray[np.float64]:
     """The kernel of a crop (h, w): six of eight are random motion."""
     rng = np.random.default_rng((SEED, number))
     if number % 8 == 6:
-        return torch.from_numpy(read_kernel(f"disk:{rng.uniform(2, 4):.2f}")).float()
+        return disk(rng.uniform(2, 4))
     if number % 8 == 7:
-        width = rng.uniform(1, 2.5)
-        return gaussian_blur(sigma=(width, width))[0, 0]
+        return gaussian(rng.uniform(1, 2.5))
     size = MOTION[number % len(MOTION)]
     smoothness, strength = (0.3, 0.5)[number % 2], (0.25, 0.5)[number % 3 == 0]
-    motion = MotionBlurGenerator((size, size), l=smoothness, sigma=strength).step(seed=number)["filter"][0, 0]
-    return motion / motion.sum()
+    motion = MotionBlurGenerator((size, size), l=smoothness, sigma=strength).step(seed=number)["filter"][0, 0].double()
+    return (motion / motion.sum()).numpy()
 
 
 def cases(clean: list[Tensor]) -> Iterator[tuple[str, list[Case]]]:
     """The problems by name, a case a crop."""
     margin = (MARGIN, MARGIN)
-    blurs = [degradation(kernel(i)) for i in range(len(clean))]
-    for name, (noise, told) in NOISE.items():
-        rng = torch.Generator().manual_seed(SEED)
-        measured = []
-        for x, blur in zip(clean, blurs, strict=True):
-            y = blur.A(x)
-            y = y + noise / 255 * torch.randn(y.shape, generator=rng)
-            measured.append(Case(name, x, y, blur, told / 255, margin))
-        yield name, measured
-    yield "blur 0", [Case("", x, eight_bits(p.A(x)), p, 0.0, margin) for x, p in zip(clean, blurs, strict=True)]
+    kernels = [kernel(i) for i in range(len(clean))]
+    for name in NOISE:
+        how = MEASUREMENTS[name]
+        measured = [measure(x, i, k, how) for i, (x, k) in enumerate(zip(clean, kernels, strict=True))]
+        yield f"blur {name}", [replace(case, margin=margin) for case in measured]
+    exact = [blurred("", x, k, 0.0) for x, k in zip(clean, kernels, strict=True)]
+    yield "blur 0", [replace(case, measurement=eight_bits(case.measurement), margin=margin) for case in exact]
     for factor in (2, 3, 4, 5):
         reduce = degradation(factor=factor, img_size=(3, SIZE, SIZE))
         yield f"x{factor}", [Case("", x, eight_bits(reduce.A(x)), reduce, 0.0, margin) for x in clean]

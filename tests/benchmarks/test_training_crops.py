@@ -38,7 +38,7 @@ def test_kernels_sum_to_one_and_stay_within_the_frame(number):
 def test_what_has_been_measured_is_not_measured_again(folder, monkeypatch, capsys):
     save_dae(UNetDAE(widths=(4, 8), blocks=1), folder / "tiny.safetensors", {})
     arguments = ["training_crops.py", "--data", str(folder), "--denoiser", str(folder / "tiny.safetensors")]
-    monkeypatch.setattr(training_crops, "NOISE", {"blur 2.55": (2.55, 2.55)})
+    monkeypatch.setattr(training_crops, "NOISE", ("2.55",))
     monkeypatch.setattr(sys, "argv", [*arguments, "--crops", "1", "--methods", "fast", "--results", str(folder)])
     training_crops.main()
     with (folder / "training_crops.csv").open(newline="") as file:
