@@ -71,10 +71,13 @@ class ShownNoise(NamedTuple):
 
     :param float level: standard deviation for images in [0, 1], if the noise is white.
     :param bool white: whether it is.
+    :param float weakest: standard deviation of its weakest mode. White noise is in every mode, so of this level there
+        is no more than that.
     """
 
     level: float
     white: bool
+    weakest: float
 
 
 def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownNoise] | None:
@@ -105,15 +108,16 @@ def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownN
     try:
         if max(level(mean) for mean in physics.A(detail).mean(1).cpu()) > MOST_PASSED:
             return None
-        return [ShownNoise(level(mean), _is_white(mean, stride)) for mean in y.mean(1).cpu()]
+        return [ShownNoise(level(mean), *_modes(mean, stride, y.shape[1])) for mean in y.mean(1).cpu()]
     except ValueError:
         return None
 
 
-def _is_white(image: Tensor, stride: int) -> bool:
-    """Whether the weakest modes of the patches of ``image`` (h, w) are equally strong, as white noise makes them."""
+def _modes(image: Tensor, stride: int, channels: int) -> tuple[bool, float]:
+    """Whether the weakest modes of the patches of ``image`` (h, w), a mean of ``channels``, are equally strong, as
+    white noise makes them, and how strong the weakest is."""
     side = BLURRED_PATCH
     patches = image.unfold(0, side, stride).unfold(1, side, stride).reshape(-1, side**2).double()
     variances = torch.linalg.eigvalsh(torch.cov(patches.T)).clamp_min(0)
-    weakest, weak = (variances[k].sqrt() for k in COMPARED_MODES)
-    return bool(weakest >= WHITE * weak)
+    weakest, weak = (math.sqrt(channels * float(variances[k])) for k in COMPARED_MODES)
+    return weakest >= WHITE * weak, weakest
