@@ -233,7 +233,7 @@ class Setting:
     :param tuple closing_motion: first and last step, first and last momentum of the gradient phase.
     :param float first_width: first kernel width of that phase.
     :param tuple fast: first and last ``g`` of :func:`fast`.
-    :param tuple fast_widths: last kernel width and final level of :func:`fast`.
+    :param tuple fast_widths: first and last kernel width and final level of :func:`fast`.
     :param tuple fast_motion: step, first and last momentum of :func:`fast`.
     """
 
@@ -242,11 +242,11 @@ class Setting:
     width: float
     final: float
     fast: tuple[float, float]
-    fast_widths: tuple[float, float]
+    fast_widths: tuple[float, float, float]
     opening_motion: tuple[float, float, float] = (1.3, 0.2, 0.6)
     closing_motion: tuple[float, float, float, float] = (0.9, 0.2, 0.6, 0.1)
     first_width: float = 70.0
-    fast_motion: tuple[float, float, float] = (1.0, 0.1, 0.6)
+    fast_motion: tuple[float, float, float] = (1.0, 0.5, 0.5)
 
     def between(self, other: Setting, share: float) -> Setting:
         """Every number geometrically between the two."""
@@ -264,9 +264,9 @@ class Setting:
 #: a few with twice the noise that was told. The weights at the start forgive a measurement that is not as the model
 #: says; those at the end decide between smooth images and texture.
 SETTINGS = {
-    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (3.3, 0.65), (5.0, 3.5)),
-    7.65: Setting((1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.5), (10.0, 9.0)),
-    12.75: Setting((1.0, 0.7), (4.0, 3.75), 12.0, 7.5, (0.8, 0.5), (15.0, 14.0)),
+    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (3.3, 0.65), (140.0, 3.5, 3.5)),
+    7.65: Setting((1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.5), (140.0, 6.0, 9.0)),
+    12.75: Setting((1.0, 0.7), (4.0, 3.75), 12.0, 7.5, (0.8, 0.5), (140.0, 9.0, 14.0)),
 }
 #: Detail comes from the prior alone: a wider kernel at first and long steps to the end, found on reduced images. Steps
 #: stay well below ``2 (1 + m) / (1 + 2 m)`` with momentum ``m``: there what the network takes away whole and the data
@@ -277,7 +277,7 @@ NOISE_FREE = Setting(
     width=4.0,
     final=3.0,
     fast=(1.0, 0.3),
-    fast_widths=(5.0, 3.0),
+    fast_widths=(70.0, 5.0, 3.0),
     opening_motion=(1.3, 0.3, 0.3),
     closing_motion=(0.9, 0.4, 0.7, 0.6),
     first_width=100.0,
@@ -375,10 +375,10 @@ def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:
     :param float sigma: noise of the measurement, ``s_d``; images in [0, 1].
     """
     chosen = setting(sigma)
-    width, final = _of_255(*chosen.fast_widths)
+    first, last, final = chosen.fast_widths
     step, *_ = motion = chosen.fast_motion
-    phase = Phase(iterations, (70 / 255, width), chosen.fast, (step, step), motion[1:], gradient=False)
-    return sequence(phase, final_width=final if sigma > 0 else None, dual=sigma == 0)
+    phase = Phase(iterations, _of_255(first, last), chosen.fast, (step, step), motion[1:], gradient=False)
+    return sequence(phase, final_width=final / 255 if sigma > 0 else None, dual=sigma == 0)
 
 
 def denoising(sigma: float) -> Schedule:

@@ -162,6 +162,18 @@ def test_noise_that_was_not_told_is_noticed_and_said(understated):
     assert unchecked.noise_level == [0.01]
 
 
+def test_noise_in_a_measurement_that_was_told_to_have_none_is_noticed(understated):
+    y, physics, truth = understated
+    clean = physics.A(truth)
+    eight_bits, faint = (255 * clean).round() / 255, clean + 0.1 * (y - clean)  # 0.004
+    assert believed_levels(0.0, eight_bits, physics, truth) == [0.0]
+    assert believed_levels(0.0, faint, physics, truth) == pytest.approx([0.004], rel=0.15)
+    told, right = DAEP(0, preset="fast"), DAEP(0.004, preset="fast")
+    with pytest.warns(UserWarning, match="sigma: the noise .* is more than 0/255"):
+        error = float((told(faint, physics) - truth).square().mean())
+    assert error < 1.1 * float((right(faint, physics) - truth).square().mean())
+
+
 def test_only_the_image_with_more_noise_is_restored_for_more(understated):
     y, physics, truth = understated
     clean = physics.A(truth)
