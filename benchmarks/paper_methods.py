@@ -37,7 +37,7 @@ class Method:
 
     label: str
     network: str | None
-    preset: Literal["paper", "annealed"] = "paper"
+    preset: Literal["paper", "annealed", "best"] = "paper"
     noise: Literal["fresh", "none"] = "fresh"
     published: str | None = None
     rival: str | None = None
@@ -50,6 +50,7 @@ METHODS = {
     "authors": Method("authors' network, paper preset", AUTHORS, published="DAEP"),
     "dae-sigma25": Method("dae-sigma25, paper preset", "dae-sigma25", rival="authors"),
     "dae": Method("dae, default preset", "dae", "annealed", rival="authors"),
+    "dae-best": Method("dae, preset best", "dae", "best", rival="dae"),
     "pnp-hqs": Method("PnP-HQS with dae, 8 steps", "dae", "annealed", rival="dae", peer="pnp-hqs"),
     "pnp-hqs-24": Method("PnP-HQS with dae, 24 steps", "dae", "annealed", rival="dae", peer="pnp-hqs-24"),
     "pnp-admm": Method("PnP-ADMM with dae, 30 steps", "dae", "annealed", rival="dae", peer="pnp-admm"),

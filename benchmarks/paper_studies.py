@@ -84,7 +84,7 @@ def _super_resolution(name: str, title: str, folder: str, images: tuple[str, ...
         "RGB images cropped to a multiple of the factor, reduced by MATLAB's antialiased bicubic imresize and rounded "
         "to 8 bits; no noise. The result is rounded to 8 bits, as many pixels as the factor are cropped from every "
         "side, and PSNR is taken over all pixels and channels.",
-        ("bicubic", "authors", "dae-sigma25", "dae", "pnp-hqs", "pnp-hqs-24"),
+        ("bicubic", "authors", "dae-sigma25", "dae", "dae-best", "pnp-hqs", "pnp-hqs-24"),
         tuple(
             Cell(
                 f"{folder} x{factor}",

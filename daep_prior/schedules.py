@@ -246,7 +246,7 @@ class Setting:
     opening_motion: tuple[float, float, float] = (1.3, 0.2, 0.6)
     closing_motion: tuple[float, float, float, float] = (0.9, 0.2, 0.6, 0.1)
     first_width: float = 70.0
-    fast_motion: tuple[float, float, float] = (1.0, 0.5, 0.5)
+    fast_motion: tuple[float, float, float] = (1.0, 0.1, 0.6)
 
     def between(self, other: Setting, share: float) -> Setting:
         """Every number geometrically between the two."""
@@ -264,9 +264,9 @@ class Setting:
 #: a few with twice the noise that was told. The weights at the start forgive a measurement that is not as the model
 #: says; those at the end decide between smooth images and texture.
 SETTINGS = {
-    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (3.3, 0.65), (140.0, 3.5, 3.5)),
-    7.65: Setting((1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.5), (140.0, 6.0, 9.0)),
-    12.75: Setting((1.0, 0.7), (4.0, 3.75), 12.0, 7.5, (0.8, 0.5), (140.0, 9.0, 14.0)),
+    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (3.3, 0.65), (140.0, 5.0, 3.5)),
+    7.65: Setting((1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.5), (140.0, 10.0, 9.0)),
+    12.75: Setting((1.0, 0.7), (4.0, 3.75), 12.0, 7.5, (0.8, 0.5), (140.0, 15.0, 14.0)),
 }
 #: Detail comes from the prior alone: a wider kernel at first and long steps to the end, found on reduced images. Steps
 #: stay well below ``2 (1 + m) / (1 + 2 m)`` with momentum ``m``: there what the network takes away whole and the data

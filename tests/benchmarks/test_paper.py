@@ -321,6 +321,7 @@ def test_without_the_authors_network_the_rest_is_run(data, tmp_path, restored, c
         "bicubic",
         "dae-sigma25",
         "dae",
+        "dae-best",
         "pnp-hqs",
         "pnp-hqs-24",
     }
