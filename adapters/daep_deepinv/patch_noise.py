@@ -25,6 +25,8 @@ BLURRED_PATCH, FEW_PATCHES = 8, 8_000
 #: training images: 0.5 to 0.94 in white noise of 2.55 of 255, 0.34 to 0.62 if stored as JPEG 90, 0.14 to 0.67 if
 #: averaged over 3 x 3 pixels.
 COMPARED_MODES, WHITE = (1, 20), 0.55
+#: Standard deviation of the weaker of these in white noise, of that of the noise. On such crops 0.92 and more.
+WEAKEST_OF_WHITE = 0.92
 #: Share of fine detail that a physics may let through and still leave the finest to the noise. Gaussian blurs of 0.6,
 #: 0.7 and 0.8 pixels: 0.31, 0.06, 0.02; motion blurs from 7 pixels on: at most 0.14.
 MOST_PASSED = 0.2
@@ -70,9 +72,8 @@ class ShownNoise(NamedTuple):
     """What the finest detail of a blurred measurement says of its noise.
 
     :param float level: standard deviation for images in [0, 1], if the noise is white.
-    :param bool white: whether it is.
-    :param float weakest: standard deviation of its weakest mode. White noise is in every mode, so of this level there
-        is no more than that.
+    :param bool white: whether its weakest modes are equally strong, as white noise makes them.
+    :param float weakest: standard deviation of its weakest mode.
     """
 
     level: float
@@ -99,25 +100,27 @@ def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownN
         return None
 
     stride = math.ceil(math.sqrt(y.shape[2] * y.shape[3] / FEW_PATCHES))
-
-    def level(mean: Tensor) -> float:
-        return math.sqrt(y.shape[1]) * _level(mean[None, None], BLURRED_PATCH, stride)
-
     # one field for all images: each is judged as it would be alone
     detail = torch.randn(image.shape[1:], generator=torch.Generator().manual_seed(0)).to(image).expand_as(image)
     try:
-        if max(level(mean) for mean in physics.A(detail).mean(1).cpu()) > MOST_PASSED:
+        if max(_level(passed, BLURRED_PATCH, stride) for passed in _scaled_means(physics.A(detail))) > MOST_PASSED:
             return None
-        return [ShownNoise(level(mean), *_modes(mean, stride, y.shape[1])) for mean in y.mean(1).cpu()]
+        return [_of_weak_modes(mean, stride) for mean in _scaled_means(y)]
     except ValueError:
         return None
 
 
-def _modes(image: Tensor, stride: int, channels: int) -> tuple[bool, float]:
-    """Whether the weakest modes of the patches of ``image`` (h, w), a mean of ``channels``, are equally strong, as
-    white noise makes them, and how strong the weakest is."""
+def _scaled_means(images: Tensor) -> Tensor:
+    """Means of the channels of ``images`` (B, C, h, w), times the root of their number, (B, 1, 1, h, w)."""
+    return math.sqrt(images.shape[1]) * images.mean(1).cpu()[:, None, None]
+
+
+def _of_weak_modes(image: Tensor, stride: int) -> ShownNoise:
+    """Noise of ``image`` (1, 1, h, w)."""
     side = BLURRED_PATCH
-    patches = image.unfold(0, side, stride).unfold(1, side, stride).reshape(-1, side**2).double()
+    patches = image[0, 0].unfold(0, side, stride).unfold(1, side, stride).reshape(-1, side**2).double()
     variances = torch.linalg.eigvalsh(torch.cov(patches.T)).clamp_min(0)
-    weakest, weak = (math.sqrt(channels * float(variances[k])) for k in COMPARED_MODES)
-    return weakest >= WHITE * weak, weakest
+    weakest, weak = (math.sqrt(float(variances[k])) for k in COMPARED_MODES)
+    level, white = _level(image, side, stride), weakest >= WHITE * weak
+    # white noise is in every mode; what the others have more of is texture
+    return ShownNoise(min(level, weakest / WEAKEST_OF_WHITE) if white else level, white, weakest)
