@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-__all__ = ["heavy_ball_step", "mirrored", "proximal_momentum_step", "running_mean"]
+__all__ = ["IMAGE_RANGE", "heavy_ball_step", "mirrored", "proximal_momentum_step", "running_mean"]
+
+#: Of the values of an image.
+IMAGE_RANGE = (0.0, 1.0)
 
 
 def heavy_ball_step(
@@ -15,7 +18,7 @@ def heavy_ball_step(
     gradient: Tensor,
     step: float | Tensor,
     momentum: float | Tensor,
-    bounds: tuple[float, float] | None = (0.0, 1.0),
+    bounds: tuple[float, float] | None = IMAGE_RANGE,
 ) -> tuple[Tensor, Tensor]:
     """Heavy-ball gradient descent with clipping (the paper's solver, section 4).
 
@@ -44,7 +47,7 @@ def proximal_momentum_step(
     data_prox: Callable[[Tensor], Tensor],
     step: float | Tensor,
     momentum: float | Tensor,
-    bounds: tuple[float, float] | None = (0.0, 1.0),
+    bounds: tuple[float, float] | None = IMAGE_RANGE,
     dual: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     r"""A gradient step on the prior from an extrapolated point, and a proximal step on the data term.

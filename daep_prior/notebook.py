@@ -20,14 +20,15 @@ def schedule_text(schedule: Schedule) -> str:
     columns = ", ".join(f"{name}={_range(values, '->')}" for name, values in schedule.columns().items())
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
     dual = ", dual" if schedule.dual else ""
-    return f"Schedule({len(schedule)} iterations: {columns}, final_width={final}{dual})"
+    clip = "" if schedule.clip else ", clip=False"
+    return f"Schedule({len(schedule)} iterations: {columns}, final_width={final}{dual}{clip})"
 
 
 def schedule_html(schedule: Schedule) -> str:
     """A table of a schedule's columns: first and last value, and a drawing of the way between them."""
     rows = {name: (_range(values, "→"), sparkline(values)) for name, values in schedule.columns().items()}
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
-    rows |= {"final_width": (final, ""), "dual": (str(schedule.dual), "")}
+    rows |= {"final_width": (final, ""), "dual": (str(schedule.dual), ""), "clip": (str(schedule.clip), "")}
     return table(f"Schedule of {len(schedule)} iterations", rows)
 
 

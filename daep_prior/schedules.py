@@ -34,7 +34,7 @@ PAPER_ITERATIONS = 300
 PAPER_STEP = 0.1
 PAPER_MOMENTUM = 0.9
 #: Fields of a schedule that are not one value an iteration.
-_WHOLE = ("final_width", "dual")
+_WHOLE = ("final_width", "dual", "clip")
 #: A measurement said to be noise-free is treated as one stored in eight bits and a little more: the limit of a small
 #: noise level, at which every formula stays well conditioned.
 SMALLEST_NOISE = 1 / 255
@@ -61,6 +61,8 @@ class Schedule:
         variable of :func:`daep_prior.momentum.proximal_momentum_step`. Proximal momentum alone has it.
     :param float final_width: level at which the result is denoised once at the end, which takes away what is left of
         the noise of eq. 8; ``None``: not at all.
+    :param bool clip: whether every iterate is clipped to the range of images, and not the result alone. It helps where
+        detail comes from the prior alone; the noise that a wide kernel leaves in a dark region is made light by it.
     :raises ValueError: lengths differ, or a value is out of its range.
     """
 
@@ -75,6 +77,7 @@ class Schedule:
     flip: tuple[int, ...] = ()
     final_width: float | None = None
     dual: bool = False
+    clip: bool = True
 
     def __post_init__(self) -> None:
         for name in ("noise", "jacobian"):
@@ -196,7 +199,7 @@ class Phase:
     joined: bool = False
 
 
-def sequence(*phases: Phase, final_width: float | None = None, dual: bool = False) -> Schedule:
+def sequence(*phases: Phase, final_width: float | None = None, dual: bool = False, clip: bool = True) -> Schedule:
     """The schedule that goes through ``phases``, mirrored in turn; the others as in :class:`Schedule`."""
     columns: dict[str, tuple[Any, ...]] = {field.name: () for field in fields(Schedule) if field.name not in _WHOLE}
     count = 0  # of the iterates in the mean
@@ -218,7 +221,7 @@ def sequence(*phases: Phase, final_width: float | None = None, dual: bool = Fals
         }
         columns = {name: column + values[name] for name, column in columns.items()}
         count += n - first
-    return Schedule(**columns, final_width=final_width, dual=dual)
+    return Schedule(**columns, final_width=final_width, dual=dual, clip=clip)
 
 
 @dataclass(frozen=True)
@@ -262,15 +265,15 @@ class Setting:
 #: Noise of the measurement (of 255) -> setting. Found on crops of training images of 160 to 208 pixels, smooth and
 #: textured, under random motion kernels of 15 to 31 pixels, Gaussian and defocus blur, scored inside what is measured;
 #: a few with twice the noise that was told. The weights at the start forgive a measurement that is not as the model
-#: says; those at the end decide between smooth images and texture. More momentum at strong noise draws streaks into
-#: clouds.
+#: says; those at the end decide between smooth images and texture. More momentum at strong noise, or less weight at the
+#: end, draws streaks into clouds.
 SETTINGS = {
-    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (3.3, 0.65), (140.0, 5.0, 3.5)),
+    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (2.0, 0.8), (140.0, 5.0, 3.5)),
     7.65: Setting(
-        (1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.5), (140.0, 10.0, 9.0), closing_motion=(0.9, 0.2, 0.3, 0.1)
+        (1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.6), (140.0, 10.0, 9.0), closing_motion=(0.9, 0.2, 0.3, 0.1)
     ),
     12.75: Setting(
-        (1.0, 0.7), (4.0, 3.75), 12.0, 7.5, (0.8, 0.5), (140.0, 15.0, 14.0), closing_motion=(0.9, 0.2, 0.3, 0.1)
+        (1.0, 0.7), (4.0, 6.0), 12.0, 7.5, (1.0, 0.6), (140.0, 15.0, 14.0), closing_motion=(0.9, 0.2, 0.05, 0.05)
     ),
 }
 #: Detail comes from the prior alone: a wider kernel at first and long steps to the end, found on reduced images. Steps
@@ -359,7 +362,8 @@ def _annealed(sigma: float, sweeps: int, iterations: int | None) -> Schedule:
         )
         for k, count in enumerate(closings)
     ]
-    return sequence(_opening(opening, chosen), *phases, final_width=chosen.final / 255 if sigma > 0 else None)
+    final_width = chosen.final / 255 if sigma > 0 else None
+    return sequence(_opening(opening, chosen), *phases, final_width=final_width)
 
 
 def annealed_opening(sigma: float) -> Schedule:
@@ -383,7 +387,8 @@ def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:
     first, last, final = chosen.fast_widths
     step, *_ = motion = chosen.fast_motion
     phase = Phase(iterations, _of_255(first, last), chosen.fast, (step, step), motion[1:], gradient=False)
-    return sequence(phase, final_width=final / 255 if sigma > 0 else None, dual=sigma == 0)
+    final_width = final / 255 if sigma > 0 else None
+    return sequence(phase, final_width=final_width, dual=sigma == 0, clip=sigma == 0)
 
 
 def denoising(sigma: float) -> Schedule:

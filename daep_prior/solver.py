@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from daep_prior.momentum import mirrored, proximal_momentum_step, running_mean
+from daep_prior.momentum import IMAGE_RANGE, mirrored, proximal_momentum_step, running_mean
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import SMALLEST_NOISE, Schedule
 
@@ -21,7 +21,7 @@ def restore(
     prior: MeanShiftPrior,
     schedule: Schedule,
     *,
-    bounds: tuple[float, float] | None = (0.0, 1.0),
+    bounds: tuple[float, float] | None = IMAGE_RANGE,
     callback: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     r"""Restore an image: a stochastic gradient step on the prior, a proximal step on the data term, momentum.
@@ -41,7 +41,8 @@ def restore(
     :param torch.Tensor start: first images (B, C, H, W) in [0, 1]; never written to.
     :param MeanShiftPrior prior: with the denoiser and its noise.
     :param Schedule schedule: for proximal momentum, such as :func:`daep_prior.schedules.default`.
-    :param tuple bounds: iterates are clipped to these; ``None``: not clipped.
+    :param tuple bounds: the start and the result are clipped to these, and the iterates of a schedule with ``clip``;
+        ``None``: nothing is.
     :param Callable callback: called with the iteration, from 0, and the mean so far (B, C, H, W).
     :return: images (B, C, H, W).
     :raises ValueError: ``start`` is not a batch of finite images, or a prior weight is 0.
@@ -57,20 +58,20 @@ def restore(
     with torch.no_grad():
         x = previous = mean = start if bounds is None else start.clamp(*bounds)
         dual = torch.zeros_like(x) if schedule.dual else None
+        limits = bounds if schedule.clip else None
         for k in range(len(schedule)):
             step = schedule.step[k]
             gradient = partial(_gradient, prior, schedule, k)
             gamma = schedule.data_weight[k] * step / schedule.prior_weight[k]
             prox = partial(_finite_prox, data_prox, gamma, k)
-            moved, dual = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k], bounds, dual)
+            moved, dual = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k], limits, dual)
             x, previous = moved, x
             mean = running_mean(mean, x, schedule.average[k])
             if callback is not None:
                 callback(k, mean)
         if schedule.final_width is not None:
             mean = prior.denoiser(mean, schedule.final_width)
-            mean = mean if bounds is None else mean.clamp(*bounds)
-    return mean
+    return mean if bounds is None else mean.clamp(*bounds)
 
 
 def _gradient(prior: MeanShiftPrior, schedule: Schedule, k: int, z: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from deepinv.physics import Physics
 from torch import Tensor
 
 from daep_deepinv.history import Monitor
-from daep_prior.momentum import heavy_ball_step, mirrored, proximal_momentum_step, running_mean
+from daep_prior.momentum import IMAGE_RANGE, heavy_ball_step, mirrored, proximal_momentum_step, running_mean
 
 __all__ = ["DivergenceError", "HeavyBallIteration", "ProximalMomentumIteration"]
 
@@ -41,7 +41,7 @@ class _MomentumIteration(OptimIterator):
     :raises ValueError: ``g_first=True``; the order of the steps is part of the method.
     """
 
-    def __init__(self, bounds: tuple[float, float] | None = (0.0, 1.0), **kwargs: Any):
+    def __init__(self, bounds: tuple[float, float] | None = IMAGE_RANGE, **kwargs: Any):
         if kwargs.pop("g_first", False):
             raise ValueError(f"g_first: {type(self).__name__} has a fixed order of steps; leave g_first=False.")
         kwargs.pop("bregman_potential", None)

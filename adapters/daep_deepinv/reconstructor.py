@@ -30,6 +30,7 @@ from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
 from daep_prior import Schedule, schedules
+from daep_prior.momentum import IMAGE_RANGE
 from daep_prior.networks import RGB
 
 __all__ = ["DAEP", "PRESETS"]
@@ -314,7 +315,7 @@ class DAEP(BaseOptim):
         monitor = Monitor(data_fidelity, y, physics, sigma, target)
         iterator = self.fixed_point.iterator
         iterator.support = measured_region(y, physics) if self.preset == "paper" else None
-        iterator.dual = schedule.dual
+        iterator.dual, iterator.bounds = schedule.dual, IMAGE_RANGE if schedule.clip else None
         iterator.monitor = monitor
         # the cost of an iteration is one more network evaluation: computed only for those who look at it
         self.has_cost = iterator.has_cost = self._wants_cost or (compute_metrics and prior.explicit_prior)
@@ -326,7 +327,8 @@ class DAEP(BaseOptim):
         x, metrics = result if compute_metrics else (result, None)
         if schedule.final_width is not None:
             with torch.no_grad():
-                x = prior.denoise(x, schedule.final_width).clamp(0, 1)
+                x = prior.denoise(x, schedule.final_width)
+        x = x.clamp(*IMAGE_RANGE)
         check_result(x, image, monitor, sigma, y)
         return (x, {**(metrics or {}), **self.history}) if compute_metrics else x
 
@@ -367,7 +369,7 @@ class DAEP(BaseOptim):
         # a copy: the caller's image is never written to, and never made to require a gradient
         if isinstance(start, Tensor):
             start = start.detach().clone()
-            return start.clamp(0, 1) if self.preset.startswith("paper") else start
+            return start.clamp(*IMAGE_RANGE) if self.preset.startswith("paper") else start
         if isinstance(start, (tuple, dict)):
             return copy.copy(start)  # deepinv writes the cost of the start into a dictionary
         raise TypeError(f"init: got {type(start).__name__}; expected a tensor, a tuple, a dictionary or a function.")

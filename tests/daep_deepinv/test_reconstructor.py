@@ -566,6 +566,20 @@ def test_the_papers_solver_leaves_the_unmeasured_border_to_the_data(make_spy, de
     assert model.fixed_point.iterator.support is None
 
 
+# -- dark images -------------------------------------------------------------------------------------------------------
+
+
+def test_fast_does_not_lighten_what_is_dark(shipped):
+    """Were the iterates clipped, half of the noise would be left: 3 instead of 2 of 255."""
+    dark = torch.full((1, 3, 96, 96), 2 / 255)
+    physics = degradation(kernel(), sigma=NOISE)
+    y = physics.A(dark)
+    y = y + 12.75 / 255 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    restored = DAEP(12.75 / 255, "fast", shipped("dae"))(y, physics)
+    assert 255 * float(restored.mean()) == pytest.approx(2, abs=0.4)
+    assert 0 <= float(restored.min()) <= float(restored.max()) <= 1
+
+
 # -- grey images -------------------------------------------------------------------------------------------------------
 
 

@@ -137,10 +137,15 @@ def test_only_exact_measurements_have_a_dual_variable():
     assert schedules.fast().dual
 
 
-def test_a_schedule_that_was_stored_without_dual_has_none():
+def test_a_schedule_that_was_stored_without_dual_has_none_and_without_clip_clips():
     stored = schedules.annealed(0.01).to_dict()
-    del stored["dual"]
+    del stored["dual"], stored["clip"]
     assert Schedule.from_dict(stored) == schedules.annealed(0.01)
+
+
+def test_iterates_are_clipped_but_for_noise_under_mean_shift_steps_alone():
+    assert not schedules.fast(0.01).clip and schedules.fast().clip
+    assert schedules.annealed(0.01).clip and schedules.annealed().clip and schedules.paper(0.1).clip
 
 
 def shares(schedule):

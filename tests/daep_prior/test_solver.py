@@ -60,6 +60,17 @@ def test_the_last_denoising_is_at_the_final_width(y):
     assert not torch.allclose(a, b)
 
 
+@pytest.mark.parametrize("clip", [True, False])
+def test_iterates_leave_the_range_of_images_unless_the_schedule_clips_them_and_the_result_does_not(y, clip):
+    seen, prior = [], MeanShiftPrior(shrink, noise="none")
+    schedule = dataclasses.replace(constant(5), clip=clip)
+    found = restore(towards(3 * y - 1, SIGMA), y, prior, schedule, callback=lambda k, x: seen.append(x))
+    assert all(bool(((x >= 0) & (x <= 1)).all()) == clip for x in seen)
+    assert float(found.min()) == 0 and float(found.max()) == 1
+    free = restore(towards(3 * y - 1, SIGMA), y, prior, schedule, bounds=None)
+    assert float(free.min()) < 0 and float(free.max()) > 1
+
+
 def test_every_column_of_the_schedule_reaches_the_loop(y):
     """A column that is ignored would leave the image as it is."""
     prior = MeanShiftPrior(shrink)
