@@ -268,12 +268,12 @@ class Setting:
 #: says; those at the end decide between smooth images and texture. More momentum at strong noise, or less weight at the
 #: end, draws streaks into clouds.
 SETTINGS = {
-    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (2.0, 0.8), (140.0, 5.0, 3.5)),
+    2.55: Setting((3.0, 1.5), (10.0, 3.75), 7.0, 3.75, (2.0, 0.7), (140.0, 5.0, 3.5)),
     7.65: Setting(
-        (1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.6), (140.0, 10.0, 9.0), closing_motion=(0.9, 0.2, 0.3, 0.1)
+        (1.5, 1.0), (5.0, 3.75), 9.0, 6.25, (1.0, 0.55), (140.0, 10.0, 9.0), closing_motion=(0.9, 0.2, 0.3, 0.1)
     ),
     12.75: Setting(
-        (1.0, 0.7), (4.0, 6.0), 12.0, 7.5, (1.0, 0.6), (140.0, 15.0, 14.0), closing_motion=(0.9, 0.2, 0.05, 0.05)
+        (1.0, 0.7), (4.0, 7.5), 12.0, 4.0, (0.9, 0.55), (140.0, 15.0, 14.0), closing_motion=(0.9, 0.2, 0.05, 0.05)
     ),
 }
 #: Detail comes from the prior alone: a wider kernel at first and long steps to the end, found on reduced images. Steps

@@ -570,7 +570,7 @@ def test_the_papers_solver_leaves_the_unmeasured_border_to_the_data(make_spy, de
 
 
 def test_fast_does_not_lighten_what_is_dark(shipped):
-    """Were the iterates clipped, half of the noise would be left: 3 instead of 2 of 255."""
+    """Clipped iterates keep the bright half of the noise: it would be 5 instead of 2 of 255."""
     dark = torch.full((1, 3, 96, 96), 2 / 255)
     physics = degradation(kernel(), sigma=NOISE)
     y = physics.A(dark)

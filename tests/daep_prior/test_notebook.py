@@ -13,6 +13,7 @@ ALL = [
     schedules.paper_sr(3),
     schedules.annealed(iterations=1),
     schedules.missing_pixels(),
+    schedules.fast(0.01),
 ]
 
 
@@ -26,7 +27,7 @@ def test_a_schedule_is_shown_whole_in_a_small_table(schedule):
     html = schedule._repr_html_()
     tree = ElementTree.fromstring(html)
     assert tree.find("caption").text == f"Schedule of {len(schedule)} iterations"
-    assert [row.find("th").text for row in tree.iter("tr")] == [*schedule.columns(), "final_width", "dual"]
+    assert [row.find("th").text for row in tree.iter("tr")] == [*schedule.columns(), "final_width", "dual", "clip"]
     assert len(tree.findall(".//polyline")) == len(schedule.columns())
 
 
@@ -38,6 +39,7 @@ def test_the_text_of_a_schedule_is_one_short_line_with_first_and_last_values():
     assert "data_weight=1, " in text
     assert repr(schedules.paper(0.01)).endswith("final_width=None)")
     assert repr(schedules.missing_pixels()).endswith("final_width=None, dual)")
+    assert repr(schedules.fast(0.01)).endswith(", clip=False)")
 
 
 def test_a_line_falls_where_the_values_fall_and_stays_inside():
