@@ -362,8 +362,7 @@ def _annealed(sigma: float, sweeps: int, iterations: int | None) -> Schedule:
         )
         for k, count in enumerate(closings)
     ]
-    final_width = chosen.final / 255 if sigma > 0 else None
-    return sequence(_opening(opening, chosen), *phases, final_width=final_width)
+    return sequence(_opening(opening, chosen), *phases, final_width=chosen.final / 255 if sigma > 0 else None)
 
 
 def annealed_opening(sigma: float) -> Schedule:
