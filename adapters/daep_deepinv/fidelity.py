@@ -1,4 +1,5 @@
-"""The data term of ``DAEP``: deepinv's ``L2`` with a proximal step that treats each image by itself."""
+"""The data terms of ``DAEP``: deepinv's ``L2`` with a proximal step that treats each image by itself, and the same for
+noise that the channels share."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from daep_deepinv.fourier import FourierBlur
 from daep_deepinv.krylov import conjugate_gradients
 
-__all__ = ["PerImageL2"]
+__all__ = ["PerImageL2", "SharedNoiseL2"]
 
 
 class PerImageL2(L2):
@@ -73,6 +74,56 @@ class PerImageL2(L2):
         blur = FourierBlur(physics, y, (x.shape[-2], x.shape[-1]))
         self._prepared = ([(t, t._version) for t in tensors], blur)
         return blur
+
+
+class SharedNoiseL2(PerImageL2):
+    r"""Data term for noise that the channels share, for physics that treat all channels alike.
+
+    .. math::
+
+        \frac{1}{2\sigma^2} \|P(Ax - y)\|^2 + \frac{1}{2\sigma_d^2} \|(I - P)(Ax - y)\|^2
+
+    :math:`P` puts the mean of the channels in their place; :math:`AP = PA`. Both parts are minimised each by itself.
+
+    :param float sigma: standard deviation of the mean of the channels, times the root of their number.
+    :param float differences: :math:`\sigma_d`, of what a channel differs by from the mean.
+    """
+
+    def __init__(self, sigma: float = 1.0, differences: float = 1.0):
+        super().__init__(sigma)
+        self.of_differences = PerImageL2(differences)
+
+    def fn(self, x: Tensor, y: Tensor, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """The value, (B,)."""
+        residual = physics.A(x) - y
+        value: Tensor = self.d.fn(_shared(residual), 0.0) + self.of_differences.d.fn(residual, _shared(residual))
+        return value
+
+    def grad(self, x: Tensor, y: Tensor, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """See :meth:`deepinv.optim.L2.grad`."""
+        residual = physics.A(x) - y
+        shared = _shared(residual)
+        gradient: Tensor = physics.A_adjoint(self.norm * shared + self.of_differences.norm * (residual - shared))
+        return gradient
+
+    def prox(
+        self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
+    ) -> Tensor:
+        """See :meth:`deepinv.optim.L2.prox`."""
+        moved = super().prox(x, y, physics, *args, gamma=gamma, **kwargs)
+        return self.prox_of_differences(moved, y, physics, gamma, x)
+
+    def prox_of_differences(
+        self, x: Tensor, y: Tensor, physics: LinearPhysics, gamma: float | Tensor, differences: Tensor | None = None
+    ) -> Tensor:
+        """The mean of the channels of ``x``, and the proximal step from what those of ``differences`` differ by."""
+        moved = self.of_differences.prox(x if differences is None else differences, y, physics, gamma=gamma)
+        return moved + _shared(x - moved)
+
+
+def _shared(x: Tensor) -> Tensor:
+    """The mean of the channels of ``x`` (B, C, H, W) in the place of each."""
+    return x.mean(1, keepdim=True).expand_as(x)
 
 
 def has_closed_prox(physics: LinearPhysics) -> bool:

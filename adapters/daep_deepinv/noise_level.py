@@ -6,20 +6,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from deepinv.physics import LinearPhysics, Physics, ZeroNoise
 from torch import Tensor
 
+from daep_deepinv.batches import physics_of_image
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.patch_noise import ShownNoise, shown_noise
+from daep_deepinv.patch_noise import ShownNoise, shown_noise, unshared_level
 from daep_deepinv.prior import DAEPrior
 from daep_prior import schedules
 from daep_prior.momentum import proximal_momentum_step
 
-__all__ = ["NoiseWarning", "UnknownNoiseError", "believed_levels", "estimated_level", "stated_level"]
+__all__ = ["BelievedNoise", "NoiseWarning", "UnknownNoiseError", "believed_noise", "estimated_level", "stated_level"]
 
 #: The level that is told at first, and the most passes. Told half or twice the truth, a pass finds 0.9 or 1.2 times the
 #: truth, so that the first guess is soon forgotten.
@@ -44,10 +46,24 @@ COLOURED, WEAKEST_SHARES = 1.3, (0.1, 0.25)
 #: It is white, and texture what looks like more of it, if its weakest mode is no weaker than this share of the level:
 #: 0.92 and more in white noise, 0.5 in the middle if stored as JPEG 90, 0.3 if averaged. But there must be some of it.
 HELD, SOME = 0.8, 0.1
+#: The channels share the noise that a measurement holds in excess of what was told, if they differ by less than this
+#: share of it. Rounding to eight bits makes them differ by the second number at least.
+SHARED, EIGHT_BITS = 0.5, 1 / 255 / math.sqrt(12)
 
 
 class UnknownNoiseError(ValueError):
     """The noise of a measurement is to be estimated, and cannot be."""
+
+
+class BelievedNoise(NamedTuple):
+    """The noise that an image is restored for.
+
+    :param float level: standard deviation for images in [0, 1].
+    :param float differences: of what a channel differs by from their mean; less than ``level`` if they share the noise.
+    """
+
+    level: float
+    differences: float
 
 
 class NoiseWarning(UserWarning):
@@ -87,18 +103,9 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
     :param DAEPrior prior: with a noise-conditional denoiser; with any other, only noise that shows is found.
     :param Callable start: ``start(y, physics)``, the first image (1, C, H, W).
     :return: for images in [0, 1].
-    :raises ValueError: the physics is of several images, or the denoiser is for one level and no noise shows.
+    :raises ValueError: the denoiser is for one level and no noise shows.
     """
     x0 = start(y, physics)
-    try:
-        alone = physics.A(x0).shape[0] == 1
-    except (RuntimeError, AssertionError):  # deepinv's convolutions assert that kernels and images are as many
-        alone = False
-    if not alone:
-        raise UnknownNoiseError(
-            "sigma: this physics treats each image of a batch differently, so the noise of one cannot be estimated; "
-            "restore one image at a time, or give DAEP(sigma=...)."
-        )
     shown = shown_noise(y, physics, x0)
     if shown is not None and (shown[0].white or prior.trained_width is not None):
         return shown[0].level
@@ -126,8 +133,8 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
     return levels[-1]
 
 
-def believed_levels(sigma: float, y: Tensor, physics: LinearPhysics, image: Tensor) -> list[float]:
-    """The level to restore each image for: ``sigma``, or more if the measurement shows that it must be.
+def believed_noise(sigma: float, y: Tensor, physics: LinearPhysics, image: Tensor) -> list[BelievedNoise]:
+    """The noise to restore each image for: ``sigma``, or more if the measurement shows that it must be.
 
     :param float sigma: standard deviation that is told, for images in [0, 1].
     :param torch.Tensor y: measurement (B, C, h, w).
@@ -135,7 +142,18 @@ def believed_levels(sigma: float, y: Tensor, physics: LinearPhysics, image: Tens
     :return: one an image; a single one where nothing shows, for all.
     """
     shown = shown_noise(y, physics, image)
-    return [sigma] if shown is None else [_believed(sigma, noise) for noise in shown]
+    if shown is None:
+        return [BelievedNoise(sigma, sigma)]
+    noises = []
+    for i, noise in enumerate(shown):
+        level = differences = _believed(sigma, noise)
+        if noise.white and level > sigma:
+            unshared = max(
+                unshared_level(y[i : i + 1], physics_of_image(physics, i, image), image[i : i + 1]), EIGHT_BITS
+            )
+            differences = unshared if unshared < SHARED * level else level
+        noises.append(BelievedNoise(level, differences))
+    return noises
 
 
 def _believed(sigma: float, shown: ShownNoise) -> float:

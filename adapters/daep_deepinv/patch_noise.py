@@ -10,7 +10,7 @@ from deepinv.models import PatchCovarianceNoiseEstimator
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-__all__ = ["ShownNoise", "patch_level", "shown_noise"]
+__all__ = ["ShownNoise", "patch_level", "shown_noise", "unshared_level"]
 
 #: Sides of the patches, largest first, in colour and in grey. Noise is told from texture by what neighbouring pixels
 #: and channels have in common, and one channel has less of it, so its patches are larger.
@@ -30,6 +30,10 @@ WEAKEST_OF_WHITE = 0.92
 #: Share of fine detail that a physics may let through and still leave the finest to the noise. Gaussian blurs of 0.6,
 #: 0.7 and 0.8 pixels: 0.31, 0.06, 0.02; motion blurs from 7 pixels on: at most 0.14.
 MOST_PASSED = 0.2
+#: Share of the patches that are taken to hold nothing but noise.
+QUIET = 0.05
+#: How well a physics must treat all channels alike, of the strength of what it is given.
+ALIKE = 1e-4
 #: Least height and width of a measurement whose noise shows, pixels. On crops of training images of that size and
 #: more, under blurs as above and noise of 2.55 of 255, the estimate was 0.8 to 1.3 times the noise.
 SMALLEST_SIDE = 96
@@ -99,15 +103,45 @@ def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownN
     if min(y.shape[2:]) < SMALLEST_SIDE:
         return None
 
-    stride = math.ceil(math.sqrt(y.shape[2] * y.shape[3] / FEW_PATCHES))
-    # one field for all images: each is judged as it would be alone
-    detail = torch.randn(image.shape[1:], generator=torch.Generator().manual_seed(0)).to(image).expand_as(image)
     try:
-        if max(_level(passed, BLURRED_PATCH, stride) for passed in _scaled_means(physics.A(detail))) > MOST_PASSED:
+        passed = _scaled_means(physics.A(_detail(image)))
+        if max(_level(one, BLURRED_PATCH, _stride(one)) for one in passed) > MOST_PASSED:
             return None
-        return [_of_weak_modes(mean, stride) for mean in _scaled_means(y)]
+        return [_of_weak_modes(mean) for mean in _scaled_means(y)]
     except ValueError:
         return None
+
+
+def unshared_level(y: Tensor, physics: LinearPhysics, image: Tensor) -> float:
+    """Standard deviation, at most, of the noise by which the channels of a measurement differ.
+
+    Independent noise has its own there, in the weakest mode and in the quietest patches. Noise that the channels share
+    has none, and the differences of the channels are then known as well as the quietest patches are quiet.
+
+    :param torch.Tensor y: measurement of one image (1, C, h, w).
+    :param LinearPhysics physics: forward model, of fine detail as for :func:`shown_noise`.
+    :param torch.Tensor image: an image (1, C, H, W) that it takes.
+    :return: infinite where the physics does not treat all channels alike, or there is one alone.
+    """
+    channels = y.shape[1]
+    detail = _detail(image)
+    passed, shared = physics.A(detail), physics.A(detail.mean(1, keepdim=True).expand_as(detail))
+    if channels == 1 or float((passed.mean(1, keepdim=True) - shared).norm()) > ALIKE * float(passed.norm()):
+        return math.inf
+    differences = math.sqrt(channels / (channels - 1)) * (y - y.mean(1, keepdim=True))
+    return max(_quietest(one[None, None].cpu()) for one in differences[0])
+
+
+def _quietest(image: Tensor) -> float:
+    """Standard deviation of ``image`` (1, 1, h, w) in its weakest mode or its quietest patches, whichever is more."""
+    patches = _patches(image)
+    return max(_modes(patches)[COMPARED_MODES[0]], float(torch.quantile(patches.std(1), QUIET)))
+
+
+def _detail(image: Tensor) -> Tensor:
+    """White noise in the form of ``image`` (B, C, H, W), one field for all images: each is judged as it would be
+    alone."""
+    return torch.randn(image.shape[1:], generator=torch.Generator().manual_seed(0)).to(image).expand_as(image)
 
 
 def _scaled_means(images: Tensor) -> Tensor:
@@ -115,12 +149,27 @@ def _scaled_means(images: Tensor) -> Tensor:
     return math.sqrt(images.shape[1]) * images.mean(1).cpu()[:, None, None]
 
 
-def _of_weak_modes(image: Tensor, stride: int) -> ShownNoise:
+def _of_weak_modes(image: Tensor) -> ShownNoise:
     """Noise of ``image`` (1, 1, h, w)."""
-    side = BLURRED_PATCH
-    patches = image[0, 0].unfold(0, side, stride).unfold(1, side, stride).reshape(-1, side**2).double()
-    variances = torch.linalg.eigvalsh(torch.cov(patches.T)).clamp_min(0)
-    weakest, weak = (math.sqrt(float(variances[k])) for k in COMPARED_MODES)
-    level, white = _level(image, side, stride), weakest >= WHITE * weak
+    modes = _modes(_patches(image))
+    weakest, weak = (modes[k] for k in COMPARED_MODES)
+    level, white = _level(image, BLURRED_PATCH, _stride(image)), weakest >= WHITE * weak
     # white noise is in every mode; what the others have more of is texture
     return ShownNoise(min(level, weakest / WEAKEST_OF_WHITE) if white else level, white, weakest)
+
+
+def _stride(image: Tensor) -> int:
+    """Distance of the few patches of ``image`` that are enough after a blur."""
+    return math.ceil(math.sqrt(image.shape[-2] * image.shape[-1] / FEW_PATCHES))
+
+
+def _patches(image: Tensor) -> Tensor:
+    """Few patches of ``image`` (1, 1, h, w), one a row."""
+    side, stride = BLURRED_PATCH, _stride(image)
+    return image[0, 0].unfold(0, side, stride).unfold(1, side, stride).reshape(-1, side**2).double()
+
+
+def _modes(patches: Tensor) -> list[float]:
+    """Standard deviations of the modes of ``patches``, weakest first."""
+    strengths: list[float] = torch.linalg.eigvalsh(torch.cov(patches.T)).clamp_min(0).sqrt().tolist()
+    return strengths

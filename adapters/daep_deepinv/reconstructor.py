@@ -14,6 +14,7 @@ from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
 from deepinv.utils import TensorList
 from torch import Tensor, nn
 
+from daep_deepinv.batches import physics_of_image
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.consistency import (
     check_image,
@@ -23,9 +24,9 @@ from daep_deepinv.consistency import (
     warn_of_adjoint,
     warn_of_units,
 )
-from daep_deepinv.fidelity import PerImageL2
+from daep_deepinv.fidelity import PerImageL2, SharedNoiseL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.noise_level import NoiseWarning, believed_levels, estimated_level, stated_level
+from daep_deepinv.noise_level import BelievedNoise, NoiseWarning, believed_noise, estimated_level, stated_level
 from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
@@ -241,13 +242,15 @@ class DAEP(BaseOptim):
     ) -> Any:
         """Each image by itself, in its own way; history and metrics are put together again."""
         restored, histories, levels, metrics = [], [], [], []
+        images = _image(self._first_image(y, physics, init))
         seeds = self.prior[0].seeds(y.shape[0])
         try:
             for i, way in enumerate(ways):
                 self.prior[0].use_seeds(seeds[i % len(seeds)])
                 start = init[i : i + 1] if isinstance(init, Tensor) else init
                 truth = None if x_gt is None else x_gt[i : i + 1]
-                result = way(y[i : i + 1], physics, start, truth, compute_metrics, **kwargs)
+                physics_i = physics_of_image(physics, i, images)
+                result = way(y[i : i + 1], physics_i, start, truth, compute_metrics, **kwargs)
                 restored.append(result[0] if compute_metrics else result)
                 metrics.append(result[1] if compute_metrics else {})
                 histories.append(self.history)
@@ -291,11 +294,11 @@ class DAEP(BaseOptim):
         check_image(image, y, physics, prior.denoiser)
         warn_of_units(sigma, y)
         warn_of_adjoint(physics, image)
-        levels = self._checked_levels(sigma, y, physics, image)
-        if len(set(levels)) > 1:
-            ways = [self._restore_at_level] * len(levels)
+        noises = self._checked_noise(sigma, y, physics, image)
+        if len(set(noises)) > 1:
+            ways = [self._restore_at_level] * len(noises)
             return self._restore_each(y, ways, physics, init, x_gt, compute_metrics, **kwargs)
-        sigma = levels[0]
+        sigma, differences = noises[0]
         prior.seeds(image.shape[0])
         schedule = self.schedule or preset_schedule(
             self.preset,
@@ -309,7 +312,7 @@ class DAEP(BaseOptim):
         self.init_params_algo = solver_parameters(schedule)
         self.max_iter = self.fixed_point.max_iter = len(schedule)
         told = 1.0 if self.preset == "paper-sr" else max(sigma, schedules.SMALLEST_NOISE)
-        data_fidelity = PerImageL2(sigma=told)
+        data_fidelity = SharedNoiseL2(told, differences) if differences < sigma else PerImageL2(told)
         self.data_fidelity = [data_fidelity]
         target = self.thres_conv if self.early_stop and self.crit_conv == "discrepancy" else None
         monitor = Monitor(data_fidelity, y, physics, sigma, target)
@@ -328,27 +331,30 @@ class DAEP(BaseOptim):
         if schedule.final_width is not None:
             with torch.no_grad():
                 x = prior.denoise(x, schedule.final_width)
+                if isinstance(data_fidelity, SharedNoiseL2):
+                    x = data_fidelity.prox_of_differences(x, y, physics, schedule.final_width**2)
         x = x.clamp(*IMAGE_RANGE)
         check_result(x, image, monitor, sigma, y)
         return (x, {**(metrics or {}), **self.history}) if compute_metrics else x
 
-    def _checked_levels(
+    def _checked_noise(
         self, sigma: float, y: Tensor | TensorList, physics: LinearPhysics, image: Tensor
-    ) -> list[float]:
-        """The level to restore each image for: ``sigma``, or more if the measurement shows that it must be."""
+    ) -> list[BelievedNoise]:
+        """The noise to restore each image for: ``sigma``, or more if the measurement shows that it must be."""
         if not self.check_noise or self.schedule is not None or self.preset.startswith("paper"):
-            return [sigma]
+            return [BelievedNoise(sigma, sigma)]
         with torch.no_grad():
-            levels = believed_levels(sigma, y, physics, image)
+            noises = believed_noise(sigma, y, physics, image)
+        highest = max(noise.level for noise in noises)
         found_out = self.sigma == ESTIMATE or (self.sigma is None and stated_level(physics) is None)
-        if max(levels) > sigma and not found_out:
+        if highest > sigma and not found_out:
             warnings.warn(
                 f"sigma: the noise of the measurement is more than {255 * sigma:.3g}/255, or not white; it is restored "
-                f"for {255 * max(levels):.3g}/255. DAEP(check_noise=False) restores for sigma.",
+                f"for {255 * highest:.3g}/255. DAEP(check_noise=False) restores for sigma.",
                 NoiseWarning,
                 stacklevel=2,
             )
-        return levels
+        return noises
 
     def check_conv_fn(self, it: int, X_prev: dict[str, Any], X: dict[str, Any]) -> bool:
         """Also the discrepancy, for which every image stops by itself; see :class:`deepinv.optim.BaseOptim`."""

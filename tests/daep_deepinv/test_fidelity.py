@@ -6,7 +6,7 @@ import torch
 from deepinv.optim.data_fidelity import L2
 
 from daep_deepinv import degradation
-from daep_deepinv.fidelity import PerImageL2, has_closed_prox
+from daep_deepinv.fidelity import PerImageL2, SharedNoiseL2, has_closed_prox
 
 SIZE = (3, 12, 16)
 KERNEL = torch.rand(3, 5, generator=torch.Generator().manual_seed(0))
@@ -75,3 +75,39 @@ def test_the_users_physics_keeps_its_settings(images):
     y, z = problem(physics, images)
     PerImageL2().prox(z, y, physics)
     assert (physics.tol, physics.max_iter) == (1e-3, 7)
+
+
+@pytest.mark.parametrize("name", [*CLOSED, *ITERATIVE])
+def test_noise_that_the_channels_share_has_a_proximal_step(name, images):
+    physics = {**CLOSED, **ITERATIVE}[name]()
+    physics.tol, physics.max_iter = 1e-7, 200
+    y, z = problem(physics, images)
+    fidelity = SharedNoiseL2(sigma=0.5, differences=0.2)
+    v = fidelity.prox(z, y, physics, gamma=0.1)
+    assert (0.1 * fidelity.grad(v, y, physics) + v - z).abs().max() < 1e-5
+
+
+def test_value_and_gradient_of_shared_noise_belong_together(images):
+    physics = degradation(KERNEL)
+    y, z = problem(physics, images)
+    fidelity = SharedNoiseL2(sigma=0.5, differences=0.2)
+    z.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(fidelity(z, y, physics).sum(), z)
+    assert (fidelity.grad(z, y, physics) - gradient).abs().max() < 1e-4
+
+
+def test_noise_of_which_the_channels_share_nothing_is_independent(images):
+    physics = degradation(KERNEL)
+    y, z = problem(physics, images)
+    shared, independent = SharedNoiseL2(sigma=0.3, differences=0.3), PerImageL2(sigma=0.3)
+    assert torch.allclose(shared(z, y, physics), independent(z, y, physics))
+    assert torch.allclose(shared.prox(z, y, physics, gamma=0.1), independent.prox(z, y, physics, gamma=0.1), atol=1e-5)
+
+
+def test_the_differences_of_the_channels_are_stepped_by_themselves(images):
+    physics = degradation(KERNEL)
+    y, z = problem(physics, images)
+    v = SharedNoiseL2(sigma=0.3, differences=1e-3).prox_of_differences(z, y, physics, 1.0)
+    assert torch.allclose(v.mean(1), z.mean(1), atol=1e-6)
+    residual = physics.A(v) - y
+    assert (residual - residual.mean(1, keepdim=True)).abs().max() < 1e-3

@@ -1,6 +1,7 @@
 """The noise of a measurement: as the physics states it, or estimated."""
 
 import io
+import warnings
 
 import deepinv as dinv
 import numpy as np
@@ -10,7 +11,7 @@ from deepinv.physics import GaussianNoise
 from PIL import Image
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.noise_level import believed_levels, stated_level
+from daep_deepinv.noise_level import BelievedNoise, believed_noise, stated_level
 from daep_deepinv.patch_noise import shown_noise
 from daep_prior import schedules
 
@@ -129,13 +130,24 @@ def test_a_denoiser_for_one_level_cannot_estimate(make_spy, photograph):
     assert spy.evaluations == 0
 
 
-def test_physics_that_belongs_to_a_batch_is_refused(make_spy, photograph, kernel):
-    physics = dinv.physics.Blur(filter=torch.cat([kernel, kernel.flip(3)]), padding="valid")
+def test_each_image_of_a_batch_may_have_a_kernel_of_its_own(photograph, kernel):
+    filters = torch.cat([kernel, kernel.flip(3)])
+    physics = dinv.physics.Blur(filter=filters, padding="valid")
     y = physics.A(torch.cat([photograph, photograph]))
-    spy = make_spy()
-    with pytest.raises(ValueError, match="sigma: this physics treats each image of a batch differently"):
-        DAEP("estimate", denoiser=spy)(y, physics)
-    assert spy.evaluations == 0
+    y = y + torch.tensor([0.01, 0.04]).view(2, 1, 1, 1) * torch.randn(
+        y.shape, generator=torch.Generator().manual_seed(0)
+    )
+    for sigma in ("estimate", 0.01):  # estimated for each, and noticed in one of the two
+        model = DAEP(sigma, preset="fast")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            together = model(y, physics)
+            levels = model.noise_level
+            assert levels == pytest.approx([0.01, 0.04], rel=0.2)
+            for i in range(2):
+                alone = model(y[i : i + 1], dinv.physics.Blur(filter=filters[i : i + 1], padding="valid"))
+                assert model.noise_level == pytest.approx([levels[i]])
+                assert torch.allclose(alone, together[i : i + 1], atol=1e-5)
 
 
 # -- more noise than was told ------------------------------------------------------------------------------------------
@@ -166,8 +178,9 @@ def test_noise_in_a_measurement_that_was_told_to_have_none_is_noticed(photograph
     physics = degradation(dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)))
     clean = physics.A(photograph)
     faint = clean + 0.004 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    assert believed_levels(0.0, (255 * clean).round() / 255, physics, photograph) == [0.0]
-    assert believed_levels(0.0, faint, physics, photograph) == pytest.approx([0.004], rel=0.15)
+    assert believed_noise(0.0, (255 * clean).round() / 255, physics, photograph) == [BelievedNoise(0.0, 0.0)]
+    (noise,) = believed_noise(0.0, faint, physics, photograph)
+    assert noise == pytest.approx((0.004, 0.004), rel=0.15)
     told, right, unchecked = DAEP(0, "fast"), DAEP(0.004, "fast"), DAEP(0, "fast", check_noise=False)
     with pytest.warns(UserWarning, match="sigma: the noise .* is more than 0/255"):
         restored = told(faint, physics)
@@ -175,6 +188,29 @@ def test_noise_in_a_measurement_that_was_told_to_have_none_is_noticed(photograph
         float((x - photograph).square().mean()) for x in (restored, right(faint, physics), unchecked(faint, physics))
     )
     assert error < min(1.1 * known, without)
+
+
+@pytest.mark.parametrize("preset", ["annealed", "fast"])
+def test_noise_that_the_channels_share_leaves_their_differences(understated, preset):
+    """Restored for the level of the shared noise alone, colours would be smoothed with it."""
+    _, physics, truth = understated
+    y = physics.A(truth)
+    y = y + 0.02 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))
+    (noise,) = believed_noise(0.02, y, physics, truth)
+    assert noise.level == pytest.approx(0.02 * 3**0.5, rel=0.1)
+    assert noise.differences < 0.2 * noise.level
+    model, unchecked = DAEP(0.02, preset), DAEP(noise.level, preset, check_noise=False)
+    with pytest.warns(UserWarning, match="the noise of the measurement"):
+        x = model(y, physics)
+
+    def errors(z):
+        difference = (z - truth)[..., 8:-8, 8:-8]  # a valid blur says little of the border
+        mean = difference.mean(1, keepdim=True)
+        return float(mean.square().mean()), float((difference - mean).square().mean())
+
+    (of_mean, of_differences), (mean_without, differences_without) = errors(x), errors(unchecked(y, physics))
+    assert of_differences < 0.7 * differences_without
+    assert of_mean < 1.05 * mean_without
 
 
 def test_only_the_image_with_more_noise_is_restored_for_more(understated):
@@ -242,7 +278,7 @@ def test_texture_is_not_taken_for_noise_that_is_not_white(kernel):
     y = y + 0.006 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
     (shown,) = shown_noise(y, physics, gravel)
     assert not shown.white
-    assert believed_levels(0.006, y, physics, gravel) == [0.006]
+    assert believed_noise(0.006, y, physics, gravel) == [BelievedNoise(0.006, 0.006)]
 
 
 def test_a_measurement_with_next_to_no_noise_is_taken_as_told(understated, recwarn):
