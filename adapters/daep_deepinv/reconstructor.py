@@ -77,7 +77,8 @@ class DAEP(BaseOptim):
     :param int, list seed: of the noise of eq. 8. The same seed gives the same image.
     :param Schedule schedule: instead of the preset's.
     :param bool check_noise: a measurement that shows, where the physics has taken the fine detail away, that its noise
-        is much more than ``sigma`` or not white, is restored for a higher level, with a warning. ``False``: for
+        is much more than ``sigma`` or not white, is restored for a higher level, with a warning; where the channels
+        share the noise, for less of it in what they differ by. ``False``: for
         ``sigma``, as by the paper's presets and a given ``schedule`` always.
     :param str, torch.device device: where the denoiser is put; default: where it is, the CPU for one that is loaded.
     :param kwargs: ``early_stop``, ``crit_conv``, ``thres_conv``, ``custom_metrics``, ``custom_init``, ``verbose``,
