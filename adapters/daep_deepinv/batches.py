@@ -1,4 +1,4 @@
-"""The physics of a batch for one of its images."""
+"""The physics of a batch for each of its images."""
 
 from __future__ import annotations
 
@@ -6,36 +6,38 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-__all__ = ["physics_of_image"]
+__all__ = ["physics_of_each"]
 
 #: How well the physics of one image must agree with that of the batch, of the largest measured value.
 AGREEMENT = 1e-3
 
 
-def physics_of_image(physics: LinearPhysics, index: int, images: Tensor) -> LinearPhysics:
-    """``physics`` for one image of a batch, although it may hold a kernel or a mask for each of them.
+def physics_of_each(physics: LinearPhysics, images: Tensor) -> list[LinearPhysics]:
+    """``physics`` for every image of a batch alone, although it may hold a kernel or a mask for each of them.
 
     :param LinearPhysics physics: of the batch.
-    :param int index: which image.
     :param torch.Tensor images: as those of the batch (B, C, H, W); their values do not matter.
     :return: ``physics`` itself where it takes one image as it is; else a copy whose tensors of B entries are those
         of the image.
     :raises ValueError: neither does to the image what the physics of the batch does.
     """
     count = images.shape[0]
-    if count == 1:
-        return physics
     probes = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
-    measured = physics.A(probes)
+    measured = physics.A(probes) if count > 1 else None
     if not isinstance(measured, Tensor):
-        return physics
+        return [physics] * count
+    return [_physics_of_image(physics, i, probes, measured) for i in range(count)]
+
+
+def _physics_of_image(physics: LinearPhysics, index: int, probes: Tensor, measured: Tensor) -> LinearPhysics:
+    """``physics`` for one image, so that it maps its one of ``probes`` to its one of ``measured``."""
     alone, wanted = probes[index : index + 1], measured[index : index + 1]
     if _agrees(physics, alone, wanted):
         return physics
     taken: LinearPhysics = physics.clone()
     for module in taken.modules():
         for name, buffer in module._buffers.items():
-            if buffer is not None and buffer.ndim > 0 and buffer.shape[0] == count:
+            if buffer is not None and buffer.ndim > 0 and buffer.shape[0] == len(probes):
                 module._buffers[name] = buffer[index : index + 1]
     if _agrees(taken, alone, wanted):
         return taken

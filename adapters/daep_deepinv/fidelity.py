@@ -96,7 +96,8 @@ class SharedNoiseL2(PerImageL2):
     def fn(self, x: Tensor, y: Tensor, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
         """The value, (B,)."""
         residual = physics.A(x) - y
-        value: Tensor = self.d.fn(_shared(residual), 0.0) + self.of_differences.d.fn(residual, _shared(residual))
+        shared = _shared(residual)
+        value: Tensor = self.d.fn(shared, 0.0) + self.of_differences.d.fn(residual, shared)
         return value
 
     def grad(self, x: Tensor, y: Tensor, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
@@ -110,15 +111,17 @@ class SharedNoiseL2(PerImageL2):
         self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
     ) -> Tensor:
         """See :meth:`deepinv.optim.L2.prox`."""
-        moved = super().prox(x, y, physics, *args, gamma=gamma, **kwargs)
-        return self.prox_of_differences(moved, y, physics, gamma, x)
+        differences = self.of_differences.prox(x, y, physics, gamma=gamma)
+        return _with_mean_of(super().prox(x, y, physics, *args, gamma=gamma, **kwargs), differences)
 
-    def prox_of_differences(
-        self, x: Tensor, y: Tensor, physics: LinearPhysics, gamma: float | Tensor, differences: Tensor | None = None
-    ) -> Tensor:
-        """The mean of the channels of ``x``, and the proximal step from what those of ``differences`` differ by."""
-        moved = self.of_differences.prox(x if differences is None else differences, y, physics, gamma=gamma)
-        return moved + _shared(x - moved)
+    def prox_of_differences(self, x: Tensor, y: Tensor, physics: LinearPhysics, gamma: float | Tensor) -> Tensor:
+        """The proximal step of what the channels differ by alone; their mean stays."""
+        return _with_mean_of(x, self.of_differences.prox(x, y, physics, gamma=gamma))
+
+
+def _with_mean_of(x: Tensor, differences: Tensor) -> Tensor:
+    """The mean of the channels of ``x``, and what those of ``differences`` differ by."""
+    return differences + _shared(x - differences)
 
 
 def _shared(x: Tensor) -> Tensor:

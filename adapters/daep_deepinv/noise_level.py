@@ -12,11 +12,10 @@ import torch
 from deepinv.physics import LinearPhysics, Physics, ZeroNoise
 from torch import Tensor
 
-from daep_deepinv.batches import physics_of_image
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.fidelity import PerImageL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.patch_noise import ShownNoise, shown_noise, unshared_level
+from daep_deepinv.patch_noise import ShownNoise, shown_noise, unshared_levels
 from daep_deepinv.prior import DAEPrior
 from daep_prior import schedules
 from daep_prior.momentum import proximal_momentum_step
@@ -144,16 +143,13 @@ def believed_noise(sigma: float, y: Tensor, physics: LinearPhysics, image: Tenso
     shown = shown_noise(y, physics, image)
     if shown is None:
         return [BelievedNoise(sigma, sigma)]
-    noises = []
-    for i, noise in enumerate(shown):
-        level = differences = _believed(sigma, noise)
-        if noise.white and level > sigma:
-            unshared = max(
-                unshared_level(y[i : i + 1], physics_of_image(physics, i, image), image[i : i + 1]), EIGHT_BITS
-            )
-            differences = unshared if unshared < SHARED * level else level
-        noises.append(BelievedNoise(level, differences))
-    return noises
+    levels = [_believed(sigma, noise) for noise in shown]
+    strong = [noise.white and level > sigma for noise, level in zip(shown, levels, strict=True)]
+    unshared = unshared_levels(y, physics, image) if any(strong) else levels
+    return [
+        BelievedNoise(level, max(other, EIGHT_BITS) if more and other < SHARED * level else level)
+        for level, other, more in zip(levels, unshared, strong, strict=True)
+    ]
 
 
 def _believed(sigma: float, shown: ShownNoise) -> float:

@@ -10,7 +10,7 @@ from deepinv.models import PatchCovarianceNoiseEstimator
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-__all__ = ["ShownNoise", "patch_level", "shown_noise", "unshared_level"]
+__all__ = ["ShownNoise", "patch_level", "shown_noise", "unshared_levels"]
 
 #: Sides of the patches, largest first, in colour and in grey. Noise is told from texture by what neighbouring pixels
 #: and channels have in common, and one channel has less of it, so its patches are larger.
@@ -112,24 +112,24 @@ def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownN
         return None
 
 
-def unshared_level(y: Tensor, physics: LinearPhysics, image: Tensor) -> float:
-    """Standard deviation, at most, of the noise by which the channels of a measurement differ.
+def unshared_levels(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[float]:
+    """Standard deviation, at most, of the noise by which the channels of each measurement differ.
 
     Independent noise has its own there, in the weakest mode and in the quietest patches. Noise that the channels share
     has none, and the differences of the channels are then known as well as the quietest patches are quiet.
 
-    :param torch.Tensor y: measurement of one image (1, C, h, w).
+    :param torch.Tensor y: measurement (B, C, h, w).
     :param LinearPhysics physics: forward model, of fine detail as for :func:`shown_noise`.
-    :param torch.Tensor image: an image (1, C, H, W) that it takes.
-    :return: infinite where the physics does not treat all channels alike, or there is one alone.
+    :param torch.Tensor image: an image (B, C, H, W) that it takes.
+    :return: one for each image; infinite where the physics does not treat all channels alike, or there is one alone.
     """
     channels = y.shape[1]
     detail = _detail(image)
     passed, shared = physics.A(detail), physics.A(detail.mean(1, keepdim=True).expand_as(detail))
     if channels == 1 or float((passed.mean(1, keepdim=True) - shared).norm()) > ALIKE * float(passed.norm()):
-        return math.inf
-    differences = math.sqrt(channels / (channels - 1)) * (y - y.mean(1, keepdim=True))
-    return max(_quietest(one[None, None].cpu()) for one in differences[0])
+        return [math.inf] * y.shape[0]
+    differences = math.sqrt(channels / (channels - 1)) * (y - y.mean(1, keepdim=True)).cpu()
+    return [max(_quietest(channel[None, None]) for channel in one) for one in differences]
 
 
 def _quietest(image: Tensor) -> float:

@@ -14,7 +14,7 @@ from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
 from deepinv.utils import TensorList
 from torch import Tensor, nn
 
-from daep_deepinv.batches import physics_of_image
+from daep_deepinv.batches import physics_of_each
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.consistency import (
     check_image,
@@ -243,15 +243,16 @@ class DAEP(BaseOptim):
     ) -> Any:
         """Each image by itself, in its own way; history and metrics are put together again."""
         restored, histories, levels, metrics = [], [], [], []
-        images = _image(self._first_image(y, physics, init))
+        # the start is made for each image; here only the shape of the images matters
+        images = _image(self._first_image(y, physics, lambda y, physics: physics.A_adjoint(y)))
+        each = physics_of_each(physics, images)
         seeds = self.prior[0].seeds(y.shape[0])
         try:
             for i, way in enumerate(ways):
                 self.prior[0].use_seeds(seeds[i % len(seeds)])
                 start = init[i : i + 1] if isinstance(init, Tensor) else init
                 truth = None if x_gt is None else x_gt[i : i + 1]
-                physics_i = physics_of_image(physics, i, images)
-                result = way(y[i : i + 1], physics_i, start, truth, compute_metrics, **kwargs)
+                result = way(y[i : i + 1], each[i], start, truth, compute_metrics, **kwargs)
                 restored.append(result[0] if compute_metrics else result)
                 metrics.append(result[1] if compute_metrics else {})
                 histories.append(self.history)

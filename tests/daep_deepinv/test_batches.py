@@ -1,19 +1,19 @@
-"""The physics of a batch for one of its images."""
+"""The physics of a batch for each of its images."""
 
 import deepinv as dinv
 import pytest
 import torch
 
 from daep_deepinv import degradation
-from daep_deepinv.batches import physics_of_image
+from daep_deepinv.batches import physics_of_each
 
 SIZE = (3, 12, 16)
 
 
 def test_physics_for_any_number_of_images_is_left_as_it_is(images):
     for physics in (degradation(torch.rand(3, 5)), degradation(factor=2, img_size=SIZE), dinv.physics.Denoising()):
-        assert physics_of_image(physics, 1, images(3, *SIZE)) is physics
-        assert physics_of_image(physics, 0, images(1, *SIZE)) is physics
+        assert physics_of_each(physics, images(3, *SIZE))[1] is physics
+        assert physics_of_each(physics, images(1, *SIZE))[0] is physics
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_an_image_gets_what_the_batch_holds_for_it(make, images):
     physics, x = make(), images(3, *SIZE)
     together = physics.A(x)
     for i in range(3):
-        alone = physics_of_image(physics, i, x)
+        alone = physics_of_each(physics, x)[i]
         assert torch.allclose(alone.A(x[i : i + 1]), together[i : i + 1], atol=1e-5)
         back = physics.A_adjoint(together)[i : i + 1]
         assert torch.allclose(alone.A_adjoint(together[i : i + 1]), back, atol=1e-4)
@@ -46,4 +46,4 @@ def test_what_cannot_be_taken_apart_is_refused(images):
 
     x = images(3, *SIZE)
     with pytest.raises(ValueError, match="restore one image at a time"):
-        physics_of_image(Secret(), 2, x)
+        physics_of_each(Secret(), x)
