@@ -132,19 +132,22 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
     return levels[-1]
 
 
-def believed_noise(sigma: float, y: Tensor, physics: LinearPhysics, image: Tensor) -> list[BelievedNoise]:
+def believed_noise(
+    sigma: float, y: Tensor, physics: LinearPhysics, image: Tensor, *, estimated: bool = False
+) -> list[BelievedNoise]:
     """The noise to restore each image for: ``sigma``, or more if the measurement shows that it must be.
 
     :param float sigma: standard deviation that is told, for images in [0, 1].
     :param torch.Tensor y: measurement (B, C, h, w).
     :param torch.Tensor image: an image (B, C, H, W) that the physics takes.
+    :param bool estimated: ``sigma`` is the noise that the measurement shows already.
     :return: one an image; a single one where nothing shows, for all.
     """
     shown = shown_noise(y, physics, image)
     if shown is None:
         return [BelievedNoise(sigma, sigma)]
     levels = [_believed(sigma, noise) for noise in shown]
-    strong = [noise.white and level > sigma for noise, level in zip(shown, levels, strict=True)]
+    strong = [noise.white and (estimated or level > sigma) for noise, level in zip(shown, levels, strict=True)]
     unshared = unshared_levels(y, physics, image) if any(strong) else levels
     return [
         BelievedNoise(level, max(other, EIGHT_BITS) if more and other < SHARED * level else level)

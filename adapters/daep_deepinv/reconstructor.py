@@ -345,10 +345,10 @@ class DAEP(BaseOptim):
         """The noise to restore each image for: ``sigma``, or more if the measurement shows that it must be."""
         if not self.check_noise or self.schedule is not None or self.preset.startswith("paper"):
             return [BelievedNoise(sigma, sigma)]
-        with torch.no_grad():
-            noises = believed_noise(sigma, y, physics, image)
-        highest = max(noise.level for noise in noises)
         found_out = self.sigma == ESTIMATE or (self.sigma is None and stated_level(physics) is None)
+        with torch.no_grad():
+            noises = believed_noise(sigma, y, physics, image, estimated=found_out)
+        highest = max(noise.level for noise in noises)
         if highest > sigma and not found_out:
             warnings.warn(
                 f"sigma: the noise of the measurement is more than {255 * sigma:.3g}/255, or not white; it is restored "

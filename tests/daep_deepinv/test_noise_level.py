@@ -211,6 +211,7 @@ def test_noise_that_the_channels_share_leaves_their_differences(understated, pre
     (of_mean, of_differences), (mean_without, differences_without) = errors(x), errors(unchecked(y, physics))
     assert of_differences < 0.7 * differences_without
     assert of_mean < 1.05 * mean_without
+    assert torch.allclose(DAEP("estimate", preset)(y, physics), x, atol=1e-6)
 
 
 def test_only_the_image_with_more_noise_is_restored_for_more(understated):
