@@ -287,7 +287,7 @@ NOISE_FREE = Setting(
     fast=(1.0, 0.3),
     fast_widths=(70.0, 5.0, 3.0),
     opening_motion=(1.3, 0.3, 0.3),
-    closing_motion=(0.9, 0.4, 0.7, 0.6),
+    closing_motion=(0.9, 0.4, 0.7, 0.3),
     first_width=100.0,
     fast_motion=(0.8, 0.5, 0.5),
 )
