@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -137,7 +138,7 @@ def summary(table: Table) -> list[dict[str, str]]:
             row = {"measurement": name, "images": str(len(common))}
             for method in methods:
                 for figure, digits in FIGURES.items():
-                    mean = sum(float(done[method][image][figure]) for image in common) / len(common)
+                    mean = math.fsum(float(done[method][image][figure]) for image in common) / len(common)
                     row[f"{method} {figure}"] = f"{mean:.{digits}f}"
             rows.append(row)
     return sorted(rows, key=lambda row: -int(row["images"]))
