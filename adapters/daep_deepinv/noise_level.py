@@ -45,8 +45,8 @@ COLOURED, WEAKEST_SHARES = 1.3, (0.1, 0.25)
 #: It is white, and texture what looks like more of it, if its weakest mode is no weaker than this share of the level:
 #: 0.92 and more in white noise, 0.5 in the middle if stored as JPEG 90, 0.3 if averaged. But there must be some of it.
 HELD, SOME = 0.8, 0.1
-#: The channels share the noise that a measurement holds in excess of what was told, if they differ by less than this
-#: share of it. Rounding to eight bits makes them differ by the second number at least.
+#: The channels share the noise that a measurement holds in excess of what was told, or that was estimated, if they
+#: differ by less than this share of it. Rounding to eight bits makes them differ by the second number at least.
 SHARED, EIGHT_BITS = 0.5, 1 / 255 / math.sqrt(12)
 
 
