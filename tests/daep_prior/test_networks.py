@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from daep_prior import load_dae
 from daep_prior.networks import DAE, ConvDAE, UNetDAE, build_network, fast_dtype, per_image
 
 SIGMA = 25 / 255
@@ -90,10 +91,38 @@ def test_bf16_convolutions_cost_little_and_leave_the_image_in_its_type(make):
     assert 0 < (fast - full).abs().max() < 0.03 * (full - x).abs().max()
 
 
-def test_the_number_type_is_decided_by_the_device_alone():
-    assert fast_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)
-    assert fast_dtype(torch.device("cpu")) == fast_dtype(torch.device("cpu"))
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({}, torch.float32),
+        ({"avx512_f": True}, torch.float32),
+        ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, torch.float32),
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, torch.bfloat16),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True, "amx_bf16": True, "cpu_name": "Intel Xeon"}, torch.bfloat16),
+    ],
+)
+def test_the_number_type_is_decided_by_what_the_processor_declares(declared, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: declared, raising=False)
+    assert fast_dtype(torch.device("cpu")) == expected
     assert fast_dtype(torch.device("meta")) == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["dae", "dae-sigma25"])
+@pytest.mark.parametrize("size", [(24, 20), (64, 64)])
+def test_an_image_and_its_gradient_are_the_same_to_the_last_bit_alone_and_in_a_batch(name, dtype, size):
+    """Whatever way the processor computes a convolution of many images, which rounds otherwise than that of one."""
+    dae = load_dae(name)
+    dae.compute_dtype = dtype
+    x = images(5, 3, *size).requires_grad_()
+    together = dae(x, SIGMA)
+    (gradient,) = torch.autograd.grad(together.square().sum(), x)
+    for i in range(5):
+        one = x[i : i + 1].detach().requires_grad_()
+        alone = dae(one, SIGMA)
+        assert torch.equal(alone[0], together[i])
+        assert torch.equal(torch.autograd.grad(alone.square().sum(), one)[0][0], gradient[i])
 
 
 @pytest.mark.parametrize("make", NETWORKS)

@@ -192,7 +192,8 @@ def test_a_restoration_is_a_finite_image_and_the_same_alone(made, name, batch, i
     assert x.shape[:2] == y.shape[:2] and physics.A(x).shape == y.shape
     assert float(x.min()) >= 0 and float(x.max()) <= 1  # which NaN fulfils neither of
     assert torch.equal(y, before)
-    torch.testing.assert_close(x[:1], model(y[:1], physics), atol=2e-2, rtol=0)  # bf16 rounds another way in a batch
+    # a batch's conjugate gradients round another way, which bf16 makes large
+    torch.testing.assert_close(x[:1], model(y[:1], physics), atol=2e-2, rtol=0)
 
 
 # -- schedules ---------------------------------------------------------------------------------------------------------
