@@ -1,8 +1,9 @@
-"""The data terms of ``DAEP``: deepinv's ``L2`` with a proximal step that treats each image by itself, and the same for
-noise that the channels share."""
+"""The data terms of ``DAEP``: deepinv's ``L2`` with a proximal step that treats each image by itself; also for noise
+that is not white, and for noise that the channels share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from daep_deepinv.fourier import FourierBlur
 from daep_deepinv.krylov import conjugate_gradients
+from daep_deepinv.noise_spectrum import NoiseSpectrum
 
 __all__ = ["PerImageL2", "SharedNoiseL2"]
 
@@ -24,10 +26,34 @@ class PerImageL2(L2):
     For the rest deepinv runs conjugate gradients until the last image of the batch has converged; here each image stops
     by itself. Tolerance and length are the physics' own, ``physics.tol`` and ``physics.max_iter``. What one step learns
     about the border of a ``valid`` blur the next one starts from: every restoration needs an object of its own.
+
+    :param float sigma: standard deviation of the noise, images in [0, 1].
+    :param NoiseSpectrum noise: of noise that is not white, with which ``||r||^2 / sigma^2`` becomes the sum of
+        ``|r|^2`` by frequency, each divided by the power of the noise there. For blurs that :class:`FourierBlur`
+        handles.
     """
+
+    def __init__(self, sigma: float = 1.0, noise: NoiseSpectrum | None = None):
+        super().__init__(sigma=sigma)
+        self.noise = noise
 
     #: The tensors that the last blur was prepared from, and what came of it.
     _prepared: tuple[list[tuple[Tensor, int]], FourierBlur] | None = None
+
+    def fn(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """The value, (B,)."""
+        if self.noise is None:
+            value: Tensor = super().fn(x, y, physics, *args, **kwargs)
+            return value
+        residual, weighted = self._weighted_residual(x, y, physics)
+        return 0.5 * self.norm * (residual * weighted).flatten(1).sum(1)
+
+    def grad(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """See :meth:`deepinv.optim.L2.grad`."""
+        if self.noise is None:
+            gradient: Tensor = super().grad(x, y, physics, *args, **kwargs)
+            return gradient
+        return self.norm * self._blur(physics, x, y).back_projected(self._weighted_residual(x, y, physics)[1])
 
     def prox(
         self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
@@ -61,17 +87,25 @@ class PerImageL2(L2):
             squares: Tensor = sum(part.abs().square().flatten(1).sum(1) for part in parts)  # type: ignore[assignment]
         return squares
 
+    def _weights(self) -> Callable[[Tensor], Tensor] | None:
+        """What white noise of the same standard deviation has more than this noise, by frequency."""
+        noise = self.noise
+        return None if noise is None else lambda frequency: 1 / (self.norm * noise.at(frequency))
+
+    def _weighted_residual(self, x: Tensor, y: Tensor, physics: LinearPhysics) -> tuple[Tensor, Tensor]:
+        return self._blur(physics, x, y).weighted_residual(x, float(physics.tol), int(physics.max_iter))
+
     def _blur(self, physics: LinearPhysics, x: Tensor, y: Tensor) -> FourierBlur:
         """``physics`` prepared for ``y``: once, for all the steps of a restoration."""
         tensors = [y, physics.filter]
         if any(t.is_inference() or t.requires_grad for t in tensors):  # no versions; a graph that lives for one pass
-            return FourierBlur(physics, y, (x.shape[-2], x.shape[-1]))
+            return FourierBlur(physics, y, (x.shape[-2], x.shape[-1]), self._weights())
         if self._prepared is not None:
             (known, blur) = self._prepared
             same = all(t is old and t._version == version for t, (old, version) in zip(tensors, known, strict=True))
             if same and blur.size == x.shape[-2:]:
                 return blur
-        blur = FourierBlur(physics, y, (x.shape[-2], x.shape[-1]))
+        blur = FourierBlur(physics, y, (x.shape[-2], x.shape[-1]), self._weights())
         self._prepared = ([(t, t._version) for t in tensors], blur)
         return blur
 

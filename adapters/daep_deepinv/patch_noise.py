@@ -10,7 +10,7 @@ from deepinv.models import PatchCovarianceNoiseEstimator
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-__all__ = ["ShownNoise", "patch_level", "shown_noise", "unshared_levels"]
+__all__ = ["ShownNoise", "patch_level", "shown_noise"]
 
 #: Sides of the patches, largest first, in colour and in grey. Noise is told from texture by what neighbouring pixels
 #: and channels have in common, and one channel has less of it, so its patches are larger.
@@ -30,10 +30,6 @@ WEAKEST_OF_WHITE = 0.92
 #: Share of fine detail that a physics may let through and still leave the finest to the noise. Gaussian blurs of 0.6,
 #: 0.7 and 0.8 pixels: 0.31, 0.06, 0.02; motion blurs from 7 pixels on: at most 0.14.
 MOST_PASSED = 0.2
-#: Share of the patches that are taken to hold nothing but noise.
-QUIET = 0.05
-#: How well a physics must treat all channels alike, of the strength of what it is given.
-ALIKE = 1e-4
 #: Least height and width of a measurement whose noise shows, pixels. On crops of training images of that size and
 #: more, under blurs as above and noise of 2.55 of 255, the estimate was 0.8 to 1.3 times the noise.
 SMALLEST_SIDE = 96
@@ -110,32 +106,6 @@ def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownN
         return [_of_weak_modes(mean) for mean in _scaled_means(y)]
     except ValueError:
         return None
-
-
-def unshared_levels(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[float]:
-    """Standard deviation, at most, of the noise by which the channels of each measurement differ.
-
-    Independent noise has its own there, in the weakest mode and in the quietest patches. Noise that the channels share
-    has none, and the differences of the channels are then known as well as the quietest patches are quiet.
-
-    :param torch.Tensor y: measurement (B, C, h, w).
-    :param LinearPhysics physics: forward model, of fine detail as for :func:`shown_noise`.
-    :param torch.Tensor image: an image (B, C, H, W) that it takes.
-    :return: one for each image; infinite where the physics does not treat all channels alike, or there is one alone.
-    """
-    channels = y.shape[1]
-    detail = _detail(image)
-    passed, shared = physics.A(detail), physics.A(detail.mean(1, keepdim=True).expand_as(detail))
-    if channels == 1 or float((passed.mean(1, keepdim=True) - shared).norm()) > ALIKE * float(passed.norm()):
-        return [math.inf] * y.shape[0]
-    differences = math.sqrt(channels / (channels - 1)) * (y - y.mean(1, keepdim=True)).cpu()
-    return [max(_quietest(channel[None, None]) for channel in one) for one in differences]
-
-
-def _quietest(image: Tensor) -> float:
-    """Standard deviation of ``image`` (1, 1, h, w) in its weakest mode or its quietest patches, whichever is more."""
-    patches = _patches(image)
-    return max(_modes(patches)[COMPARED_MODES[0]], float(torch.quantile(patches.std(1), QUIET)))
 
 
 def _detail(image: Tensor) -> Tensor:

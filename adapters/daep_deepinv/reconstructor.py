@@ -78,8 +78,9 @@ class DAEP(BaseOptim):
     :param Schedule schedule: instead of the preset's.
     :param bool check_noise: a measurement that shows, where the physics has taken the fine detail away, that its noise
         is much more than ``sigma`` or not white, is restored for a higher level, with a warning; where the channels
-        share the noise, for less of it in what they differ by. ``False``: for
-        ``sigma``, as by the paper's presets and a given ``schedule`` always.
+        share the noise, for less of it in what they differ by; in colour, under noise that is not white and the same in
+        all channels, with the spectrum that it shows. ``False``: for ``sigma``, as by the paper's presets and a given
+        ``schedule`` always.
     :param str, torch.device device: where the denoiser is put; default: where it is, the CPU for one that is loaded.
     :param kwargs: ``early_stop``, ``crit_conv``, ``thres_conv``, ``custom_metrics``, ``custom_init``, ``verbose``,
         ``show_progress_bar`` as in :class:`deepinv.optim.BaseOptim`, with one more criterion: ``early_stop=True,
@@ -300,7 +301,8 @@ class DAEP(BaseOptim):
         if len(set(noises)) > 1:
             ways = [self._restore_at_level] * len(noises)
             return self._restore_each(y, ways, physics, init, x_gt, compute_metrics, **kwargs)
-        sigma, differences = noises[0]
+        noise = noises[0]
+        sigma = noise.level
         prior.seeds(image.shape[0])
         schedule = self.schedule or preset_schedule(
             self.preset,
@@ -314,7 +316,8 @@ class DAEP(BaseOptim):
         self.init_params_algo = solver_parameters(schedule)
         self.max_iter = self.fixed_point.max_iter = len(schedule)
         told = 1.0 if self.preset == "paper-sr" else max(sigma, schedules.SMALLEST_NOISE)
-        data_fidelity = SharedNoiseL2(told, differences) if differences < sigma else PerImageL2(told)
+        shared = noise.shared
+        data_fidelity = SharedNoiseL2(told, noise.differences) if shared else PerImageL2(told, noise.spectrum)
         self.data_fidelity = [data_fidelity]
         target = self.thres_conv if self.early_stop and self.crit_conv == "discrepancy" else None
         monitor = Monitor(data_fidelity, y, physics, sigma, target)
@@ -342,17 +345,19 @@ class DAEP(BaseOptim):
     def _checked_noise(
         self, sigma: float, y: Tensor | TensorList, physics: LinearPhysics, image: Tensor
     ) -> list[BelievedNoise]:
-        """The noise to restore each image for: ``sigma``, or more if the measurement shows that it must be."""
+        """The noise to restore each image for: ``sigma``, or another if the measurement shows that it must be."""
         if not self.check_noise or self.schedule is not None or self.preset.startswith("paper"):
             return [BelievedNoise(sigma, sigma)]
         found_out = self.sigma == ESTIMATE or (self.sigma is None and stated_level(physics) is None)
         with torch.no_grad():
             noises = believed_noise(sigma, y, physics, image, estimated=found_out)
         highest = max(noise.level for noise in noises)
-        if highest > sigma and not found_out:
+        coloured = any(noise.spectrum is not None for noise in noises)
+        if (highest > sigma or coloured) and not found_out:
             warnings.warn(
                 f"sigma: the noise of the measurement is more than {255 * sigma:.3g}/255, or not white; it is restored "
-                f"for {255 * highest:.3g}/255. DAEP(check_noise=False) restores for sigma.",
+                f"for {255 * highest:.3g}/255{', with the spectrum that it shows' if coloured else ''}. "
+                "DAEP(check_noise=False) restores for sigma.",
                 NoiseWarning,
                 stacklevel=2,
             )

@@ -7,6 +7,7 @@ from deepinv.optim.data_fidelity import L2
 
 from daep_deepinv import degradation
 from daep_deepinv.fidelity import PerImageL2, SharedNoiseL2, has_closed_prox
+from daep_deepinv.noise_spectrum import NoiseSpectrum
 
 SIZE = (3, 12, 16)
 KERNEL = torch.rand(3, 5, generator=torch.Generator().manual_seed(0))
@@ -111,3 +112,66 @@ def test_the_differences_of_the_channels_are_stepped_by_themselves(images):
     assert torch.allclose(v.mean(1), z.mean(1), atol=1e-6)
     residual = physics.A(v) - y
     assert (residual - residual.mean(1, keepdim=True)).abs().max() < 1e-3
+
+
+# -- noise that is not white -------------------------------------------------------------------------------------------
+
+BLURS = ("valid blur", "circular blur")
+
+
+def spectrum(*power):
+    """Powers at equally far frequencies from 0.1 to 0.6."""
+    frequency = torch.linspace(0.1, 0.6, len(power), dtype=torch.float64)
+    return NoiseSpectrum(frequency, torch.tensor(power, dtype=torch.float64), torch.zeros(len(power)))
+
+
+@pytest.mark.parametrize("name", BLURS)
+@pytest.mark.parametrize("gamma", [0.1, torch.tensor(0.1)], ids=["number", "tensor"])
+def test_noise_that_is_not_white_has_a_proximal_step(name, gamma, images):
+    physics = ITERATIVE[name]()
+    physics.tol, physics.max_iter = 1e-7, 1000
+    y, z = problem(physics, images)
+    fidelity = PerImageL2(0.5, spectrum(0.8, 0.3, 0.05))
+    v = fidelity.prox(z, y, physics, gamma=gamma)
+    assert (gamma * fidelity.grad(v, y, physics) + v - z).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", BLURS)
+def test_value_and_gradient_of_noise_that_is_not_white_belong_together(name, images):
+    physics = ITERATIVE[name]()
+    physics.tol, physics.max_iter = 1e-9, 1000
+    y, z = (t.double() for t in problem(physics, images))
+    physics = physics.double()
+    fidelity = PerImageL2(0.5, spectrum(0.8, 0.3, 0.05))
+    direction, step = torch.rand_like(z) - 0.5, 1e-4
+    slope = (fidelity(z + step * direction, y, physics) - fidelity(z - step * direction, y, physics)) / (2 * step)
+    inner = (fidelity.grad(z, y, physics) * direction).flatten(1).sum(1)
+    assert torch.allclose(slope, inner, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", BLURS)
+def test_a_spectrum_that_is_flat_is_white_noise(name, images):
+    physics = ITERATIVE[name]()
+    physics.tol, physics.max_iter = 1e-7, 200
+    y, z = problem(physics, images)
+    flat, white = PerImageL2(0.5, spectrum(0.25, 0.25)), PerImageL2(0.5)
+    assert torch.allclose(flat(z, y, physics), white(z, y, physics), rtol=1e-4)
+    assert torch.allclose(flat.grad(z, y, physics), white.grad(z, y, physics), atol=1e-4)
+    assert torch.allclose(flat.prox(z, y, physics, gamma=0.1), white.prox(z, y, physics, gamma=0.1), atol=1e-5)
+
+
+def test_what_is_not_measured_costs_nothing(images):
+    """The value is that of the measured pixels alone: the least over all that the others could be."""
+    physics = ITERATIVE["valid blur"]()
+    physics.tol, physics.max_iter = 1e-7, 1000
+    y, z = problem(physics, images)
+    fidelity = PerImageL2(0.5, spectrum(0.8, 0.3, 0.05))
+    value = fidelity(z, y, physics)
+    circular = PerImageL2(0.5, spectrum(0.8, 0.3, 0.05))
+    around = dinv.physics.Blur(filter=physics.filter, padding="circular")
+    rows, cols = (n // 2 for n in physics.filter.shape[-2:])
+    for seed in range(3):
+        noise = 0.3 * torch.randn(z.shape, generator=torch.Generator().manual_seed(seed))
+        whole = around.A(z) + noise
+        whole[..., rows:-rows, cols:-cols] = y
+        assert bool((value <= circular(z, whole, around) * (1 + 1e-4)).all())

@@ -13,7 +13,7 @@ from deepinv.physics import Blur
 from deepinv.physics.functional import gaussian_blur
 from PIL import Image
 
-from daep_deepinv.patch_noise import patch_level, shown_noise, unshared_levels
+from daep_deepinv.patch_noise import patch_level, shown_noise
 
 
 @pytest.fixture(scope="module")
@@ -93,31 +93,6 @@ def test_noise_that_the_channels_share_counts_for_more(photograph) -> None:
     y = y + 0.02 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))
     (found,) = shown_noise(y, blur(1.6), photograph)
     assert found.level == pytest.approx(0.02 * 3**0.5, rel=0.1)
-
-
-def test_noise_is_shared_or_not(photograph) -> None:
-    y = blur(1.6)(photograph)
-    shared = y + 0.02 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))
-    assert unshared_levels(shared, blur(1.6), photograph)[0] < 0.005
-    assert unshared_levels(noisy(y, 5), blur(1.6), photograph)[0] == pytest.approx(5 / 255, rel=0.2)
-
-
-def test_bright_parts_that_are_cut_off_do_not_make_noise_shared(photograph) -> None:
-    """A patch of them has no noise at all."""
-    y = noisy(blur(1.6)(photograph), 5)
-    y[..., : y.shape[2] // 3] = 1.0
-    assert 255 * unshared_levels(y, blur(1.6), photograph)[0] > 3.5
-
-
-def test_channels_that_are_mixed_or_alone_share_nothing(photograph) -> None:
-    class Mixing(Blur):
-        def A(self, x, **kwargs):
-            return super().A(x, **kwargs) * torch.tensor([1.0, 0.5, 0.2]).view(1, 3, 1, 1)
-
-    physics = Mixing(gaussian_blur(sigma=(1.6, 1.6)), padding="valid")
-    assert unshared_levels(physics.A(photograph), physics, photograph)[0] == float("inf")
-    grey = photograph[:, :1]
-    assert unshared_levels(blur(1.6)(grey), blur(1.6), grey)[0] == float("inf")
 
 
 def test_texture_is_not_added_to_the_noise() -> None:
