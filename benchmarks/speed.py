@@ -1,13 +1,16 @@
 """How fast the prior is, each figure as a ratio of two things measured in turn in one run.
 
-    python benchmarks/speed.py [--rows port overhead batch size memory throughput gpu] [--sizes 128 256 ...]
+    python benchmarks/speed.py [--rows port types overhead batch size memory throughput gpu] [--sizes 128 256 ...]
 
 * ``port``: our path against a plain port of the authors' program (their network with its normalisation as layers, fp32,
   contiguous, autograd), for one gradient; and the PSNR of a restoration by each;
+* ``types``: the gradient in the number type that this processor is given (``daep_prior.networks.fast_dtype``) against
+  the other of bf16 and float32;
 * ``lean``: the gradient with one bit an activation (``daep_prior/lean.py``) against autograd's;
 * ``overhead``: what of the 30 iterations of a restored photograph is not the network, found by playing back what the
   network said; for ``DAEP`` and for deepinv's own optimizers with the same denoiser;
-* ``batch``, ``size``: time of a gradient a pixel against one image of 256 x 256;
+* ``batch``: time of a gradient an image, in a batch against alone; on a CPU the network sees one after another;
+* ``size``: time of a gradient a pixel against one image of 256 x 256;
 * ``memory``: peak memory of a gradient a pixel, in a process of its own (Linux);
 * ``throughput``: the time that the gradient's convolutions take alone, as a share of the gradient's;
 * ``gpu``: Table 3's case, 128 x 128 and 300 evaluations, beside the paper's 11.19 s (CUDA only).
@@ -45,13 +48,13 @@ import daep_prior.networks
 from daep_deepinv import DAEP, DAEDenoiser, degradation
 from daep_prior import DAE, NoiseSource, energy_gradient, load_dae
 from daep_prior.heap import keep_freed_memory
-from daep_prior.networks import ConvDAE
+from daep_prior.networks import ConvDAE, fast_dtype
 
 RESULTS = Path(__file__).parent / "results"
 NOISE, WIDTH = 2.55 / 255, 25 / 255
 #: Table 3 of the paper, 128 x 128, 300 iterations, in seconds.
 PAPER_SECONDS = 11.19
-ROWS = ("port", "lean", "overhead", "batch", "size", "memory", "throughput", "gpu")
+ROWS = ("port", "types", "lean", "overhead", "batch", "size", "memory", "throughput", "gpu")
 
 
 # -- measuring -------------------------------------------------------------------------------------------------------
@@ -211,6 +214,22 @@ def photograph(size: int) -> Case:
     path = Path(skimage.__file__).parent / "data" / "astronaut.png"
     pixels = np.array(Image.open(path).convert("RGB"))[30 : 30 + size, 160 : 160 + size]
     return blurred("astronaut", torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, np.eye(9), NOISE)
+
+
+def types(a: argparse.Namespace) -> Iterator[Row]:
+    ours = fast_dtype(a.device)
+    other = torch.float32 if ours == torch.bfloat16 else torch.bfloat16
+    names = [str(dtype).removeprefix("torch.") for dtype in (other, ours)]
+    for name in ("dae", "dae-sigma25"):
+
+        def measure(name: str = name) -> Figure:
+            networks = [load_dae(name, a.device) for _ in (ours, other)]
+            for dae, dtype in zip(networks, (ours, other), strict=True):
+                dae.compute_dtype = dtype
+            times = race(a.device, a.turns, *(gradient(dae, image(256, a.device)) for dae in networks))
+            return figure(*times, "s a gradient", f"{names[0]} against {names[1]}")
+
+        yield f"types | {name}, 256 x 256", measure
 
 
 def lean(a: argparse.Namespace) -> Iterator[Row]:

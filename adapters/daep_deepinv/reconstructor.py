@@ -312,12 +312,12 @@ class DAEP(BaseOptim):
             self.length,
             identity=isinstance(physics, Denoising) and self.custom_init is starting_point and init is None,
             holes=isinstance(physics, Inpainting),
+            shared=noise.shared,
         )
         self.init_params_algo = solver_parameters(schedule)
         self.max_iter = self.fixed_point.max_iter = len(schedule)
         told = 1.0 if self.preset == "paper-sr" else max(sigma, schedules.SMALLEST_NOISE)
-        shared = noise.shared
-        data_fidelity = SharedNoiseL2(told, noise.differences) if shared else PerImageL2(told, noise.spectrum)
+        data_fidelity = SharedNoiseL2(told, noise.differences) if noise.shared else PerImageL2(told, noise.spectrum)
         self.data_fidelity = [data_fidelity]
         target = self.thres_conv if self.early_stop and self.crit_conv == "discrepancy" else None
         monitor = Monitor(data_fidelity, y, physics, sigma, target)

@@ -176,6 +176,15 @@ def test_the_length_of_the_presets(sigma, annealed, best):
     assert schedules.best(sigma).kernel_width[:annealed] == schedules.annealed(sigma).kernel_width
 
 
+@pytest.mark.parametrize("make", [schedules.annealed, schedules.best])
+def test_noise_that_the_channels_share_needs_less_weight_at_the_start(make):
+    alone, shared = make(0.02), make(0.02, shared=True)
+    plain = alone.jacobian.count(0)
+    assert shared.prior_weight[:plain] == pytest.approx([0.5 * w for w in alone.prior_weight[:plain]])
+    assert shared.prior_weight[plain:] == alone.prior_weight[plain:]
+    assert replace(shared, prior_weight=alone.prior_weight) == alone
+
+
 def test_the_image_is_seen_from_all_sides_in_turn():
     for preset in (schedules.annealed, schedules.fast, schedules.best, schedules.fixed_width):
         assert preset(0.1).flip[:5] == (0, 1, 2, 3, 0)
