@@ -92,18 +92,18 @@ TUNED: dict[str, dict[str, dict[float, Settings]]] = {
     "red": {
         "blur": {
             2.55: Settings(60, 0.5, 0.714, 0.225),
-            7.65: Settings(60, 0.25, 0.5, 0.225),
+            7.65: Settings(60, 0.0312, 0.5, 0.45),
             12.75: Settings(60, 0.125, 0.5, 0.225),
         },
         "super-resolution": {0: Settings(49, 0.5, 0.00735, 0.643)},
         "holes": {0: Settings(24.5, 2, 0.0576)},
-        "denoising": {25.5: Settings(49, 1, 1.84)},
+        "denoising": {25.5: Settings(49, 0.714, 1.84)},
     },
     "gs-pnp": {
         "blur": {
             2.55: Settings(60, 0.25, 2.86, 0.45),
             7.65: Settings(60, 0.5, 2, 0.45),
-            12.75: Settings(60, 1, 2, 0.45),
+            12.75: Settings(60, 0.0625, 1.4, 0.45),
         },
         "super-resolution": {0: Settings(60, 1, 0.0576, 0.9)},
         "holes": {0: Settings(24.5, 2, 0.0576, 0.9)},

@@ -26,7 +26,8 @@ from daep_deepinv.consistency import (
 )
 from daep_deepinv.fidelity import PerImageL2, SharedNoiseL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.noise_level import BelievedNoise, NoiseWarning, believed_noise, estimated_level, stated_level
+from daep_deepinv.noise_check import BelievedNoise, NoiseWarning, believed_noise
+from daep_deepinv.noise_level import estimated_level, stated_level
 from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point

@@ -1,12 +1,15 @@
 """Networks whose answer is known, and the fixtures that deepinv's own tests ask for."""
 
+import io
 import sys
 from pathlib import Path
 
 import deepinv
+import numpy as np
 import pytest
 import torch
 from deepinv.models.base import Denoiser
+from PIL import Image
 from torch import nn
 
 from daep_deepinv import DAEDenoiser
@@ -209,3 +212,36 @@ def dummy_dataset(imsize):
 @pytest.fixture
 def rng(device):
     return torch.Generator(device).manual_seed(0)
+
+
+# -- a blurred photograph, for what its noise shows --------------------------------------------------------------------
+
+
+@pytest.fixture
+def photograph():
+    """A face, (1, 3, 112, 112)."""
+    skimage = pytest.importorskip("skimage")
+    image = torch.from_numpy(skimage.data.astronaut()[40:152, 160:272].copy())
+    return image.permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    """A short horizontal motion."""
+    k = torch.zeros(1, 1, 7, 7)
+    k[..., 3, 1:6] = 0.2
+    return k
+
+
+@pytest.fixture(scope="session")
+def as_jpeg():
+    """A measurement (1, 3, h, w) as it comes back from a JPEG file."""
+
+    def stored(y, quality=90):
+        file = io.BytesIO()
+        Image.fromarray((255 * y[0].clamp(0, 1).permute(1, 2, 0)).round().byte().numpy()).save(
+            file, "JPEG", quality=quality
+        )
+        return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+
+    return stored
