@@ -118,11 +118,11 @@ def colour_noise(y: Tensor, physics: LinearPhysics, image: Tensor, share: float 
     :return: ``None`` for an image whose noise is not known, or not white and not the same in mean and differences; for
         all, if there are no colours, or the physics is no blur.
     """
-    spectra = noise_spectra(y, physics, image) if image.shape[1:2] == (RGB,) else None
-    if spectra is None:
+    if image.shape[1:2] != (RGB,):
         return [None] * image.shape[0]
+    spectra = noise_spectra(y, physics, image)
     whitened = FourierBlur.handles(physics, image, y)
-    return [_of_spectra(noise, share, whitened) for noise in spectra]
+    return [None if noise is None else _of_spectra(noise, share, whitened) for noise in spectra]
 
 
 def _of_spectra(noise: ChannelNoise, share: float, whitened: bool) -> BelievedNoise | None:

@@ -92,7 +92,7 @@ class ChannelNoise(NamedTuple):
     differences: NoiseSpectrum | None
 
 
-def noise_spectra(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ChannelNoise] | None:
+def noise_spectra(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ChannelNoise | None]:
     r"""The noise of each measurement of a blur.
 
     Of all frequencies of about the same length a blur lets some through and takes others away. In a measurement the
@@ -105,27 +105,32 @@ def noise_spectra(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[Chan
     :param torch.Tensor y: measurement (B, C, h, w).
     :param LinearPhysics physics: forward model.
     :param torch.Tensor image: an image (B, C, H, W) that it takes; its values do not matter.
-    :return: one for each image; ``None``: no blur that treats all channels alike, or too few pixels.
+    :return: one for each image; ``None``: no blur that treats all channels alike and takes detail away, or too few
+        pixels.
     """
-    if not isinstance(y, Tensor) or y.ndim != image.ndim or y.shape[:2] != image.shape[:2]:
-        return None
+    unknown: list[ChannelNoise | None] = [None] * image.shape[0]
+    if not isinstance(y, Tensor) or y.ndim != 4 or y.shape[:2] != image.shape[:2]:
+        return unknown
     if min(y.shape[2:]) < SMALLEST_SIDE or not y.is_floating_point():
-        return None
-    passed = _passed(physics, image)
+        return unknown
+    passed = _passed(physics, image, y.shape)
     if passed is None:
-        return None
-    channels = y.shape[1]
-    spectra = []
-    for one, power in zip(y.double().cpu(), passed, strict=True):
-        mean = one.mean(0, keepdim=True)
-        differences = None
-        if channels > 1:
-            differences = _fitted(math.sqrt(channels / (channels - 1)) * (one - mean), power)
-        spectra.append(ChannelNoise(_fitted(math.sqrt(channels) * mean, power), differences))
-    return spectra
+        return unknown
+    shows = passed[:, frequencies((SEGMENT, SEGMENT)) >= FINEST].quantile(LEAST_SHARE, dim=1) <= MOST_PASSED
+    return [_of_channels(y[i].cpu(), passed[i]) if shows[i] else None for i in range(len(passed))]
 
 
-def _passed(physics: LinearPhysics, image: Tensor) -> list[Tensor] | None:
+def _of_channels(y: Tensor, passed: Tensor) -> ChannelNoise:
+    """The noise of one measurement (C, h, w)."""
+    channels = y.shape[0]
+    mean = y.mean(0, keepdim=True)
+    of_mean = _fitted(math.sqrt(channels) * mean, passed)
+    if channels == 1:
+        return ChannelNoise(of_mean, None)
+    return ChannelNoise(of_mean, _fitted(math.sqrt(channels / (channels - 1)) * (y - mean), passed))
+
+
+def _passed(physics: LinearPhysics, image: Tensor, shape: torch.Size) -> Tensor | None:
     """The power spectrum of white noise that the physics was given, for each image; ``None``: it is not a blur."""
     generator = torch.Generator().manual_seed(0)
     segments, total = 0, None
@@ -133,18 +138,14 @@ def _passed(physics: LinearPhysics, image: Tensor) -> list[Tensor] | None:
         # the same field for all images and channels: each is judged as it would be alone
         field = torch.randn((1, 1, *image.shape[2:]), generator=generator).to(image).expand_as(image)
         blurred = physics.A(field)
-        if not isinstance(blurred, Tensor) or blurred.shape[:2] != image.shape[:2]:
+        if blurred.shape != shape or (total is None and not _blurs(physics, field, blurred)):
             return None
-        if total is None and not (_blurs(physics, field, blurred) and min(blurred.shape[2:]) >= SEGMENT):
-            return None
-        count = len(_segments(blurred.shape[2], blurred.shape[3]))
-        power = torch.stack([_periodogram(one) for one in blurred[:, :1].double().cpu()])
+        count = len(_segments(*shape[2:]))
+        power = torch.stack([_periodogram(one) for one in blurred[:, :1].cpu()])
         total = power if total is None else total + power
         segments += count
     assert total is not None
-    total /= segments / count
-    finest = total[:, frequencies((SEGMENT, SEGMENT)) >= FINEST]
-    return None if float(finest.quantile(LEAST_SHARE, dim=1).max()) > MOST_PASSED else list(total)
+    return total / (segments / count)
 
 
 def _blurs(physics: LinearPhysics, field: Tensor, blurred: Tensor) -> bool:
@@ -175,13 +176,13 @@ def _segments(height: int, width: int) -> list[tuple[int, int]]:
 
 def _periodogram(channels: Tensor) -> Tensor:
     """Power spectrum of ``channels`` (n, h, w), the mean of all; white noise has its variance everywhere."""
-    window = torch.hann_window(SEGMENT, periodic=False, dtype=channels.dtype)
+    window = torch.hann_window(SEGMENT, periodic=False, dtype=torch.float64)
     window = window[:, None] * window
     window = window / window.norm()
-    total = torch.zeros(SEGMENT, SEGMENT // 2 + 1, dtype=channels.dtype)
+    total = torch.zeros(SEGMENT, SEGMENT // 2 + 1, dtype=torch.float64)
     corners = _segments(*channels.shape[1:])
     for top, left in corners:
-        segment = channels[:, top : top + SEGMENT, left : left + SEGMENT]
+        segment = channels[:, top : top + SEGMENT, left : left + SEGMENT].double()
         segment = segment - segment.mean((-2, -1), keepdim=True)
         total += torch.fft.rfft2(segment * window).abs().square().mean(0)
     return total / len(corners)
