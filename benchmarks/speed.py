@@ -438,7 +438,8 @@ def conditions(device: torch.device) -> str:
     capabilities = torch.cpu.get_capabilities()
     names = ("amx_bf16", "avx512_bf16", "avx512_f", "avx2")
     best = next((name for name in names if capabilities.get(name)), "no vector extension known")
-    return f"CPU with {best}, 1 thread, processor time; other programs ran at the same time"
+    name = capabilities.get("cpu_name", "CPU")
+    return f"{name} with {best}, 1 thread, processor time; other programs ran at the same time"
 
 
 def main() -> None:

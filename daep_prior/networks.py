@@ -29,7 +29,7 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
     Decided from what the processor declares, never by a stopwatch, so that the same machine always gives the same
     image: bf16 on GPUs that have it and on CPUs with native bf16 arithmetic (AMX, or AVX512-BF16 of other makers than
-    Intel, whose processors take 1.5 to 1.8 times as long with that as in float32), else float32.
+    Intel, whose processors take 1.5 times as long with that as in float32, or more), else float32.
 
     :param torch.device device: device the network computes on.
     :return: ``torch.bfloat16`` or ``torch.float32``.
