@@ -9,7 +9,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.fourier import FourierBlur
-from daep_deepinv.noise_spectrum import ChannelNoise, NoiseSpectrum, noise_spectra
+from daep_deepinv.noise_spectrum import FINEST, LAST, ChannelNoise, NoiseSpectrum, noise_spectra
 from daep_deepinv.patch_noise import ShownNoise, shown_noise
 from daep_prior.networks import RGB
 
@@ -32,7 +32,7 @@ HELD, SOME = 0.8, 0.1
 #: Rounding to eight bits.
 EIGHT_BITS = 1 / 255 / math.sqrt(12)
 #: Ranges of frequencies, cycles a pixel, in which the noise of a blur is compared.
-LOW, MIDDLE, HIGH, ALL = (0.16, 0.32), (0.32, 0.48), (0.48, 0.68), (0.16, 0.68)
+LOW, MIDDLE, HIGH, ALL = (0.16, 0.32), (0.32, FINEST), (FINEST, LAST), (0.16, LAST)
 #: Noise is not white if its level is so many times as high at low frequencies as at high ones, by which channels
 #: differ; and of their mean, to which texture adds, at middle frequencies. On 24 crops of training images the former is
 #: 0.8 to 1.1 for white noise of 2.55 of 255, 1.5 to 29 if it is averaged over 3 x 3 pixels; the latter at most 1.3 for
@@ -71,7 +71,7 @@ class BelievedNoise(NamedTuple):
 
 
 class NoiseWarning(UserWarning):
-    """A measurement is restored for more noise than was told."""
+    """A measurement is restored for other noise than was told."""
 
 
 def believed_noise(

@@ -59,12 +59,12 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
 
     Where the physics has taken the fine detail away and what there is of it is white, that is the noise
     (:func:`daep_deepinv.noise_spectrum.noise_spectra`, in grey :func:`daep_deepinv.patch_noise.shown_noise`). Else it
-    is what a quick restoration leaves over. As in the
-    noise-blind form of DMSP (Bigdeli, Jin, Favaro and Zwicker, NIPS 2017) the level is the root mean square of
-    :math:`Kx - y`. There it changes with the iterates; here a few mean-shift steps are repeated with the level they
-    led to, eleven forward evaluations each time. Noise that is not white (of a JPEG file, equal in the channels) passes
-    for image the more, the less of it is told, and going on would lead below it: so as soon as the estimates fall, the
-    result lies between the last two, and is rather too large, which costs less than too small.
+    is what a quick restoration leaves over. As in the noise-blind form of DMSP (Bigdeli, Jin, Favaro and Zwicker, NIPS
+    2017) the level is the root mean square of :math:`Kx - y`. There it changes with the iterates; here a few mean-shift
+    steps are repeated with the level they led to, eleven forward evaluations each time. Noise that is not white (of a
+    JPEG file, equal in the channels) passes for image the more, the less of it is told, and going on would lead below
+    it: so as soon as the estimates fall, the result lies between the last two, and is rather too large, which costs
+    less than too small.
 
     :param torch.Tensor y: measurement of one image.
     :param DAEPrior prior: with a noise-conditional denoiser; with any other, only noise that shows is found.

@@ -11,6 +11,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.fourier import frequencies
+from daep_deepinv.patch_noise import SMALLEST_SIDE
 
 __all__ = ["ChannelNoise", "NoiseSpectrum", "noise_spectra"]
 
@@ -23,8 +24,6 @@ PROBES = 128
 FIRST, LAST, WIDTH = 0.08, 0.68, 0.04
 #: A power is known if its error is at most this share of it.
 UNSURE = 0.5
-#: Least height and width of a measurement.
-SMALLEST_SIDE = 96
 #: Share of the power of the finest detail, from a frequency on, that a blur lets through where it lets through least, a
 #: twentieth of it, for the noise to show. Gaussian blurs of 0.4, 0.5 and 0.6 pixels: 0.47, 0.11, 0.015; Levin's kernels
 #: at most 0.003; random motion of 15 to 31 pixels 0.03 in all but one of 60.

@@ -391,7 +391,7 @@ def test_alone_and_in_a_batch_by_a_trained_network(preset, trained, images):
     y = physics.A(images(3, 3, 33, 40))
     together = DAEP(NOISE, preset, trained, max_iter=8)(y, physics)
     # torch 2.5 rounds arithmetic of complex numbers differently in a batch, which these iterations magnify
-    tolerance = 3e-3 if torch.__version__.startswith("2.5.") else 1e-5
+    tolerance = 1e-3 if torch.__version__.startswith("2.5.") else 1e-5
     for i in range(3):
         alone = DAEP(NOISE, preset, trained, max_iter=8)(y[i : i + 1], physics)
         assert (alone - together[i]).abs().max() < tolerance
