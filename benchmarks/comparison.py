@@ -1,13 +1,14 @@
 """DAEP beside its peers with the same network on Kodak24, when the model is exact and when it is a little wrong.
 
     python benchmarks/comparison.py --data FOLDER [--images 24] [--size 256] [--methods annealed,pnp-hqs,...]
-                                    [--measurements "2.55" ...]
+                                    [--measurements "2.55" ...] [--device cuda --results FOLDER]
 
 The Kodak images are cropped (rows and columns 100 to 100 + size; ``--size 0``: whole) and blurred by Levin's kernels,
 image n by kernel 1 + (n - 1) mod 8; noise from a generator seeded with the image's number. PSNR and SSIM under the
-protocol of ``protocol.py``; seconds an image from the same run, one method after another. ``estimate`` is the default
-preset that is told no noise level and finds it out. Peers are those of :mod:`daep_deepinv.peers` with the parameters
-that ``tune_peers.py`` found on training images.
+protocol of ``protocol.py``; seconds an image from the same run, one method after another. On a GPU they end when the
+image is back, and each image is restored once more before, which does not count. ``estimate`` is the default preset
+that is told no noise level and finds it out. Peers are those of :mod:`daep_deepinv.peers` with the parameters that
+``tune_peers.py`` found on training images.
 
 Every case is a row of ``results/comparison/cases.csv``, from which a run goes on where it was stopped; images are taken
 in an order that goes through the kernels, so that any prefix is a fair subset. Means over the same images for all
@@ -118,6 +119,11 @@ def restore(method: str, case: Case, network: nn.Module) -> Tensor:
     return model(case.measurement, case.physics)
 
 
+def on_device(case: Case, device: torch.device) -> Case:
+    """The case as the solvers are given it."""
+    return replace(case, measurement=case.measurement.to(device), physics=case.physics.to(device))
+
+
 def summary(table: Table) -> list[dict[str, str]]:
     """Means of each method over the images that all methods of a row have done.
 
@@ -168,22 +174,27 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--measurements", nargs="+", default=list(MEASUREMENTS), choices=list(MEASUREMENTS))
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     arguments = parser.parse_args()
     data, console = data_folder(arguments.data), Console()
     methods = arguments.methods.split(",")
     table = Table(arguments.results / "comparison" / "cases.csv", "measurement", "image", "method")
-    network = DAEDenoiser(arguments.denoiser)
+    network = DAEDenoiser(arguments.denoiser, arguments.device)
     box = (100, 100 + arguments.size, 100, 100 + arguments.size) if arguments.size else None
     for number in ORDER[: arguments.images]:
         kernel = levin_kernel(data, 1 + (number - 1) % 8)
         clean = read(data / "kodak24" / f"kodim{number:02d}.png", box)
+        warm = arguments.device.type == "cpu"
         for name in arguments.measurements:
-            case = measure(clean, number, kernel, MEASUREMENTS[name])
+            case = on_device(measure(clean, number, kernel, MEASUREMENTS[name]), arguments.device)
             for method in methods:
                 if table.find(name, str(number), method):
                     continue
+                if not warm:
+                    restore("fast", case, network)
+                    warm = True
                 began = time.perf_counter()
-                restored = restore(method, case, network)
+                restored = restore(method, case, network).cpu()
                 seconds = time.perf_counter() - began
                 figures = {"psnr": f"{case.psnr(restored):.3f}", "ssim": f"{case.ssim(restored):.4f}"}
                 table.add(

@@ -20,15 +20,15 @@ COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """About ``U V^T`` for the matrix ``U S V^T``, (m, n); a zero matrix stays zero."""
+    """About ``U V^T`` for the matrix ``U S V^T``, (..., m, n); a zero matrix stays zero."""
     a, b, c = COEFFICIENTS
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else matrix.T
-    x = x / x.norm().clamp_min(1e-20)
+    wide = matrix.shape[-2] <= matrix.shape[-1]
+    x = matrix if wide else matrix.mT
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-20)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if wide else x.T
+    return x if wide else x.mT
 
 
 class Muon(torch.optim.Optimizer):
@@ -48,8 +48,9 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step from the gradients in ``.grad``."""
+        """One step from the gradients in ``.grad``; matrices of one shape together, as a GPU wants them."""
         for group in self.param_groups:
+            alike: dict[tuple[torch.Size, torch.dtype, torch.device], list[tuple[Tensor, Tensor]]] = {}
             for p in group["params"]:
                 if p.grad is None:
                     continue
@@ -57,5 +58,9 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["mean"] = torch.zeros_like(p)
                 mean = state["mean"].lerp_(p.grad, 1 - group["momentum"])
-                ahead = p.grad.lerp(mean, group["momentum"])
-                p.add_(orthogonalized(ahead.flatten(1)).reshape(ahead.shape), alpha=-group["lr"])
+                ahead = p.grad.lerp(mean, group["momentum"]).flatten(1)
+                alike.setdefault((ahead.shape, p.dtype, p.device), []).append((p, ahead))
+            for pairs in alike.values():
+                directions = orthogonalized(torch.stack([ahead for _, ahead in pairs]))
+                for (p, _), direction in zip(pairs, directions, strict=True):
+                    p.add_(direction.reshape(p.shape), alpha=-group["lr"])

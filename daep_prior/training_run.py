@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from daep_prior.muon import Muon
 from daep_prior.networks import DAE, RGB, build_network, fast_dtype
@@ -175,10 +176,9 @@ class TrainingRun:
     def _update_average(self) -> None:
         """Moving average of parameters and normalisation statistics; short at first, so it forgets the start."""
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if mean.is_floating_point():
-                    mean.lerp_(value, 1 - decay)
+        states = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
+        means, values = zip(*(pair for pair in states if pair[0].is_floating_point()), strict=True)
+        get_ema_multi_avg_fn(decay)(means, values, None)
 
     def _loss(self, crops: Tensor) -> Tensor:
         """Mean squared error on the noise (residual learning), weighted by level for a noise-conditional network."""

@@ -22,6 +22,8 @@ PROBES = 128
 #: Annuli of frequencies, cycles a pixel, in each of which image and noise are taken to be white. Below the first the
 #: image is far stronger than any noise.
 FIRST, LAST, WIDTH = 0.08, 0.68, 0.04
+#: The most steps to the likeliest powers.
+SCORINGS = 50
 #: A power is known if its error is at most this share of it.
 UNSURE = 0.5
 #: Share of the power of the finest detail, from a frequency on, that a blur lets through where it lets through least, a
@@ -178,48 +180,49 @@ def _periodogram(channels: Tensor) -> Tensor:
     window = torch.hann_window(SEGMENT, periodic=False, dtype=torch.float64)
     window = window[:, None] * window
     window = window / window.norm()
-    total = torch.zeros(SEGMENT, SEGMENT // 2 + 1, dtype=torch.float64)
     corners = _segments(*channels.shape[1:])
-    for top, left in corners:
-        segment = channels[:, top : top + SEGMENT, left : left + SEGMENT].double()
-        segment = segment - segment.mean((-2, -1), keepdim=True)
-        total += torch.fft.rfft2(segment * window).abs().square().mean(0)
-    return total / len(corners)
+    segments = torch.stack([channels[:, i : i + SEGMENT, j : j + SEGMENT] for i, j in corners]).double()
+    segments = segments - segments.mean((-2, -1), keepdim=True)
+    return torch.fft.rfft2(segments * window).abs().square().mean((0, 1))
 
 
 def _fitted(channels: Tensor, passed: Tensor) -> NoiseSpectrum:
     """The noise of ``channels`` (n, h, w), blurred by what lets through the power ``passed``."""
-    measured = _periodogram(channels)
-    length = frequencies((SEGMENT, SEGMENT))
-    middles, powers, errors = [], [], []
-    for k in range(round((LAST - FIRST) / WIDTH)):
-        low = FIRST + k * WIDTH
-        annulus = (length >= low) & (length < low + WIDTH)
-        power, error = _likeliest(measured[annulus], passed[annulus])
-        middles.append(low + WIDTH / 2)
-        powers.append(power)
-        errors.append(error)
-    return NoiseSpectrum(*(torch.tensor(values, dtype=torch.float64) for values in (middles, powers, errors)))
+    annuli = round((LAST - FIRST) / WIDTH)
+    annulus = ((frequencies((SEGMENT, SEGMENT)) - FIRST) / WIDTH).floor().long()
+    inside = (annulus >= 0) & (annulus < annuli)
+    power, error = _likeliest(_periodogram(channels)[inside], passed[inside], annulus[inside], annuli)
+    return NoiseSpectrum(FIRST + WIDTH * (torch.arange(annuli, dtype=torch.float64) + 0.5), power, error)
 
 
-def _likeliest(measured: Tensor, passed: Tensor, iterations: int = 50) -> tuple[float, float]:
-    """``N`` of the likeliest ``measured = S passed + N``, neither of them negative, and its standard error.
+def _likeliest(measured: Tensor, passed: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """``N`` of the likeliest ``measured = S passed + N`` in each group of frequencies, neither of them negative, and its
+    standard error.
 
     Fisher scoring: least squares with the reciprocal of the squared mean as weights, again and again.
+
+    :param torch.Tensor measured: (n), as ``passed``.
+    :param torch.Tensor group: number of the group of each frequency, (n).
+    :return: two of (groups).
     """
-    smallest = 1e-12 * float(measured.mean()) + 1e-30  # keeps weights finite where there is nothing
-    image, noise = float(measured.mean() / passed.mean()), float(measured.min())
-    for _ in range(iterations):
-        weights = (image * passed + noise + smallest).square().reciprocal()
-        a, b, c = (float((weights * power).sum()) for power in (passed.square(), passed, torch.ones_like(passed)))
-        p, q = float((weights * passed * measured).sum()), float((weights * measured).sum())
-        determinant = max(a * c - b * b, 1e-12 * a * c)
-        before = (image, noise)
+
+    def total(values: Tensor) -> Tensor:
+        return values.new_zeros(groups).index_add_(0, group, values)
+
+    mean = total(measured) / total(torch.ones_like(measured))
+    smallest = 1e-12 * mean + 1e-30  # keeps weights finite where there is nothing
+    image = total(measured) / total(passed)
+    noise = mean.scatter_reduce(0, group, measured, "amin")
+    for _ in range(SCORINGS):
+        weights = (image[group] * passed + (noise + smallest)[group]).square().reciprocal()
+        a, b, c = (total(weights * power) for power in (passed.square(), passed, torch.ones_like(passed)))
+        p, q = total(weights * passed * measured), total(weights * measured)
+        determinant = torch.maximum(a * c - b * b, 1e-12 * a * c)
+        before = torch.stack([image, noise])
         image, noise = (c * p - b * q) / determinant, (a * q - b * p) / determinant
-        if image < 0:
-            image, noise = 0.0, q / c
-        if noise < 0:
-            image, noise = p / a, 0.0
-        if all(abs(new - old) <= 1e-6 * (abs(new) + smallest) for new, old in zip((image, noise), before, strict=True)):
+        image, noise = torch.where(image < 0, 0, image), torch.where(image < 0, q / c, noise)
+        image, noise = torch.where(noise < 0, p / a, image), torch.where(noise < 0, 0, noise)
+        now = torch.stack([image, noise])
+        if bool(((now - before).abs() <= 1e-6 * (now.abs() + smallest)).all()):
             break
-    return noise + smallest, math.sqrt(a / determinant)
+    return noise + smallest, (a / determinant).sqrt()

@@ -136,9 +136,9 @@ def repair_safetensors(data: bytes) -> bytes:
 
 
 def rezip(members: dict[str, bytes], compressed: bool) -> bytes:
-    """An intact archive of members that may be damaged."""
+    """An intact archive of members that may be damaged, the same at any time of day."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, archive.compression)
     return buffer.getvalue()

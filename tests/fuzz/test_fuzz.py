@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,7 @@ def test_a_case_is_the_same_file_every_time_and_another_one_each_time(monkeypatc
     import targets
 
     files = {number: run.case(targets.TARGETS, 0, number) for number in range(40)}
+    monkeypatch.setattr(time, "time", lambda: 1e9)
     assert files == {number: run.case(targets.TARGETS, 0, number) for number in range(40)}
     assert len({content for _, _, content in files.values()}) == 40
     assert files[3] != run.case(targets.TARGETS, 1, 3)
