@@ -87,7 +87,7 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
     levels = [FIRST_GUESS]
     for _ in range(PASSES):
         level = levels[-1]
-        schedule = schedules.annealed_opening(level)
+        schedule = schedules.forgiving(level)
         data = PerImageL2(sigma=max(level, schedules.SMALLEST_NOISE))
         x = previous = x0
         for k in range(len(schedule)):

@@ -196,8 +196,9 @@ def _fitted(channels: Tensor, passed: Tensor) -> NoiseSpectrum:
 
 
 def _likeliest(measured: Tensor, passed: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """``N`` of the likeliest ``measured = S passed + N`` in each group of frequencies, neither of them negative, and its
-    standard error.
+    """``N`` of the likeliest ``measured = S passed + N``, neither of them negative, and its standard error.
+
+    In each group of frequencies by itself.
 
     Fisher scoring: least squares with the reciprocal of the squared mean as weights, again and again.
 

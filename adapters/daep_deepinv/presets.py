@@ -38,7 +38,6 @@ def preset_schedule(
     *,
     identity: bool = False,
     holes: bool = False,
-    shared: bool = False,
 ) -> Schedule:
     """The schedule of a preset.
 
@@ -49,7 +48,6 @@ def preset_schedule(
     :param int, None length: iterations; ``None``: the preset's own number.
     :param bool identity: the measurement is the image itself, with noise.
     :param bool holes: the measurement is some of the image's pixels.
-    :param bool shared: the channels share the noise.
     """
     iterations: dict[str, Any] = {} if length is None else {"iterations": length}
     width: dict[str, Any] = {} if trained_width is None else {"width": trained_width}
@@ -63,8 +61,7 @@ def preset_schedule(
         return schedules.denoising(sigma)
     if holes:
         return schedules.missing_pixels(sigma, **{**_HOLES[preset], **iterations})
-    of_channels: dict[str, Any] = {"shared": True} if shared and preset != "fast" else {}
-    return _ANNEALED[preset](sigma, **iterations, **of_channels)
+    return _ANNEALED[preset](sigma, **iterations)
 
 
 def solver_parameters(schedule: Schedule) -> dict[str, Any]:

@@ -313,7 +313,6 @@ class DAEP(BaseOptim):
             self.length,
             identity=isinstance(physics, Denoising) and self.custom_init is starting_point and init is None,
             holes=isinstance(physics, Inpainting),
-            shared=noise.shared,
         )
         self.init_params_algo = solver_parameters(schedule)
         self.max_iter = self.fixed_point.max_iter = len(schedule)
