@@ -5,8 +5,8 @@
 
 The Kodak images are cropped (rows and columns 100 to 100 + size; ``--size 0``: whole) and blurred by Levin's kernels,
 image n by kernel 1 + (n - 1) mod 8; noise from a generator seeded with the image's number. PSNR and SSIM under the
-protocol of ``protocol.py``; seconds an image from the same run, one method after another. On a GPU they end when the
-image is back, and each image is restored once more before, which does not count. ``estimate`` is the default preset
+protocol of ``protocol.py``; seconds an image from the same run, one method after another. On a GPU they end when it
+is done, and each image is restored once more before, which does not count. ``estimate`` is the default preset
 that is told no noise level and finds it out. Peers are those of :mod:`daep_deepinv.peers` with the parameters that
 ``tune_peers.py`` found on training images.
 
@@ -120,8 +120,9 @@ def restore(method: str, case: Case, network: nn.Module) -> Tensor:
 
 
 def on_device(case: Case, device: torch.device) -> Case:
-    """The case as the solvers are given it."""
-    return replace(case, measurement=case.measurement.to(device), physics=case.physics.to(device))
+    """The case where it is solved and judged."""
+    clean, measurement = (x.to(device) for x in (case.clean, case.measurement))
+    return replace(case, clean=clean, measurement=measurement, physics=case.physics.to(device))
 
 
 def summary(table: Table) -> list[dict[str, str]]:
@@ -194,7 +195,9 @@ def main() -> None:
                     restore("fast", case, network)
                     warm = True
                 began = time.perf_counter()
-                restored = restore(method, case, network).cpu()
+                restored = restore(method, case, network)
+                if restored.is_cuda:
+                    torch.cuda.synchronize(restored.device)
                 seconds = time.perf_counter() - began
                 figures = {"psnr": f"{case.psnr(restored):.3f}", "ssim": f"{case.ssim(restored):.4f}"}
                 table.add(

@@ -46,7 +46,7 @@ class NoiseSource:
 
     def reset(self) -> None:
         """Start all streams again."""
-        for generators in self._generators.values():  # a CUDA graph may hold on to them
+        for generators in self._generators.values():
             for generator, seed in zip(generators, self._seeds(), strict=True):
                 generator.manual_seed(seed)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from daep_prior.heap import working_memory
 
-__all__ = ["Chain", "Residual", "Step", "lean", "steps", "translate"]
+__all__ = ["Chain", "Residual", "Step", "lean", "steps", "transformed", "translate"]
 
 #: Smaller activations are kept as they are: packing them would take longer than it is worth. Number of elements.
 SMALL = 1 << 16
@@ -203,7 +203,7 @@ def lean(z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
     :param Chain chain: ``translate(body)``.
     :param torch.nn.Module body: the network, its parameters frozen.
     """
-    if _transformed(z):
+    if transformed(z):
         plain: Tensor = body(z)
         return plain
     worthwhile = z.device.type == "cpu" or z.numel() >= LARGE * z.shape[1]
@@ -214,7 +214,7 @@ def lean(z: Tensor, chain: Chain, body: nn.Module) -> Tensor:
     return out
 
 
-def _transformed(z: Tensor) -> bool:
+def transformed(z: Tensor) -> bool:
     """Whether forward-mode differentiation, ``torch.func`` or a compiler looks at the computation."""
     dual = torch.autograd.forward_ad.unpack_dual(z).tangent is not None
     return dual or torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling()

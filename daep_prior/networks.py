@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from daep_prior.lean import Chain, Residual, lean, steps, translate
+from daep_prior.graphs import Graphs
+from daep_prior.lean import Chain, Residual, lean, steps, transformed, translate
 
 __all__ = ["ARCHITECTURES", "DAE", "ConvDAE", "UNetDAE", "build_network", "fast_dtype"]
 
@@ -73,6 +74,8 @@ class FastCopy(NamedTuple):
     body: nn.Module
     #: the same for :mod:`daep_prior.lean`, if there is such a form
     chain: Chain | None
+    #: its recordings on a GPU
+    graphs: Graphs
 
 
 def replicated_level(sigma: float | Tensor, replicas: int) -> float | Tensor:
@@ -89,8 +92,9 @@ class DAE(nn.Module):
     """A residual denoising autoencoder ``A(x) = x + r(x)``; called like a deepinv denoiser.
 
     Parameters stay in float32 (or whatever ``.to`` makes of them). When none of them requires a gradient, the
-    convolutions run on a cached copy in ``compute_dtype`` and channels-last layout, on a CPU one image after another;
-    images, noise and the sum ``x + r`` keep the type of ``x``. Float64 images are always computed in float64.
+    convolutions run on a cached copy in ``compute_dtype`` and channels-last layout, on a CPU one image after another,
+    on a GPU from a recording (:mod:`daep_prior.graphs`); images, noise and the sum ``x + r`` keep the type of ``x``.
+    Float64 images are always computed in float64.
 
     :param float, None sigma: noise standard deviation the network is trained for, images in [0, 1]; ``None`` for a
         noise-conditional network, which reads the level from a fourth input channel.
@@ -115,8 +119,6 @@ class DAE(nn.Module):
         self.sigma_range = sigma_range
         #: ``None``: :func:`fast_dtype`; or a torch.dtype that says it.
         self.compute_dtype: torch.dtype | None = None
-        #: Whether ``torch.compile`` is run on the copy that is computed with; see :mod:`daep_prior.graphs`.
-        self.compile_network = False
         # in a plain dict, to stay out of parameters() and state_dict()
         self._fast_copy: dict[tuple[torch.dtype, torch.device], FastCopy] = {}
 
@@ -189,9 +191,7 @@ class DAE(nn.Module):
             # a copy made in inference mode could never again be differentiated through
             with torch.inference_mode(False), torch.no_grad():
                 body = copy.deepcopy(self.body).to(z.device, dtype).to(memory_format=torch.channels_last).eval()
-            compiled = cast(nn.Module, torch.compile(body, dynamic=False)) if self.compile_network else None
-            chain = translate(body) if compiled is None else None
-            fast = self._fast_copy[key] = FastCopy(version, body if compiled is None else compiled, chain)
+            fast = self._fast_copy[key] = FastCopy(version, body, translate(body), Graphs(body))
         # on a CPU the way a convolution is computed, and so its rounding, depends on how many images there are
         parts = z.split(1) if z.device.type == "cpu" else (z,)
         answers = [self._of_fast(fast, part.to(dtype).contiguous(memory_format=torch.channels_last)) for part in parts]
@@ -199,7 +199,9 @@ class DAE(nn.Module):
 
     @staticmethod
     def _of_fast(fast: FastCopy, z: Tensor) -> Tensor:
-        r: Tensor = fast.body(z) if fast.chain is None else lean(z, fast.chain, fast.body)
+        r = None if transformed(z) else fast.graphs(z)
+        if r is None:
+            r = fast.body(z) if fast.chain is None else lean(z, fast.chain, fast.body)
         return r
 
     def weights_version(self) -> list[tuple[int, int]]:

@@ -12,8 +12,7 @@ from deepinv.optim import Prior
 from torch import Tensor, nn
 
 from daep_deepinv.denoiser import as_denoiser
-from daep_prior import DAE, NoiseSource
-from daep_prior.graphs import GraphedGradient
+from daep_prior import NoiseSource
 from daep_prior.notebook import table
 from daep_prior.prior import PriorSettings, proximal_descent
 from daep_prior.tiling import Share, Tiler, TileSize
@@ -46,10 +45,7 @@ class DAEPrior(PriorSettings, Prior):
     :param float sigma: kernel width when the solver passes none (``g_param=None``), images in [0, 1].
     :param tile: for images too large for memory, see :class:`daep_prior.tiling.Tiler`. ``"auto"``: evaluate in tiles
         when the image does not fit; a number: in tiles of that many pixels in height and width; ``None``: never.
-    :param bool cuda_graph: on a GPU, replay the gradient from a CUDA graph, see :mod:`daep_prior.graphs`; for many
-        iterations on images of one size that fit into its memory. Needs a :class:`daep_prior.DAE` and fresh noise.
-    :raises ValueError: unknown ``noise`` or ``tile``, ``cuda_graph`` for what cannot be recorded, or fewer than one
-        sample.
+    :raises ValueError: unknown ``noise`` or ``tile``, or fewer than one sample.
     :raises TypeError: not a denoiser.
 
     >>> import torch
@@ -73,7 +69,6 @@ class DAEPrior(PriorSettings, Prior):
         seed: int | Sequence[int] = 0,
         sigma: float | None = None,
         tile: TileSize = "auto",
-        cuda_graph: bool = False,
     ):
         super().__init__()
         self._choose_noise(noise, samples, antithetic, seed)
@@ -82,12 +77,6 @@ class DAEPrior(PriorSettings, Prior):
         self.sigma = sigma
         self.explicit_prior = jacobian
         self._tiler = Tiler(tile)
-        self._graphed: GraphedGradient | None = None
-        if cuda_graph:
-            dae = getattr(self.denoiser, "dae", None)
-            if not isinstance(dae, DAE) or noise != "fresh":
-                raise ValueError("cuda_graph: needs a DAE as denoiser and noise='fresh'; leave it out.")
-            self._graphed = GraphedGradient(dae)
 
     def reset(self) -> None:
         """Start the noise again, so that the same calls give the same results, and look at the free memory again."""
@@ -135,9 +124,6 @@ class DAEPrior(PriorSettings, Prior):
         :return: (B, C, H, W).
         """
         width, jacobian = self._network_width(x, sigma), self.jacobian and jacobian
-        whole = not self._distributed and not self._tiler.told_to_cut(x)
-        if self._graphed is not None and whole and noise_share == 1:
-            return self._graphed(x, width, self._stream, self._replicas(x), jacobian)
         fields = self._gradient_fields(x, noise_share)
         network, tiler, share = self._evaluation(x)
         return tiler.gradient(network, x, width, fields, self._replicas(x), jacobian, share)

@@ -99,7 +99,7 @@ class DAEP(BaseOptim):
     torch.Size([1, 3, 32, 32])
     """
 
-    _PRIOR_ARGUMENTS = ("samples", "antithetic", "jacobian", "noise", "tile", "cuda_graph")
+    _PRIOR_ARGUMENTS = ("samples", "antithetic", "jacobian", "noise", "tile")
     _OPTIM_ARGUMENTS = (
         "early_stop",
         "crit_conv",

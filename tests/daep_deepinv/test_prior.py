@@ -1,7 +1,5 @@
 """``DAEPrior`` as a deepinv prior: values, gradients, proximal steps, and what it must not touch."""
 
-import copy
-
 import deepinv as dinv
 import pytest
 import torch
@@ -342,26 +340,6 @@ def test_it_moves_with_its_denoiser(network):
     prior = DAEPrior(network).double()
     assert all(p.dtype == torch.float64 for p in prior.denoiser.parameters())
     assert len(list(prior.parameters())) == len(list(network.parameters()))
-
-
-# -- CUDA graphs -----------------------------------------------------------------------------------------------------
-
-
-def test_a_cuda_graph_is_opt_in_and_elsewhere_changes_nothing_but_a_warning():
-    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    expected = DAEPrior("dae", tile=None).grad(x, 0.1)
-    prior = DAEPrior("dae", cuda_graph=True)
-    with pytest.warns(RuntimeWarning, match="no CUDA graph"):
-        first = prior.grad(x, 0.1)
-    assert torch.equal(first, expected)
-    prior.reset()
-    assert torch.equal(copy.deepcopy(prior).grad(x, 0.1), expected)
-
-
-@pytest.mark.parametrize("arguments", [{"denoiser": dinv.models.MedianFilter()}, {"noise": "fixed"}], ids=str)
-def test_what_cannot_be_recorded_is_refused_at_construction(arguments):
-    with pytest.raises(ValueError, match="cuda_graph"):
-        DAEPrior(**{"denoiser": "dae", "cuda_graph": True, **arguments})
 
 
 def test_a_notebook_shows_what_a_prior_is_made_of():

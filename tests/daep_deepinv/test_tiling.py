@@ -49,15 +49,6 @@ def test_the_prior_in_tiles_sees_the_same_noise(network, largest, images, argume
         assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_a_graph_does_not_take_an_image_that_is_to_be_cut(network, largest, images):
-    x = images(1, 3, 70, 62)
-    prior = DAEPrior(network, tile=16, cuda_graph=True)
-    assert torch.allclose(prior.grad(x, WIDTH), DAEPrior(network).grad(x, WIDTH), rtol=0, atol=1e-5)
-    largest()
-    prior.grad(x, WIDTH)
-    assert largest() < x[0, 0].numel()
-
-
 PHYSICS = {
     "valid blur": lambda size: degradation(torch.ones(3, 5), sigma=0.01, img_size=size),
     "super-resolution": lambda size: degradation(factor=2, img_size=size),
