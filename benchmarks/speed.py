@@ -450,7 +450,7 @@ def gpu(a: argparse.Namespace) -> Iterator[Row]:
         )
 
     for name in ("dae", "dae-sigma25"):
-        for side in (128, 256, 512, 1024):
+        for side in (128, 256, 512):
             yield f"gpu | gradient, {name}, {side} x {side}", partial(race_gradients, name, side)
 
 

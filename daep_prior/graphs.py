@@ -24,8 +24,8 @@ from daep_prior.memory import free_memory
 
 __all__ = ["Graphs"]
 
-#: Pixels of the largest batch that is recorded: larger ones keep a GPU busy anyway.
-LARGEST = 1 << 20
+#: Pixels of the largest batch that is recorded: larger ones keep a GPU busy anyway (an H200 from 1024 x 1024).
+LARGEST = 1 << 19
 #: Memory that must be free for each of them, in bytes: a recording holds on to what one pass needs, 1.1 kB a pixel for
 #: the U-Net and 2.8 kB for the paper's network.
 FREE_A_PIXEL = 16_000

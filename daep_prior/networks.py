@@ -60,7 +60,7 @@ def per_image(sigma: float | Tensor, x: Tensor) -> Tensor:
         level = sigma.to(x).reshape(-1, 1, 1, 1)
     else:
         bad = not 0 <= float(sigma) < float("inf")
-        level = x.new_tensor(float(sigma)).reshape(1, 1, 1, 1)
+        level = x.new_full((1, 1, 1, 1), float(sigma))  # filled where it is, not copied there
     if bad:
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
     return level.expand(x.shape[0], 1, 1, 1)
