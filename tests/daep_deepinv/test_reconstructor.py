@@ -138,12 +138,12 @@ def test_decimation_without_filter_runs(unet, images):
 
 
 def test_the_documented_defaults(shipped, images):
-    """No argument but the noise: the shipped networks, 26 iterations and three hundred."""
+    """No argument but the noise: the shipped networks, 36 iterations and three hundred."""
     shipped("dae")
     shipped("dae-sigma25")
-    assert len(schedules.annealed(NOISE)) == DAEP(NOISE).max_iter == DAEP().max_iter == 26
+    assert len(schedules.annealed(NOISE)) == DAEP(NOISE).max_iter == DAEP().max_iter == 36
     assert DAEP(NOISE, preset="fast").max_iter < 10
-    assert DAEP(NOISE, preset="best").max_iter > 28
+    assert DAEP(NOISE, preset="best").max_iter > 36
     assert DAEP(NOISE, preset="paper").max_iter == 300
     physics = dinv.physics.Denoising(GaussianNoise(0.1))
     x = images(1, 3, 32, 32)
