@@ -428,7 +428,7 @@ def test_the_image_of_an_interrupted_run_is_freed_of_the_noise_of_the_prior(scen
     watched = {}
 
     def keep(_: float) -> None:
-        if watch.done == 2:
+        if watch.done == 4:  # a step by the gradient
             watched.update(raw=watch.best(noisy=False), best=watch.best(noisy=True))
 
     model = restore.DAEP(0.1, max_iter=6)
