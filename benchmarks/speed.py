@@ -31,7 +31,9 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import skimage
@@ -246,29 +248,22 @@ def lean(a: argparse.Namespace) -> Iterator[Row]:
 
 def by_autograd(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The same work with autograd's own backward pass."""
-
-    def plain() -> Tensor:
-        original = daep_prior.networks.lean
-        daep_prior.networks.lean = lambda z, chain, body: body(z)
-        try:
-            return work()
-        finally:
-            daep_prior.networks.lean = original
-
-    return plain
+    return patched(work, daep_prior.networks, "lean", lambda z, chain, body: body(z))
 
 
 def singly(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The same work without CUDA graphs."""
+    return patched(work, daep_prior.graphs, "LARGEST", 0)
 
-    def plain() -> Tensor:
-        largest, daep_prior.graphs.LARGEST = daep_prior.graphs.LARGEST, 0
-        try:
+
+def patched(work: Callable[[], Tensor], module: ModuleType, name: str, value: object) -> Callable[[], Tensor]:
+    """The same work with something else under a name of a module."""
+
+    def other() -> Tensor:
+        with patch.object(module, name, value):
             return work()
-        finally:
-            daep_prior.graphs.LARGEST = largest
 
-    return plain
+    return other
 
 
 def overhead(a: argparse.Namespace) -> Iterator[Row]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from daep_prior.lean import transformed
 from daep_prior.memory import free_memory
 
 __all__ = ["Graphs"]
@@ -70,7 +71,7 @@ class Graphs:
 
         :param torch.Tensor z: input (B, C, H, W), in the body's type and channels-last.
         """
-        if self._given_up or not worthwhile(z):
+        if self._given_up or not worthwhile(z) or transformed(z):
             return None
         derivatives = torch.is_grad_enabled() and z.requires_grad
         with self._lock:  # one set of memory for all threads

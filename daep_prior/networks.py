@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daep_prior.graphs import Graphs
-from daep_prior.lean import Chain, Residual, lean, steps, transformed, translate
+from daep_prior.lean import Chain, Residual, lean, steps, translate
 
 __all__ = ["ARCHITECTURES", "DAE", "ConvDAE", "UNetDAE", "build_network", "fast_dtype"]
 
@@ -199,7 +199,7 @@ class DAE(nn.Module):
 
     @staticmethod
     def _of_fast(fast: FastCopy, z: Tensor) -> Tensor:
-        r = None if transformed(z) else fast.graphs(z)
+        r = fast.graphs(z)
         if r is None:
             r = fast.body(z) if fast.chain is None else lean(z, fast.chain, fast.body)
         return r

@@ -389,8 +389,8 @@ def forgiving(sigma: float) -> Schedule:
 
 
 def _opening(iterations: int, chosen: Setting) -> Phase:
-    step, *_ = motion = chosen.opening_motion
-    return Phase(iterations, _of_255(70, 20), chosen.opening, (step, step), motion[1:], gradient=False, averaged=0)
+    phase = _mean_shift(iterations, (70.0, 20.0), chosen.opening, chosen.opening_motion)
+    return replace(phase, averaged=0)
 
 
 def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:
@@ -406,8 +406,15 @@ def fast(sigma: float = 0.0, iterations: int = 8) -> Schedule:
 
 
 def _fast(iterations: int, chosen: Setting) -> Phase:
-    step, *_ = motion = chosen.fast_motion
-    return Phase(iterations, _of_255(*chosen.fast_widths), chosen.fast, (step, step), motion[1:], gradient=False)
+    return _mean_shift(iterations, chosen.fast_widths, chosen.fast, chosen.fast_motion)
+
+
+def _mean_shift(
+    iterations: int, widths: tuple[float, float], weights: tuple[float, float], motion: tuple[float, float, float]
+) -> Phase:
+    """Plain mean-shift steps; widths of 255, and step, first and last momentum."""
+    step, first, last = motion
+    return Phase(iterations, _of_255(*widths), weights, (step, step), (first, last), gradient=False)
 
 
 def denoising(sigma: float) -> Schedule:

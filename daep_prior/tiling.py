@@ -141,10 +141,6 @@ class Tiler:
         """Look again at how much memory is free."""
         self._sizes.clear()
 
-    def told_to_cut(self, x: Tensor) -> bool:
-        """Whether ``x`` is larger than a size that was said."""
-        return isinstance(self.tile, int) and max(x.shape[-2:]) > self.tile
-
     def gradient(
         self,
         denoise: Denoise,
@@ -241,7 +237,7 @@ class Tiler:
         if x.ndim != 4:  # not an image: the denoiser says so
             return None
         if isinstance(self.tile, int):
-            return (1, self.tile) if self.told_to_cut(x) or share is not None else None
+            return (1, self.tile) if max(x.shape[-2:]) > self.tile or share is not None else None
         if self.tile is None:
             return None
         key = (passes, x.shape, x.dtype, x.device)

@@ -214,9 +214,10 @@ def _likeliest(measured: Tensor, passed: Tensor, group: Tensor, groups: int) -> 
     smallest = 1e-12 * mean + 1e-30  # keeps weights finite where there is nothing
     image = total(measured) / total(passed)
     noise = mean.scatter_reduce(0, group, measured, "amin")
+    powers = passed.square(), passed, torch.ones_like(passed)
     for _ in range(SCORINGS):
         weights = (image[group] * passed + (noise + smallest)[group]).square().reciprocal()
-        a, b, c = (total(weights * power) for power in (passed.square(), passed, torch.ones_like(passed)))
+        a, b, c = (total(weights * power) for power in powers)
         p, q = total(weights * passed * measured), total(weights * measured)
         determinant = torch.maximum(a * c - b * b, 1e-12 * a * c)
         before = torch.stack([image, noise])
