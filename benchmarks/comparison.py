@@ -12,8 +12,7 @@ that is told no noise level and finds it out. Peers are those of :mod:`daep_deep
 
 Every case is a row of ``results/comparison/cases.csv``, from which a run goes on where it was stopped; images are taken
 in an order that goes through the kernels, so that any prefix is a fair subset. Means over the same images for all
-methods of a row are written to ``results/comparison.csv``, their PSNR to ``results/comparison.md``. The seconds of a
-case that was measured on another machine can be taken out of its row; the mean is then over the rest.
+methods of a row are written to ``results/comparison.csv``, their PSNR to ``results/comparison.md``.
 """
 
 from __future__ import annotations
@@ -146,8 +145,8 @@ def summary(table: Table) -> list[dict[str, str]]:
             row = {"measurement": name, "images": str(len(common))}
             for method in methods:
                 for figure, digits in FIGURES.items():
-                    measured = [float(done[method][image][figure]) for image in common if done[method][image][figure]]
-                    row[f"{method} {figure}"] = f"{math.fsum(measured) / len(measured):.{digits}f}" if measured else ""
+                    mean = math.fsum(float(done[method][image][figure]) for image in common) / len(common)
+                    row[f"{method} {figure}"] = f"{mean:.{digits}f}"
             rows.append(row)
     return sorted(rows, key=lambda row: -int(row["images"]))
 
