@@ -190,8 +190,9 @@ def figure8(run: Run, console: Console) -> None:
 
     The energy is eq. 7 with the paper's weight and kernel width, its prior at one fixed noise field and over the
     measured pixels, on which alone it acts; so it is the same function for both networks of the paper's preset, up to
-    the network. The default preset changes its objective from iteration to iteration, so only its PSNR is shown. PSNR:
-    protocol of Table 3, the last image included.
+    the network. The default preset changes its objective from iteration to iteration, so only its PSNR is shown: of
+    what would be returned without the last denoising, the mean of its iterates so far, which stays where it is until
+    the descent by the gradient adds to it. PSNR: protocol of Table 3, the last image included.
     """
     case = kodak(run.data, 21, 1, 2.55 / 255, CONVERGENCE_BOX)
     table = Table(run.results / "figure8.csv", "method", "iteration")
