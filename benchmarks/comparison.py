@@ -7,7 +7,7 @@ The Kodak images are cropped (rows and columns 100 to 100 + size; ``--size 0``: 
 image n by kernel 1 + (n - 1) mod 8; noise from a generator seeded with the image's number. PSNR and SSIM under the
 protocol of ``protocol.py``; seconds an image from the same run, one method after another. On a GPU they end when it
 is done, and each image is restored once more before, which does not count. ``estimate`` is the default preset
-that is told no noise level and finds it out. Peers are those of :mod:`daep_deepinv.peers` with the parameters that
+that is told no noise level and finds it out. Peers are those of :mod:`daep_compare.peers` with the parameters that
 ``tune_peers.py`` found on training images.
 
 Every case is a row of ``results/comparison/cases.csv``, from which a run goes on where it was stopped; images are taken
@@ -34,8 +34,8 @@ from rich.console import Console
 from scipy.ndimage import rotate
 from torch import Tensor, nn
 
+from daep_compare.peers import peer
 from daep_deepinv import DAEP, DAEDenoiser
-from daep_deepinv.peers import peer
 from daep_deepinv.presets import PRESETS
 
 RESULTS = Path(__file__).parent / "results"

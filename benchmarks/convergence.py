@@ -17,9 +17,9 @@ from pathlib import Path
 from protocol import data_folder, levin_kernel, read
 from rich.console import Console
 
+from daep_compare.comparison import compare
+from daep_compare.figures import convergence
 from daep_deepinv import degradation
-from daep_deepinv.compare import compare
-from daep_deepinv.compare_figures import convergence
 
 HERE = Path(__file__).parent
 METHODS = ("annealed", "fast", "best", "paper", "pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp", "dmsp")
@@ -52,7 +52,7 @@ def main() -> None:
 
 def known(methods: tuple[str, ...]) -> list[str]:
     """The names that ``compare`` has for them: presets are called ``daep-...`` there."""
-    from daep_deepinv.compare import known_methods
+    from daep_compare.comparison import known_methods
 
     return [name if name in known_methods() else f"daep-{name}" for name in methods]
 

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from daep_deepinv import DAEPrior
 from daep_deepinv.start import measured_region
-from daep_prior.momentum import heavy_ball_step
 from daep_prior.schedules import PAPER_GAMMA, PAPER_ITERATIONS, PAPER_MOMENTUM, PAPER_STEP, PAPER_WIDTH
+from daep_prior.solvers import heavy_ball_step
 
 #: The methods of Figures 3 and 8 and of the running time.
 SOLVERS = ("authors", "dae-sigma25", "dae")

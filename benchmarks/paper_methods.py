@@ -12,8 +12,8 @@ from deepinv.physics.functional import imresize_matlab
 from protocol import Case
 from torch import Tensor, nn
 
+from daep_compare.peers import peer
 from daep_deepinv import DAEP, BicubicDownsampling
-from daep_deepinv.peers import peer
 from daep_prior import load_dae
 from daep_prior.networks import DAE
 
@@ -32,7 +32,7 @@ class Method:
     :param str noise: of eq. 8, as in :class:`DAEPrior`.
     :param str published: the paper's name of the same thing.
     :param str rival: the method that it is compared with on the same cases.
-    :param str peer: instead of :class:`DAEP`, one of :mod:`daep_deepinv.peers` with that network.
+    :param str peer: instead of :class:`DAEP`, one of :mod:`daep_compare.peers` with that network.
     """
 
     label: str

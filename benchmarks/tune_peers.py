@@ -25,8 +25,8 @@ from protocol import Table, data_folder, eight_bits, read
 from rich.console import Console
 from torch import Tensor
 
+from daep_compare.peers import CLASSICAL_PEERS, Settings, peer
 from daep_deepinv import DAEDenoiser, degradation
-from daep_deepinv.peers import CLASSICAL_PEERS, Settings, peer
 
 RESULTS = Path(__file__).parent / "results"
 SIZE, MARGIN = 96, 9

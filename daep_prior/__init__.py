@@ -8,8 +8,8 @@ from daep_prior.energy import NoiseSource, energy, energy_gradient, mean_shift
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
 from daep_prior.pretrained import load_dae, save_dae, shipped_networks
 from daep_prior.prior import MeanShiftPrior
+from daep_prior.restoration import restore
 from daep_prior.schedules import Schedule
-from daep_prior.solver import restore
 
 __all__ = [
     "DAE",

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from daep_prior.networks import RGB, ConvDAE
+from daep_prior.images import RGB
+from daep_prior.networks import ConvDAE
 
 __all__ = ["read_caffemodel"]
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from daep_prior.networks import per_image
+from daep_prior.images import per_image, replicate
 
-__all__ = ["NoiseSource", "energy", "energy_gradient", "mean_shift", "replicate"]
+__all__ = ["NoiseSource", "energy", "energy_gradient", "mean_shift"]
 
 Denoise = Callable[[Tensor, "float | Tensor"], Tensor]
 
@@ -190,8 +190,3 @@ def _has_trainable(denoise: Denoise) -> bool:
 def _perturbed(x: Tensor, sigma: float | Tensor, field: Tensor | None) -> Tensor:
     # a view: some denoisers call requires_grad_() on what they are given
     return x.view_as(x) if field is None else x - per_image(sigma, x) * field
-
-
-def replicate(x: Tensor, replicas: int) -> Tensor:
-    """A one-channel image as ``replicas`` equal channels; any image as it is for one replica."""
-    return x.expand(-1, replicas, -1, -1) if replicas > 1 else x

@@ -17,12 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daep_prior.graphs import Graphs
+from daep_prior.images import RGB, per_image, replicated_level
 from daep_prior.lean import Chain, Residual, lean, steps, translate
 
 __all__ = ["ARCHITECTURES", "DAE", "ConvDAE", "UNetDAE", "build_network", "fast_dtype"]
-
-#: The networks see RGB images; one-channel images are shown to them as three equal channels.
-RGB = 3
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
@@ -44,28 +42,6 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def per_image(sigma: float | Tensor, x: Tensor) -> Tensor:
-    """``sigma`` as a (B, 1, 1, 1) tensor of ``x``'s type and device.
-
-    :param float, torch.Tensor sigma: a number, or a tensor of shape (), (1,), (B,) or (B, 1, 1, 1).
-    :param torch.Tensor x: images (B, C, H, W).
-    :raises ValueError: wrong number of levels, or a level that is negative or not finite.
-    """
-    if isinstance(sigma, Tensor):
-        if sigma.numel() not in (1, x.shape[0]):
-            raise ValueError(
-                f"sigma: got {sigma.numel()} noise levels for {x.shape[0]} images; give one, or one an image."
-            )
-        bad = sigma.device.type == "cpu" and not bool((sigma >= 0).all() and sigma.isfinite().all())
-        level = sigma.to(x).reshape(-1, 1, 1, 1)
-    else:
-        bad = not 0 <= float(sigma) < float("inf")
-        level = x.new_full((1, 1, 1, 1), float(sigma))  # filled where it is, not copied there
-    if bad:
-        raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
-    return level.expand(x.shape[0], 1, 1, 1)
-
-
 class FastCopy(NamedTuple):
     """A network's body as it is computed when no parameter asks for a gradient."""
 
@@ -76,16 +52,6 @@ class FastCopy(NamedTuple):
     chain: Chain | None
     #: its recordings on a GPU
     graphs: Graphs
-
-
-def replicated_level(sigma: float | Tensor, replicas: int) -> float | Tensor:
-    """The level to tell a colour network of a grey image that is shown to it as ``replicas`` equal channels.
-
-    Their noise is equal too, all of it in the direction of grey; where the noise of the channels is independent, as the
-    network knows it, the grey direction holds but ``1 / sqrt(replicas)`` of it. Told the plain level, the network
-    leaves most of the noise in: 5 dB at 25/255.
-    """
-    return sigma * math.sqrt(replicas)
 
 
 class DAE(nn.Module):

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from daep_prior.energy import NoiseSource, energy, energy_gradient, replicate
-from daep_prior.networks import replicated_level
+from daep_prior.energy import NoiseSource, energy, energy_gradient
+from daep_prior.images import replicate, replicated_level
 from daep_prior.pretrained import load_dae
 
 __all__ = ["MeanShiftPrior", "PriorSettings", "check_takes_level", "proximal_descent"]

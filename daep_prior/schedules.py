@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from daep_prior import notebook
+from daep_prior import display
 
 __all__ = [
     "Phase",
@@ -59,7 +59,7 @@ class Schedule:
         errs alike does not add up over the iterations (Terris, Moreau, Pustelnik, Tachella, *Equivariant
         Plug-and-Play Image Reconstruction*, CVPR 2024).
     :param bool dual: whether what the prior takes away from the data is given to it beforehand the next time: the dual
-        variable of :func:`daep_prior.momentum.proximal_momentum_step`. Proximal momentum alone has it.
+        variable of :func:`daep_prior.solvers.proximal_momentum_step`. Proximal momentum alone has it.
     :param float final_width: level at which the result is denoised once at the end, which takes away what is left of
         the noise of eq. 8; ``None``: not at all.
     :param bool clip: whether every iterate is clipped to the range of images, and not the result alone. It helps where
@@ -106,10 +106,10 @@ class Schedule:
             raise ValueError(f"final_width: got {self.final_width}; expected a positive number, or None.")
 
     def __repr__(self) -> str:
-        return notebook.schedule_text(self)
+        return display.schedule_text(self)
 
     def _repr_html_(self) -> str:
-        return notebook.schedule_html(self)
+        return display.schedule_html(self)
 
     def __len__(self) -> int:
         return len(self.step)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from daep_prior.networks import RGB
+from daep_prior.images import RGB
 from daep_prior.training_config import TrainingConfig
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from daep_prior.images import RGB
 from daep_prior.muon import Muon
-from daep_prior.networks import DAE, RGB, build_network, fast_dtype
+from daep_prior.networks import DAE, build_network, fast_dtype
 from daep_prior.pretrained import read_safetensors, write_safetensors
 from daep_prior.training_config import TrainingConfig
 

@@ -15,7 +15,8 @@ import pytest
 MAY_IMPORT = {
     "daep_prior": set(),
     "daep_deepinv": {"daep_prior"},
-    "daep_cli": {"daep_prior", "daep_deepinv"},
+    "daep_compare": {"daep_prior", "daep_deepinv"},
+    "daep_cli": {"daep_prior", "daep_deepinv", "daep_compare"},
     "daep_pyproximal": {"daep_prior"},
     "daep_scico": {"daep_prior"},
 }

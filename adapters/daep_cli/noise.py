@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from daep_deepinv.patch_noise import patch_level
+from daep_deepinv.noise.patches import patch_level
 
 __all__ = ["AUTO", "Noise", "estimate_noise", "parse_noise"]
 
@@ -35,7 +35,7 @@ def parse_noise(text: str) -> Noise:
 
 
 def estimate_noise(image: Tensor) -> float:
-    """Standard deviation of the noise of a photograph, see :func:`daep_deepinv.patch_noise.patch_level`.
+    """Standard deviation of the noise of a photograph, see :func:`daep_deepinv.noise.patches.patch_level`.
 
     :raises ValueError: it cannot be estimated.
     """

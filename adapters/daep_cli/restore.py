@@ -27,8 +27,8 @@ from daep_cli.progress import progress_bar
 from daep_cli.tensors import centre, to_pixels, to_tensor
 from daep_cli.watch import Watch, iterations
 from daep_deepinv import DAEP, DivergenceError, degradation
-from daep_deepinv.noise_check import NoiseWarning
-from daep_deepinv.noise_level import UnknownNoiseError
+from daep_deepinv.noise.assess import NoiseWarning
+from daep_deepinv.noise.estimate import UnknownNoiseError
 from daep_deepinv.reconstructor import ESTIMATE, PRESETS
 from daep_prior.tiling import SMALLEST_TILE
 

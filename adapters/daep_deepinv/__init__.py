@@ -2,11 +2,11 @@
 
 from daep_deepinv.denoiser import DAEDenoiser
 from daep_deepinv.iterators import DivergenceError, HeavyBallIteration, ProximalMomentumIteration
-from daep_deepinv.operators import as_filter, degradation
+from daep_deepinv.operators.degradation import as_filter, degradation
+from daep_deepinv.operators.resampling import BicubicDownsampling
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.reconstructor import DAEP
 from daep_deepinv.registration import register
-from daep_deepinv.resampling import BicubicDownsampling
 from daep_deepinv.start import starting_point
 
 __all__ = [

@@ -9,7 +9,7 @@ from deepinv.physics import Inpainting, LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.fidelity import PerImageL2
+from daep_deepinv.data_terms.least_squares import PerImageL2
 
 __all__ = ["Monitor", "measured_values"]
 

@@ -12,7 +12,8 @@ from deepinv.physics import Physics
 from torch import Tensor
 
 from daep_deepinv.history import Monitor
-from daep_prior.momentum import IMAGE_RANGE, heavy_ball_step, mirrored, proximal_momentum_step, running_mean
+from daep_prior.images import IMAGE_RANGE, mirrored
+from daep_prior.solvers import heavy_ball_step, proximal_momentum_step, running_mean
 
 __all__ = ["DivergenceError", "HeavyBallIteration", "ProximalMomentumIteration"]
 
@@ -131,7 +132,7 @@ class ProximalMomentumIteration(_MomentumIteration):
     Parameters as for :class:`HeavyBallIteration`, with ``stepsize`` the relative step :math:`t` (0.5), and
     ``average``, the weight of the newest iterate in the running mean (1: none), and ``flip``. With :class:`DAEPrior`
     also ``noise`` and ``jacobian``, as in :class:`daep_prior.Schedule`. ``est`` is :math:`(x_k, \bar x_k, x_{k-1})`,
-    and where ``dual`` is set also the dual variable of :func:`daep_prior.momentum.proximal_momentum_step`.
+    and where ``dual`` is set also the dual variable of :func:`daep_prior.solvers.proximal_momentum_step`.
     """
 
     def forward(

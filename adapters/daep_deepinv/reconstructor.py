@@ -14,7 +14,6 @@ from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
 from deepinv.utils import TensorList
 from torch import Tensor, nn
 
-from daep_deepinv.batches import physics_of_each
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.consistency import (
     check_image,
@@ -24,16 +23,16 @@ from daep_deepinv.consistency import (
     warn_of_adjoint,
     warn_of_units,
 )
-from daep_deepinv.fidelity import PerImageL2, SharedNoiseL2
+from daep_deepinv.data_terms.least_squares import PerImageL2, SharedNoiseL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.noise_check import BelievedNoise, NoiseWarning, believed_noise
-from daep_deepinv.noise_level import estimated_level, stated_level
+from daep_deepinv.noise.assess import BelievedNoise, NoiseWarning, believed_noise
+from daep_deepinv.noise.estimate import estimated_level, stated_level
+from daep_deepinv.operators.of_batch import physics_of_each
 from daep_deepinv.presets import PRESETS, preset_schedule, solver_parameters
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region, starting_point
 from daep_prior import Schedule, schedules
-from daep_prior.momentum import IMAGE_RANGE
-from daep_prior.networks import RGB
+from daep_prior.images import IMAGE_RANGE, RGB
 
 __all__ = ["DAEP", "PRESETS"]
 

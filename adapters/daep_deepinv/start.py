@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
-from daep_deepinv.krylov import conjugate_gradients
+from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_prior.start import fill_holes
 
 __all__ = ["measured_region", "starting_point"]

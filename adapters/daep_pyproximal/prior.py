@@ -13,7 +13,7 @@ from pyproximal.ProxOperator import ProxOperator, _check_tau
 from torch import Tensor
 
 from daep_prior import MeanShiftPrior
-from daep_prior.layout import ImageLayout
+from daep_prior.array_layout import ImageLayout
 from daep_prior.schedules import PAPER_WIDTH
 
 __all__ = ["Array", "DAEPrior", "from_tensor", "to_tensor"]

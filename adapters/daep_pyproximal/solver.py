@@ -11,8 +11,8 @@ from torch import Tensor
 
 from daep_prior import MeanShiftPrior, Schedule, schedules
 from daep_prior import restore as run
-from daep_prior.layout import ImageLayout
-from daep_prior.solver import data_weight
+from daep_prior.array_layout import ImageLayout
+from daep_prior.restoration import data_weight
 from daep_prior.start import back_projection
 from daep_pyproximal.prior import Array, from_tensor, to_tensor
 

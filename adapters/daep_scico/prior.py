@@ -12,7 +12,7 @@ from scico.functional import Functional
 from torch import Tensor
 
 from daep_prior import MeanShiftPrior
-from daep_prior.layout import ImageLayout
+from daep_prior.array_layout import ImageLayout
 from daep_prior.schedules import PAPER_WIDTH
 from daep_scico.exchange import call_torch
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from daep_deepinv import degradation
-from daep_deepinv.batches import physics_of_each
+from daep_deepinv.operators.of_batch import physics_of_each
 
 SIZE = (3, 12, 16)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from deepinv.models import Reconstructor
 
+from daep_compare.comparison import COLUMNS, compare, known_methods, usual_methods
+from daep_compare.figures import convergence, interesting_crop, pictures
+from daep_compare.peers import DOWNLOADING
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.compare import COLUMNS, compare, known_methods, usual_methods
-from daep_deepinv.compare_figures import convergence, interesting_crop, pictures
-from daep_deepinv.peers import DOWNLOADING
 
 NOISE = 0.02
 

@@ -6,7 +6,7 @@ import torch
 
 from daep_deepinv import DAEP, starting_point
 from daep_prior import MeanShiftPrior, restore, schedules
-from daep_prior.solver import data_weight
+from daep_prior.restoration import data_weight
 
 
 @pytest.mark.parametrize("sigma", [0.0, 2.55 / 255, 12.75 / 255])

@@ -6,8 +6,8 @@ import torch
 from deepinv.optim.data_fidelity import L2
 
 from daep_deepinv import degradation
-from daep_deepinv.fidelity import PerImageL2, SharedNoiseL2, has_closed_prox
-from daep_deepinv.noise_spectrum import NoiseSpectrum
+from daep_deepinv.data_terms.least_squares import PerImageL2, SharedNoiseL2, has_closed_prox
+from daep_deepinv.noise.spectrum import NoiseSpectrum
 
 SIZE = (3, 12, 16)
 KERNEL = torch.rand(3, 5, generator=torch.Generator().manual_seed(0))

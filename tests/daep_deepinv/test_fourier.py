@@ -4,9 +4,10 @@ import deepinv as dinv
 import pytest
 import torch
 
-from daep_deepinv import degradation, fourier
-from daep_deepinv.fidelity import PerImageL2
-from daep_deepinv.fourier import FourierBlur
+from daep_deepinv import degradation
+from daep_deepinv.data_terms import fourier_blur as fourier
+from daep_deepinv.data_terms.fourier_blur import FourierBlur
+from daep_deepinv.data_terms.least_squares import PerImageL2
 
 SIZE = (3, 13, 16)
 KERNELS = [(3, 5), (4, 4), (1, 5), (6, 1), (1, 1), (13, 16)]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from daep_deepinv import DAEP, DivergenceError, degradation
-from daep_deepinv.fidelity import PerImageL2
+from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.history import Monitor, measured_values
 from daep_prior import schedules
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.noise_check import BelievedNoise, believed_noise
-from daep_deepinv.patch_noise import shown_noise
+from daep_deepinv.noise.assess import BelievedNoise, believed_noise
+from daep_deepinv.noise.patches import shown_noise
 from daep_prior import schedules
 
 

@@ -6,8 +6,7 @@ import torch
 from deepinv.models import Reconstructor
 from deepinv.optim import DPIR
 
-from daep_deepinv import BicubicDownsampling, DAEDenoiser, degradation, starting_point
-from daep_deepinv.peers import (
+from daep_compare.peers import (
     CLASSICAL_PEERS,
     DOWNLOADING,
     ITERATIONS,
@@ -20,6 +19,7 @@ from daep_deepinv.peers import (
     settings,
     task,
 )
+from daep_deepinv import BicubicDownsampling, DAEDenoiser, degradation, starting_point
 
 SIZE = (3, 32, 32)
 NOISE = 2.55 / 255

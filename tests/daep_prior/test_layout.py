@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from daep_prior.layout import ImageLayout
+from daep_prior.array_layout import ImageLayout
 
 
 @pytest.mark.parametrize(

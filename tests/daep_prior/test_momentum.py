@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from daep_prior.momentum import heavy_ball_step, mirrored, proximal_momentum_step, running_mean
+from daep_prior.images import mirrored
+from daep_prior.solvers import heavy_ball_step, proximal_momentum_step, running_mean
 
 
 def textbook(x, gradients, step, momentum, bounds):

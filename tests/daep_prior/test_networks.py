@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from daep_prior import load_dae
-from daep_prior.networks import DAE, ConvDAE, UNetDAE, build_network, fast_dtype, per_image
+from daep_prior.images import per_image
+from daep_prior.networks import DAE, ConvDAE, UNetDAE, build_network, fast_dtype
 
 SIGMA = 25 / 255
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from daep_prior import MeanShiftPrior, Schedule, restore, schedules
-from daep_prior.solver import data_weight
+from daep_prior.restoration import data_weight
 from daep_prior.start import back_projection, fill_holes
 
 SIGMA = 0.1

@@ -6,7 +6,7 @@ from benchopt import BaseSolver
 
 
 class Solver(BaseSolver):
-    """The deep mean-shift prior with the network of DAEP; see :mod:`daep_deepinv.peers`."""
+    """The deep mean-shift prior with the network of DAEP; see :mod:`daep_compare.peers`."""
 
     name = "DMSP"
 
@@ -16,7 +16,7 @@ class Solver(BaseSolver):
 
     def set_objective(self, train_dataset=None, physics=None):
         """Make the reconstructor for the noise that the physics states; it needs no training."""
-        from daep_deepinv.peers import peer
+        from daep_compare.peers import peer
 
         device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
         sigma = float(getattr(physics.noise_model, "sigma", 0.0))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from deepinv.physics import Blur, BlurFFT, LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.krylov import conjugate_gradients
+from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 
 __all__ = ["FourierBlur", "frequencies"]
 

@@ -1,6 +1,6 @@
 """One degradation of a clean image, many methods: quality, time and network evaluations side by side.
 
-The pictures of a comparison are made by :mod:`daep_deepinv.compare_figures`.
+The pictures of a comparison are made by :mod:`daep_compare.figures`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from deepinv.optim import BaseOptim
 from deepinv.physics import LinearPhysics, ZeroNoise
 from torch import Tensor, nn
 
+from daep_compare.peers import DOWNLOADING, PEERS, Peer, task
 from daep_deepinv.denoiser import as_denoiser
-from daep_deepinv.peers import DOWNLOADING, PEERS, Peer, task
 from daep_deepinv.reconstructor import DAEP, PRESETS
 from daep_deepinv.start import starting_point, valid_margins
 
@@ -168,7 +168,7 @@ def compare(
 
     >>> import torch
     >>> from daep_deepinv import degradation
-    >>> from daep_deepinv.compare import compare
+    >>> from daep_compare.comparison import compare
     >>> found = compare(torch.rand(1, 3, 32, 32), degradation(sigma=0.1), ["pnp-hqs", "tv"])
     >>> [result.method for result in found.results]
     ['pnp-hqs', 'tv']

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-__all__ = ["IMAGE_RANGE", "heavy_ball_step", "mirrored", "proximal_momentum_step", "running_mean"]
+from daep_prior.images import IMAGE_RANGE
 
-#: Of the values of an image.
-IMAGE_RANGE = (0.0, 1.0)
+__all__ = ["heavy_ball_step", "proximal_momentum_step", "running_mean"]
 
 
 def heavy_ball_step(
@@ -81,9 +80,3 @@ def proximal_momentum_step(
 def running_mean(mean: Tensor, x: Tensor, weight: float | Tensor) -> Tensor:
     """The mean of iterates after one more, ``x``, of that weight; 1 forgets those before."""
     return x if isinstance(weight, float) and weight == 1 else mean + weight * (x - mean)
-
-
-def mirrored(x: Tensor, flip: int) -> Tensor:
-    """Images (B, C, H, W) mirrored left to right (1), top to bottom (2), both (3) or not (0); its own inverse."""
-    axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if flip & bit]
-    return x.flip(axes) if axes else x

@@ -12,9 +12,9 @@ from deepinv.physics import Downsampling, LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.fourier import FourierBlur
-from daep_deepinv.krylov import conjugate_gradients
-from daep_deepinv.noise_spectrum import NoiseSpectrum
+from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.data_terms.fourier_blur import FourierBlur
+from daep_deepinv.noise.spectrum import NoiseSpectrum
 
 __all__ = ["PerImageL2", "SharedNoiseL2"]
 

@@ -20,11 +20,11 @@ from deepinv.physics import Blur, BlurFFT, Denoising, Downsampling, Downsampling
 from torch import Tensor, nn
 
 from daep_deepinv.checks import check_sigma
+from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.denoiser import as_denoiser
-from daep_deepinv.fidelity import PerImageL2
-from daep_deepinv.krylov import conjugate_gradients
+from daep_deepinv.operators.resampling import BicubicDownsampling
 from daep_deepinv.reconstructor import DAEP
-from daep_deepinv.resampling import BicubicDownsampling
 from daep_deepinv.start import starting_point
 from daep_prior import schedules
 
@@ -216,7 +216,7 @@ def peer(name: str, sigma: float, denoiser: nn.Module | str | os.PathLike[str] |
     """A method of comparison by name; see :class:`Peer`.
 
     >>> import torch, deepinv as dinv
-    >>> from daep_deepinv.peers import peer
+    >>> from daep_compare.peers import peer
     >>> physics = dinv.physics.Denoising(dinv.physics.GaussianNoise(0.1))
     >>> y = physics(torch.rand(1, 3, 32, 32))
     >>> peer("pnp-hqs", 0.1, "dae")(y, physics).shape

@@ -19,7 +19,7 @@ from deepinv.physics import (
 from torch import Tensor
 
 from daep_deepinv.checks import check_factor, check_sigma
-from daep_deepinv.resampling import BicubicDownsampling
+from daep_deepinv.operators.resampling import BicubicDownsampling
 
 __all__ = ["as_filter", "degradation"]
 

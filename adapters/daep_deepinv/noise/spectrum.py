@@ -10,8 +10,8 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.fourier import frequencies
-from daep_deepinv.patch_noise import SMALLEST_SIDE
+from daep_deepinv.data_terms.fourier_blur import frequencies
+from daep_deepinv.noise.patches import SMALLEST_SIDE
 
 __all__ = ["ChannelNoise", "NoiseSpectrum", "noise_spectra"]
 

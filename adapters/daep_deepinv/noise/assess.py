@@ -8,10 +8,10 @@ from typing import NamedTuple
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.fourier import FourierBlur
-from daep_deepinv.noise_spectrum import FINEST, LAST, ChannelNoise, NoiseSpectrum, noise_spectra
-from daep_deepinv.patch_noise import ShownNoise, shown_noise
-from daep_prior.networks import RGB
+from daep_deepinv.data_terms.fourier_blur import FourierBlur
+from daep_deepinv.noise.patches import ShownNoise, shown_noise
+from daep_deepinv.noise.spectrum import FINEST, LAST, ChannelNoise, NoiseSpectrum, noise_spectra
+from daep_prior.images import RGB
 
 __all__ = ["BelievedNoise", "NoiseWarning", "believed_noise", "colour_noise"]
 

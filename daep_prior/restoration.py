@@ -8,9 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from daep_prior.momentum import IMAGE_RANGE, mirrored, proximal_momentum_step, running_mean
+from daep_prior.images import IMAGE_RANGE, mirrored
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import SMALLEST_NOISE, Schedule
+from daep_prior.solvers import proximal_momentum_step, running_mean
 
 __all__ = ["data_weight", "restore"]
 
@@ -32,7 +33,7 @@ def restore(
         x_{k+1} &= \operatorname{clip} \operatorname{prox}_{(c_k t_k / \lambda_k) f}
             \left( z_k - t_k \nabla R_{s_k}(z_k) \right)
 
-    A schedule with ``dual`` adds the dual variable of :func:`daep_prior.momentum.proximal_momentum_step`. The result is
+    A schedule with ``dual`` adds the dual variable of :func:`daep_prior.solvers.proximal_momentum_step`. The result is
     the running mean of the last iterates, denoised once at the schedule's ``final_width``. The same arguments give the
     same image: the prior's noise starts again at each call.
 

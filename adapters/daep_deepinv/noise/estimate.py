@@ -10,13 +10,13 @@ from deepinv.physics import LinearPhysics, Physics, ZeroNoise
 from torch import Tensor
 
 from daep_deepinv.checks import check_sigma
-from daep_deepinv.fidelity import PerImageL2
+from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.history import Monitor
-from daep_deepinv.noise_check import CERTAINLY_SHARED, colour_noise
-from daep_deepinv.patch_noise import shown_noise
+from daep_deepinv.noise.assess import CERTAINLY_SHARED, colour_noise
+from daep_deepinv.noise.patches import shown_noise
 from daep_deepinv.prior import DAEPrior
 from daep_prior import schedules
-from daep_prior.momentum import proximal_momentum_step
+from daep_prior.solvers import proximal_momentum_step
 
 __all__ = ["UnknownNoiseError", "estimated_level", "stated_level"]
 
@@ -58,7 +58,7 @@ def estimated_level(y: Tensor, physics: LinearPhysics, prior: DAEPrior, start: C
     r"""Standard deviation of the noise in the measurement of one image.
 
     Where the physics has taken the fine detail away and what there is of it is white, that is the noise
-    (:func:`daep_deepinv.noise_spectrum.noise_spectra`, in grey :func:`daep_deepinv.patch_noise.shown_noise`). Else it
+    (:func:`daep_deepinv.noise.spectrum.noise_spectra`, in grey :func:`daep_deepinv.noise.patches.shown_noise`). Else it
     is what a quick restoration leaves over. As in the noise-blind form of DMSP (Bigdeli, Jin, Favaro and Zwicker, NIPS
     2017) the level is the root mean square of :math:`Kx - y`. There it changes with the iterates; here a few mean-shift
     steps are repeated with the level they led to, eleven forward evaluations each time. Noise that is not white (of a

@@ -1,0 +1,1 @@
+"""Data terms and their proximal steps."""
