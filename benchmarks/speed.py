@@ -4,9 +4,9 @@
 
 * ``port``: our path against a plain port of the authors' program (their network with its normalisation as layers, fp32,
   contiguous, autograd), for one gradient; and the PSNR of a restoration by each;
-* ``types``: the gradient in the number type that this processor is given (``daep_prior.networks.fast_dtype``) against
+* ``types``: the gradient in the number type that this processor is given (``daep_prior.inference.fast_dtype``) against
   the other of bf16 and float32;
-* ``lean``: the gradient with one bit an activation (``daep_prior/lean.py``) against autograd's;
+* ``lean``: the gradient with one bit an activation (``daep_prior/inference/lean.py``) against autograd's;
 * ``overhead``: what of the 30 iterations of a restored photograph is not the network, found by playing back what the
   network said; for ``DAEP`` and for deepinv's own optimizers with the same denoiser;
 * ``batch``: time of a gradient an image, in a batch against alone; on a CPU the network sees one after another;
@@ -18,8 +18,8 @@
 
 On the CPU it counts the processor time of one thread, not the clock: other programs that run at the same time then
 disturb the figures little, though they still share caches. The least of several turns counts. Memory that is freed is
-kept for the next turn (``daep_prior/heap.py``), by all that is compared, as the command line does. Rows that are in
-``benchmarks/results/speed.csv`` are not measured again.
+kept for the next turn (``daep_prior/inference/heap.py``), by all that is compared, as the command line does. Rows that
+are in ``benchmarks/results/speed.csv`` are not measured again.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ from protocol import Case, Table, blurred
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import daep_prior.graphs
-import daep_prior.networks
+import daep_prior.inference.cuda_graphs
+import daep_prior.inference.frozen
 from daep_deepinv import DAEP, DAEDenoiser, degradation
 from daep_prior import DAE, NoiseSource, energy_gradient, load_dae
-from daep_prior.heap import keep_freed_memory
-from daep_prior.networks import ConvDAE, fast_dtype
+from daep_prior.inference import fast_dtype
+from daep_prior.inference.heap import keep_freed_memory
+from daep_prior.networks import ConvDAE
 
 RESULTS = Path(__file__).parent / "results"
 NOISE, WIDTH = 2.55 / 255, 25 / 255
@@ -248,12 +249,12 @@ def lean(a: argparse.Namespace) -> Iterator[Row]:
 
 def by_autograd(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The same work with autograd's own backward pass."""
-    return patched(work, daep_prior.networks, "lean", lambda z, chain, body: body(z))
+    return patched(work, daep_prior.inference.frozen, "lean", lambda z, chain, body: body(z))
 
 
 def singly(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The same work without CUDA graphs."""
-    return patched(work, daep_prior.graphs, "LARGEST", 0)
+    return patched(work, daep_prior.inference.cuda_graphs, "LARGEST", 0)
 
 
 def patched(work: Callable[[], Tensor], module: ModuleType, name: str, value: object) -> Callable[[], Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from daep_prior.heap import keep_freed_memory
+from daep_prior.inference.heap import keep_freed_memory
 
 __all__ = ["pick_device"]
 
@@ -12,7 +12,7 @@ __all__ = ["pick_device"]
 def pick_device(name: str | None) -> torch.device:
     """The device of that name; by default the GPU if there is one.
 
-    On the processor the memory that is freed is kept from then on, see :mod:`daep_prior.heap`.
+    On the processor the memory that is freed is kept from then on, see :mod:`daep_prior.inference.heap`.
 
     :raises ValueError: no such device on this machine.
     """

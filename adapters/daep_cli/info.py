@@ -10,7 +10,7 @@ import torch
 from daep_cli.devices import pick_device
 from daep_cli.versions import installed
 from daep_prior import shipped_networks
-from daep_prior.networks import fast_dtype
+from daep_prior.inference import fast_dtype
 from daep_prior.pretrained import read_card
 
 __all__ = ["facts"]

@@ -12,7 +12,7 @@ from daep_cli.outputs import check_output_file
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
 from daep_prior.pretrained import read_training_form
 from daep_prior.training import TrainingConfig, train
-from daep_prior.training_run import checkpoint_path
+from daep_prior.training.run import checkpoint_path
 
 __all__ = ["make_network", "run_training"]
 

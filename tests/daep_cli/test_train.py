@@ -54,7 +54,7 @@ def test_the_same_command_resumes(daep, folder, tmp_path, small) -> None:
 
 
 def test_ctrl_c_ends_with_a_checkpoint_and_the_same_command_goes_on(daep, folder, tmp_path, small, monkeypatch) -> None:
-    from daep_prior.training_run import TrainingRun
+    from daep_prior.training.run import TrainingRun
 
     learn = TrainingRun.learn
 

@@ -7,7 +7,7 @@ import torch
 
 from daep_deepinv import BicubicDownsampling, as_filter, degradation, starting_point
 from daep_deepinv.start import measured_region
-from daep_prior.memory import peak_bytes
+from daep_prior.tiling.memory import peak_bytes
 
 SIZE = (3, 24, 36)
 ADJOINT = 1e-6

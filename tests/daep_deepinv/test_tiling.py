@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from daep_deepinv import DAEP, DAEPrior, degradation
-from daep_prior import ConvDAE, UNetDAE, tiling
+from daep_prior import ConvDAE, UNetDAE
+from daep_prior.tiling import tiler
 
 WIDTH = 25 / 255
 NETWORKS = {
@@ -75,7 +76,7 @@ def test_a_full_memory_is_noticed_at_each_restoration(network, largest, images, 
     physics = dinv.physics.Denoising(dinv.physics.GaussianNoise(0.1))
     model = DAEP(denoiser=network, max_iter=1)
     for free, tiled in ((2**20, True), (2**50, False), (2**20, True)):
-        monkeypatch.setattr(tiling, "free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(tiler, "free_memory", lambda device, free=free: free)
         model(physics(x), physics)
         assert (largest() < x[0, 0].numel()) == tiled
 

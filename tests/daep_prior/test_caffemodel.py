@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior import load_dae
-from daep_prior.caffemodel import MAX_BYTES, read_caffemodel
+from daep_prior.pretrained.caffemodel import MAX_BYTES, read_caffemodel
 
 pytest.importorskip("google.protobuf")
 

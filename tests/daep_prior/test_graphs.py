@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from daep_prior import NoiseSource, energy_gradient
-from daep_prior import graphs as module
+from daep_prior.inference import cuda_graphs as module
 from daep_prior.networks import ConvDAE, UNetDAE
 
 

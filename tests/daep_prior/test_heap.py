@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 PROGRAM = """
 import resource, sys, torch
 from contextlib import nullcontext
-from daep_prior.heap import keep_freed_memory, kept_bytes, working_memory
+from daep_prior.inference.heap import keep_freed_memory, kept_bytes, working_memory
 assert keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from daep_prior import lean as module
-from daep_prior.lean import keep_signed, lean, pack_signs, translate
+from daep_prior.inference import lean as module
+from daep_prior.inference.lean import keep_signed, lean, pack_signs, translate
 from daep_prior.networks import ConvDAE, UNetDAE
 
 LAST = torch.channels_last

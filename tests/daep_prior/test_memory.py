@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from daep_prior import energy_gradient, load_dae, memory
-from daep_prior.memory import free_memory, peak_bytes
+from daep_prior import energy_gradient, load_dae
+from daep_prior.tiling import memory
+from daep_prior.tiling.memory import free_memory, peak_bytes
 
 CPU = torch.device("cpu")
 GIB = 2**30

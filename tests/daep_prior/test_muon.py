@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from daep_prior.muon import Muon, orthogonalized
+from daep_prior.training.muon import Muon, orthogonalized
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (4, 30), (30, 4), (1, 7)])

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 from daep_prior import load_dae, save_dae, shipped_networks
 from daep_prior.networks import ConvDAE, UNetDAE
-from daep_prior.pretrained import FORMAT, read_card, read_safetensors, write_safetensors
+from daep_prior.pretrained import read_card, read_safetensors, write_safetensors
+from daep_prior.pretrained.loading import FORMAT
 
 SIGMA = 25 / 255
 

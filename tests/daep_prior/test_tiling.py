@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from daep_prior import ConvDAE, NoiseSource, UNetDAE, energy, energy_gradient, load_dae, tiling
+from daep_prior import ConvDAE, NoiseSource, UNetDAE, energy, energy_gradient, load_dae
 from daep_prior.tiling import Tiler, spans
+from daep_prior.tiling import tiler as module
 
 WIDTH = 25 / 255
 #: What a device holds that is as good as full, and one that holds everything, in bytes.
@@ -18,8 +19,8 @@ def image(batch=1, channels=3, height=70, width=90, dtype=torch.float64):
     return nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1).to(dtype)
 
 
-def noise(x, samples=1, **kwargs):
-    return NoiseSource(3, samples, **kwargs).draw(x)
+def noise(x, count=1):
+    return NoiseSource(3).draw(x, count)
 
 
 def small_network(kind="conv", **kwargs):
@@ -50,7 +51,7 @@ class Counter:
 @pytest.fixture
 def memory(monkeypatch):
     """``memory(bytes)`` sets what is free."""
-    return lambda free: monkeypatch.setattr(tiling, "free_memory", lambda device: free)
+    return lambda free: monkeypatch.setattr(module, "free_memory", lambda device: free)
 
 
 # -- exact where the field allows ------------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ def test_tiles_of_any_size_give_the_whole_gradient(kind, size, jacobian):
 def test_energy_and_denoised_image_are_the_whole_ones(kind):
     network = small_network(kind)
     x = image(batch=2, height=61, width=47)
-    fields = noise(x, samples=2)
+    fields = noise(x, count=2)
     tiler = Tiler(16)
     assert torch.allclose(tiler.denoise(network, x, WIDTH), network(x, WIDTH), rtol=0, atol=1e-6)
     assert torch.allclose(tiler.energy(network, x, WIDTH, fields), energy(network, x, WIDTH, fields), rtol=1e-5)
@@ -100,7 +101,7 @@ def test_energy_and_denoised_image_are_the_whole_ones(kind):
 def test_each_image_keeps_its_own_width_and_noise(sigma):
     network = small_network("unet")
     x = image(batch=3)
-    fields = NoiseSource([1, 2, 3], antithetic=True).draw(x)
+    fields = NoiseSource([1, 2, 3]).draw(x, 2)
     whole = energy_gradient(network, x, sigma, fields)
     assert torch.allclose(Tiler(32).gradient(network, x, sigma, fields), whole, rtol=0, atol=1e-6)
 
@@ -153,7 +154,7 @@ def test_tiles_of_a_wide_network_are_blended_to_a_good_approximation():
     """The shipped U-Net looks further than its halo."""
     network = load_dae("dae")
     network.compute_dtype = torch.float32
-    assert network.radius > tiling.EXACT_HALO
+    assert network.radius > module.EXACT_HALO
     x = image(height=56, width=320, dtype=torch.float32)
     fields = noise(x)
     whole = energy_gradient(network, x, WIDTH, fields)
@@ -172,7 +173,7 @@ def test_a_network_that_says_nothing_of_its_field_gets_the_wide_halo():
 
     x = image(height=32, width=400)
     out = Tiler(64).denoise(denoise, x, WIDTH)
-    assert max(seen) >= 64 + 2 * tiling.HALO
+    assert max(seen) >= 64 + 2 * module.HALO
     assert torch.allclose(out, network(x, WIDTH), rtol=0, atol=1e-6)
 
 

@@ -21,7 +21,7 @@ from daep_prior import load_dae
 from daep_prior.networks import ConvDAE, UNetDAE
 from daep_prior.pretrained import read_card, read_safetensors
 from daep_prior.training import TrainingConfig, load_training_images, train, validation_psnr
-from daep_prior.training_data import random_crops
+from daep_prior.training.data import random_crops
 
 CONV = ConvDAE(depth=3, width=8).config()
 UNET = UNetDAE(widths=(6, 8), blocks=1, sigma_range=(0.0, 0.2)).config()
@@ -339,7 +339,7 @@ def test_ctrl_c_saves_whole_steps_and_resumes_to_the_same_bits(
 ):
     straight, network = uninterrupted
     output = tmp_path / "net.safetensors"
-    name = "daep_prior.training.validation_psnr" if moment == "validation" else f"torch.nn.utils.{moment}"
+    name = "daep_prior.training.loop.validation_psnr" if moment == "validation" else f"torch.nn.utils.{moment}"
     module, _, function = name.rpartition(".")
     original = getattr(sys.modules[module], function)
 

@@ -21,9 +21,9 @@ from PIL import Image, ImageCms
 from daep_cli.images import MAX_PIXELS, Photo, encode, read_photo
 from daep_cli.kernels import read_kernel, read_mask
 from daep_prior import ConvDAE, UNetDAE, load_dae, save_dae
-from daep_prior.caffemodel import _net_parameter
-from daep_prior.training_config import TrainingConfig
-from daep_prior.training_run import TrainingRun
+from daep_prior.pretrained.caffemodel import _net_parameter
+from daep_prior.training import TrainingConfig
+from daep_prior.training.run import TrainingRun
 
 __all__ = ["TARGETS", "Target"]
 

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
-from daep_prior.hub import PREFIX, fetch
 from daep_prior.networks import DAE, build_network
+from daep_prior.pretrained.hub import PREFIX, fetch
+from daep_prior.pretrained.tensor_files import read_safetensors, write_safetensors
 
-__all__ = ["load_dae", "save_dae", "shipped_networks", "write_safetensors"]
+__all__ = ["load_dae", "read_card", "read_training_form", "save_dae", "shipped_networks"]
 
 #: Marks our weight files; the number changes when an older reader could misread a newer file.
 FORMAT = "daep-prior/1"
 #: No network of ours comes near this; a file that asks for more is damaged or hostile.
 MAX_PARAMETERS = 100_000_000
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def shipped_networks() -> list[str]:
@@ -38,7 +35,7 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
     :param str name_or_path: a shipped name (:func:`shipped_networks`), or a path that ends in ``.safetensors`` (ours:
         the configuration is read from its metadata) or ``.caffemodel`` (the paper authors' networks; needs the extra
         ``daep-prior[caffe]``), or a repository of the Hugging Face Hub, ``hf:owner/repository`` (see
-        :func:`daep_prior.hub.fetch`; needs the extra ``daep-prior[hub]``). Only the last ever uses the network.
+        :func:`daep_prior.pretrained.hub.fetch`; needs the extra ``daep-prior[hub]``). Only the last uses the internet.
     :param str, torch.device device: where to put it.
     :return: the network; call it as ``dae(noisy, sigma)``, images (B, C, H, W) in [0, 1].
     :raises FileNotFoundError: no such file, or no shipped network of that name.
@@ -51,7 +48,7 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
     """
     path = _located(name_or_path)
     if path.suffix == ".caffemodel":
-        from daep_prior.caffemodel import read_caffemodel
+        from daep_prior.pretrained.caffemodel import read_caffemodel
 
         return read_caffemodel(path).fold().to(device)
     if path.suffix == ".safetensors":
@@ -98,41 +95,6 @@ def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | N
     metadata = {"format": FORMAT, "config": json.dumps(dae.config()), "card": json.dumps(dict(card or {}))}
     tensors = {k: v.half() if half and v.ndim == 4 else v for k, v in dae.state_dict().items()}
     write_safetensors(tensors, path, metadata)
-
-
-def write_safetensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
-    """Write tensors to ``path`` so that, whatever happens, it holds the old content or the new."""
-    path = Path(path)
-    # batch normalisation's step counters are of no use to a reader
-    kept = {k: v.detach().cpu().contiguous() for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(kept, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors and the metadata of a ``.safetensors`` file.
-
-    :raises FileNotFoundError: no such file.
-    :raises ValueError: not a safetensors file, truncated or damaged.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weight file; check its name and folder.")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        reason = textwrap.shorten(str(error), 200)
-        raise ValueError(f"{path}: not a readable .safetensors file ({reason}); it may be truncated.") from error
 
 
 def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from daep_prior.lean import transformed
-from daep_prior.memory import free_memory
+from daep_prior.inference.lean import transformed
+from daep_prior.tiling.memory import free_memory
 
 __all__ = ["Graphs"]
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from daep_prior.images import RGB
-from daep_prior.muon import Muon
-from daep_prior.networks import DAE, build_network, fast_dtype
+from daep_prior.inference import fast_dtype
+from daep_prior.networks import DAE, build_network
 from daep_prior.pretrained import read_safetensors, write_safetensors
-from daep_prior.training_config import TrainingConfig
+from daep_prior.training.config import TrainingConfig
+from daep_prior.training.muon import Muon
 
 __all__ = ["TrainingRun", "checkpoint_path"]
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from daep_prior.heap import working_memory
+from daep_prior.inference.heap import working_memory
 
 __all__ = ["Chain", "Residual", "Step", "lean", "steps", "transformed", "translate"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from daep_prior.heap import kept_bytes
+from daep_prior.inference.heap import kept_bytes
 
 __all__ = ["free_memory", "peak_bytes"]
 

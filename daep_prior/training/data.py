@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from daep_prior.images import RGB
-from daep_prior.training_config import TrainingConfig
+from daep_prior.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     import numpy as np

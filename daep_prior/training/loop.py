@@ -20,9 +20,9 @@ import torch
 
 from daep_prior.networks import DAE
 from daep_prior.pretrained import read_card, read_training_form, save_dae
-from daep_prior.training_config import TrainingConfig
-from daep_prior.training_data import load_training_images, prefetched, random_generator
-from daep_prior.training_run import TrainingRun, checkpoint_path
+from daep_prior.training.config import TrainingConfig
+from daep_prior.training.data import load_training_images, prefetched, random_generator
+from daep_prior.training.run import TrainingRun, checkpoint_path
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,5 @@
+"""Fast evaluation of frozen networks."""
+
+from daep_prior.inference.number_type import fast_dtype
+
+__all__ = ["fast_dtype"]

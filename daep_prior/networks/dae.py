@@ -1,0 +1,136 @@
+"""What all denoising autoencoders (DAEs) share.
+
+Every network is residual: ``A(x) = x + r(x)``. :class:`DAE` checks the input, treats grey images as three equal
+channels, pads, and evaluates a frozen network in its fast form. An architecture only builds ``body``, the module that
+maps the network's input to ``r``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from daep_prior.images import RGB, per_image, replicated_level
+from daep_prior.inference.frozen import FrozenBody
+
+__all__ = ["DAE", "start_near_identity"]
+
+
+class DAE(nn.Module):
+    """A residual denoising autoencoder ``A(x) = x + r(x)``; called like a deepinv denoiser.
+
+    Parameters stay in float32 (or whatever ``.to`` makes of them). When none of them requires a gradient, the
+    convolutions run on a cached copy in ``compute_dtype`` and channels-last layout, on a CPU one image after another,
+    on a GPU from a recording (:mod:`daep_prior.graphs`); images, noise and the sum ``x + r`` keep the type of ``x``.
+    Float64 images are always computed in float64.
+
+    :param float, None sigma: noise standard deviation the network is trained for, images in [0, 1]; ``None`` for a
+        noise-conditional network, which reads the level from a fourth input channel.
+    :param tuple sigma_range: levels a noise-conditional network was trained on.
+    """
+
+    architecture: ClassVar[str]
+    #: Height and width are padded to a multiple of this inside, and cropped back.
+    multiple: int = 1
+
+    body: nn.Module
+
+    def __init__(self, sigma: float | None, sigma_range: tuple[float, float] | None = None):
+        super().__init__()
+        if (sigma is None) == (sigma_range is None):
+            raise ValueError("give sigma (one level) or sigma_range (noise-conditional), exactly one of the two.")
+        if sigma is not None and not 0 < sigma < float("inf"):
+            raise ValueError(f"sigma: got {sigma}; expected a positive number, for images in [0, 1].")
+        if sigma_range is not None and not (len(sigma_range) == 2 and 0 <= sigma_range[0] < sigma_range[1] < math.inf):
+            raise ValueError(f"sigma_range: got {sigma_range}; expected two levels, 0 <= low < high, images in [0, 1].")
+        self.sigma = sigma
+        self.sigma_range = sigma_range
+        #: ``None``: :func:`fast_dtype`; or a torch.dtype that says it.
+        self.compute_dtype: torch.dtype | None = None
+        self._frozen = FrozenBody()
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the network is told the noise level."""
+        return self.sigma is None
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images the network was trained on."""
+        return RGB
+
+    @property
+    def radius(self) -> int:
+        """How far away, in pixels, an input can still change an output."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """What :func:`build_network` needs to make this network again; JSON-serialisable."""
+        raise NotImplementedError
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
+        """Denoise.
+
+        :param torch.Tensor x: noisy images (B, C, H, W) in [0, 1] up to noise, C = 3 or 1.
+        :param float, torch.Tensor sigma: noise standard deviation, a number or one an image; needed by a
+            noise-conditional network. A network for one level always acts at that level.
+        :return: denoised images, shape and type of ``x``.
+        :raises ValueError: wrong shape or type, or a noise level that is missing, negative or not finite.
+        """
+        if x.ndim != 4 or x.shape[1] not in (1, RGB):
+            raise ValueError(f"x: got shape {tuple(x.shape)}; expected images (B, C, H, W) with C = 1 or 3.")
+        if not x.is_floating_point():
+            raise ValueError(f"x: got type {x.dtype}; expected floating-point images in [0, 1].")
+        if x.shape[1] == 1:
+            if self.conditional and sigma is not None:
+                sigma = replicated_level(sigma, RGB)
+            return self.forward(x.expand(-1, RGB, -1, -1), sigma).mean(1, keepdim=True)
+        return x + self.residual(x, sigma)
+
+    def residual(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
+        """``r(x) = A(x) - x`` for RGB images (B, 3, H, W): the mean-shift vector of eq. 6."""
+        height, width = x.shape[-2:]
+        z = x
+        level = None if sigma is None else per_image(sigma, x)
+        if self.conditional:
+            if level is None:
+                raise ValueError("sigma: this network is noise-conditional; say the noise level.")
+            z = torch.cat([x, level.expand(-1, 1, height, width)], 1)
+        bottom, right = -height % self.multiple, -width % self.multiple
+        if bottom or right:
+            mode = "reflect" if bottom < height and right < width else "replicate"
+            z = F.pad(z, (0, right, 0, bottom), mode=mode)
+        learning = any(p.requires_grad for p in self.body.parameters())
+        if learning or (self.training and any(isinstance(m, nn.BatchNorm2d) for m in self.body.modules())):
+            r = self.body(z)
+        else:
+            r = self._frozen(self.body, z, self.compute_dtype)
+        return r[..., :height, :width].to(x.dtype)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> DAE:
+        # changes are noticed anyway; this lets go of the copy on the old device
+        self._frozen.clear()
+        return super()._apply(fn, recurse)
+
+    def fold(self) -> DAE:
+        """The form for inference: equal outputs, no normalisation layers, evaluation mode, frozen parameters."""
+        return copy.deepcopy(self).eval().requires_grad_(False)
+
+    def extra_repr(self) -> str:
+        if self.sigma_range is not None:
+            return "sigma in [{:g}, {:g}]/255".format(*(255 * s for s in self.sigma_range))
+        return f"sigma={255 * (self.sigma or 0):g}/255"
+
+
+def start_near_identity(last: nn.Module) -> None:
+    """Shrink the last convolution, so that training starts from ``A(x)`` close to ``x``."""
+    assert isinstance(last, nn.Conv2d)
+    with torch.no_grad():
+        last.weight.mul_(0.1)
