@@ -34,7 +34,7 @@ from rich.console import Console
 from scipy.ndimage import rotate
 from torch import Tensor, nn
 
-from daep_compare.peers import peer
+from daep_compare.peers import Peer
 from daep_deepinv import DAEP, DAEDenoiser
 from daep_deepinv.presets import PRESETS
 
@@ -115,7 +115,7 @@ def restore(method: str, case: Case, network: nn.Module) -> Tensor:
     elif method in PRESETS:
         model = DAEP(case.sigma, method, network)
     else:
-        model = peer(method, case.sigma, network)
+        model = Peer(method, case.sigma, network)
     return model(case.measurement, case.physics)
 
 

@@ -12,7 +12,7 @@ from deepinv.physics.functional import imresize_matlab
 from protocol import Case
 from torch import Tensor, nn
 
-from daep_compare.peers import peer
+from daep_compare.peers import Peer
 from daep_deepinv import DAEP, BicubicDownsampling
 from daep_prior import load_dae
 from daep_prior.networks import DAE
@@ -86,7 +86,7 @@ def restore(method: Method, case: Case, data: Path, device: torch.device) -> Ten
         factor = case.clean.shape[-1] / case.measurement.shape[-1]
         return case.measurement if factor == 1 else imresize_matlab(case.measurement, scale=factor)
     if method.peer is not None:
-        model: nn.Module = peer(method.peer, case.sigma, network(method.network, data, device))
+        model: nn.Module = Peer(method.peer, case.sigma, network(method.network, data, device))
     else:
         model = build(method, case, data, device)
     restored: Tensor = model(case.measurement.to(device), case.physics.to(device))

@@ -25,7 +25,7 @@ from protocol import Table, data_folder, eight_bits, read
 from rich.console import Console
 from torch import Tensor
 
-from daep_compare.peers import CLASSICAL_PEERS, Settings, peer
+from daep_compare.peers import CLASSICAL_PEERS, Peer, Settings
 from daep_deepinv import DAEDenoiser, degradation
 
 RESULTS = Path(__file__).parent / "results"
@@ -188,7 +188,7 @@ def main() -> None:
                 row = table.find(key)
                 if row is None:
                     parameters = point[0] if name in CLASSICAL_PEERS else Settings(*point)
-                    model = peer(name, problem.noise / 255, network, parameters=parameters)
+                    model = Peer(name, problem.noise / 255, network, parameters=parameters)
                     with torch.no_grad():
                         row = {"key": key, "psnr": f"{problem.psnr(model):.3f}"}
                     table.add(row)

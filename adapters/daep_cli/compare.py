@@ -22,7 +22,7 @@ from daep_cli.outputs import check_output_file, write_whole
 from daep_cli.progress import progress_bar
 from daep_cli.restore import Job, Measurement, Options
 from daep_cli.tensors import centre, to_pixels, to_tensor
-from daep_compare.comparison import COLUMNS, Comparison, compare_each, known_methods, usual_methods
+from daep_compare import COLUMNS, Comparison, compare_each, known_methods, usual_methods
 from daep_compare.figures import convergence, pictures
 from daep_deepinv import degradation
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from daep_cli import main as command_line
-from daep_compare.comparison import known_methods
+from daep_compare import known_methods
 
 METHODS = "pnp-hqs,wiener"
 

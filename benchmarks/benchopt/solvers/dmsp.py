@@ -16,11 +16,11 @@ class Solver(BaseSolver):
 
     def set_objective(self, train_dataset=None, physics=None):
         """Make the reconstructor for the noise that the physics states; it needs no training."""
-        from daep_compare.peers import peer
+        from daep_compare.peers import Peer
 
         device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
         sigma = float(getattr(physics.noise_model, "sigma", 0.0))
-        self.model = peer("dmsp", sigma, "dae").to(device)
+        self.model = Peer("dmsp", sigma, "dae").to(device)
         self.model.device = device
 
     def run(self, _):

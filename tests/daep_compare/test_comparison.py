@@ -1,4 +1,4 @@
-"""``compare``: every method is judged alike, counted rightly, and a failing one stops nothing."""
+"""``compare``: every method is judged in the same way, its evaluations are counted, and a failure stops no other."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ import pytest
 import torch
 from deepinv.models import Reconstructor
 
-from daep_compare.comparison import COLUMNS, compare, known_methods, usual_methods
+from daep_compare import COLUMNS, compare, known_methods, usual_methods
 from daep_compare.figures import convergence, interesting_crop, pictures
 from daep_compare.peers import DOWNLOADING
 from daep_deepinv import DAEP, degradation
@@ -18,7 +18,7 @@ NOISE = 0.02
 
 
 class Fixed(Reconstructor):
-    """Answers with a given image."""
+    """Returns a given image."""
 
     def __init__(self, image):
         super().__init__()
@@ -51,20 +51,20 @@ def test_network_methods_are_counted_and_traced(clean, physics, unet):
     assert (hqs.evaluations, hqs.jacobian_products) == (8, 0)
     assert [step.evaluations for step in hqs.path] == list(range(1, 9))
     assert by_name["gs-pnp"].evaluations == by_name["gs-pnp"].jacobian_products == 30
-    assert 0 < ours.jacobian_products <= ours.evaluations  # not every iteration of the schedule needs the Jacobian
-    assert ours.evaluations in (len(ours.path), len(ours.path) + 1)  # and at its end it may denoise
+    assert 0 < ours.jacobian_products <= ours.evaluations  # some iterations need no Jacobian
+    assert ours.evaluations in (len(ours.path), len(ours.path) + 1)  # plus a last denoising
     assert by_name["tv"].evaluations == 0 and by_name["tv"].path
     assert all(0 < step.seconds <= result.seconds for result in found.results for step in result.path)
     assert hqs.path[-1].psnr == pytest.approx(hqs.psnr, abs=0.1)  # of the image before it is rounded
 
 
-def test_a_result_is_what_the_method_alone_gives(clean, physics, unet):
+def test_a_result_equals_that_of_the_method_alone(clean, physics, unet):
     found = compare(clean, physics, ["daep-annealed"], denoiser=unet, seed=3)
     alone = DAEP(denoiser=unet, seed=3)(found.measurement, physics)
     torch.testing.assert_close(found.results[0].image, (alone * 255).round() / 255)
 
 
-def test_only_what_is_measured_is_judged(clean, physics, unet):
+def test_only_the_measured_part_is_judged(clean, physics, unet):
     right_inside = torch.zeros_like(clean)
     right_inside[..., 1:-1, 2:-2] = clean[..., 1:-1, 2:-2]
     wrong_inside = clean.clone()
@@ -75,7 +75,7 @@ def test_only_what_is_measured_is_judged(clean, physics, unet):
     assert right.ssim > 0.999
 
 
-def test_a_failing_method_is_a_row_that_says_why_and_the_others_go_on(clean, physics, unet):
+def test_a_failing_method_is_a_row_that_says_why_and_the_others_continue(clean, physics, unet):
     added = {
         "broken": Broken(),
         "small": Fixed(clean[..., :5, :5]),
@@ -93,7 +93,7 @@ def test_a_failing_method_is_a_row_that_says_why_and_the_others_go_on(clean, phy
     pictures(found), convergence(found)
 
 
-def test_the_same_seed_gives_the_same_measurement_and_leaves_the_users_random_numbers(clean, unet):
+def test_the_same_seed_gives_the_same_measurement_and_keeps_the_users_random_state(clean, unet):
     state = torch.get_rng_state()
     first, same, other = (
         compare(clean, degradation(sigma=0.1), [], denoiser=unet, seed=seed).measurement for seed in (1, 1, 2)
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_measurement_and_leaves_the_users_random_nu
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_what_is_usual_fits_the_task_and_downloads_nothing():
+def test_the_usual_methods_fit_the_task_and_download_nothing():
     blur, enlarge = degradation(torch.ones(3, 3)), degradation(factor=2, img_size=(3, 8, 8))
     assert "daep-paper" in usual_methods(blur, 0.01) and "daep-paper-sr" not in usual_methods(blur, 0.01)
     assert "daep-paper-sr" in usual_methods(enlarge, 0) and "daep-paper" not in usual_methods(enlarge, 0)
@@ -116,11 +116,14 @@ def test_what_is_usual_fits_the_task_and_downloads_nothing():
     ("change", "message"),
     [
         ({"x": torch.rand(2, 3, 8, 8)}, r"x: got shape \(2, 3, 8, 8\)"),
-        ({"x": 300 * torch.ones(1, 3, 8, 8)}, "x: it holds values outside"),
-        ({"x": torch.full((1, 3, 8, 8), float("nan"))}, "x: it holds values outside"),
+        ({"x": 300 * torch.ones(1, 3, 8, 8)}, "x: got values outside"),
+        ({"x": torch.full((1, 3, 8, 8), float("nan"))}, "x: got values outside"),
         ({"methods": ["magic"]}, "methods: got 'magic'"),
         ({"methods": ["tv"], "added": {"tv": Broken()}}, "added: 'tv' is the name"),
-        ({"physics": dinv.physics.Denoising(dinv.physics.PoissonNoise(0.1))}, "sigma: this physics states no"),
+        (
+            {"physics": dinv.physics.Denoising(dinv.physics.PoissonNoise(0.1))},
+            "sigma: got None, and .* states no",
+        ),
     ],
 )
 def test_bad_input_is_one_error_before_any_work(change, message, unet, make_spy):
@@ -156,7 +159,7 @@ def test_figures_name_every_method_and_cut_no_text(channels, clean, unet):
                 assert box is None or (box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1)
 
 
-def test_lpips_is_left_out_unless_asked_for_or_at_hand(clean, unet, tmp_path, monkeypatch):
+def test_lpips_is_left_out_unless_asked_for_or_downloaded(clean, unet, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     found = compare(clean, degradation(sigma=0.1), ["wiener"], denoiser=unet)
     assert found.results[0].lpips is None and found.results[0].row()["lpips"] == ""

@@ -1,4 +1,4 @@
-"""The methods of comparison: they restore, they keep no state, and they are what their names say."""
+"""The methods of comparison: they restore, keep no state, and are the methods that their names say."""
 
 import deepinv as dinv
 import pytest
@@ -6,19 +6,8 @@ import torch
 from deepinv.models import Reconstructor
 from deepinv.optim import DPIR
 
-from daep_compare.peers import (
-    CLASSICAL_PEERS,
-    DOWNLOADING,
-    ITERATIONS,
-    NETWORK_PEERS,
-    PEERS,
-    TUNED,
-    TUNED_CLASSICAL,
-    Settings,
-    peer,
-    settings,
-    task,
-)
+from daep_compare.peers import DOWNLOADING, NETWORK_PEERS, PEERS, Peer, Settings, task
+from daep_compare.peers.settings import ITERATIONS, TUNED, TUNED_CLASSICAL, tuned_settings
 from daep_deepinv import BicubicDownsampling, DAEDenoiser, degradation, starting_point
 
 SIZE = (3, 32, 32)
@@ -32,7 +21,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def scene():
-    """Two images with edges and slopes: something that every prior here likes."""
+    """Two images with edges and slopes, which suit every prior here."""
     rows, columns = torch.meshgrid(torch.linspace(0, 1, 32), torch.linspace(0, 1, 32), indexing="ij")
     disc = ((rows - 0.5).square() + (columns - 0.5).square() < 0.08).float()
     first = torch.stack([0.2 + 0.6 * disc, 0.3 + 0.4 * rows, 0.7 - 0.5 * disc])
@@ -59,7 +48,7 @@ def error(x, scene):
 def test_every_peer_restores_a_blurred_image_and_keeps_no_state(name, network, scene, blurred):
     y, physics = blurred
     needs(name)
-    model = peer(name, NOISE, network)
+    model = Peer(name, NOISE, network)
     assert isinstance(model, Reconstructor)
     restored = model(y, physics)
     assert restored.shape == scene.shape
@@ -69,19 +58,19 @@ def test_every_peer_restores_a_blurred_image_and_keeps_no_state(name, network, s
 
 
 @pytest.mark.parametrize("name", [name for name in PEERS if name != "richardson-lucy"])
-@pytest.mark.parametrize("kind", ["super-resolution", "holes", "denoising"])
+@pytest.mark.parametrize("kind", ["super-resolution", "inpainting", "denoising"])
 def test_every_peer_does_the_other_tasks(name, kind, network, scene):
     needs(name)
     physics = {
         "super-resolution": BicubicDownsampling(SIZE, 2),
-        "holes": dinv.physics.Inpainting(SIZE, mask=0.5, rng=torch.Generator().manual_seed(0)),
+        "inpainting": dinv.physics.Inpainting(SIZE, mask=0.5, rng=torch.Generator().manual_seed(0)),
         "denoising": degradation(sigma=0.1),
     }[kind]
     assert task(physics) == kind
     y = physics.A(scene[:1])
     sigma = 0.1 if kind == "denoising" else 0.0
     y = y + sigma * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-    restored = peer(name, sigma, network)(y, physics)
+    restored = Peer(name, sigma, network)(y, physics)
     assert restored.shape == scene[:1].shape
     assert float((restored - scene[:1]).square().mean()) < 0.02
 
@@ -90,7 +79,7 @@ def test_every_peer_does_the_other_tasks(name, kind, network, scene):
 def test_the_network_is_the_one_given_and_evaluated_as_often_as_stated(name, make_spy, blurred):
     y, physics = blurred
     spy = make_spy()
-    peer(name, NOISE, spy)(y, physics)
+    Peer(name, NOISE, spy)(y, physics)
     # DMSP denoises its mean once at the end
     assert spy.evaluations == ITERATIONS[name] + (name == "dmsp")
 
@@ -100,15 +89,15 @@ def test_pnp_hqs_with_the_published_parameters_is_deepinvs_dpir(make_smoother, s
     kernel = torch.ones(3, 3) / 9
     physics = degradation(kernel, padding="circular", img_size=SIZE)
     y = physics.A(scene)
-    ours = peer("pnp-hqs", NOISE, network, parameters=Settings(49, 1, 0.23))(y, physics)
+    ours = Peer("pnp-hqs", NOISE, network, parameters=Settings(49, 1, 0.23))(y, physics)
     theirs = DPIR(sigma=NOISE, denoiser=network)(y, physics, init=starting_point(y, physics))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_wiener_is_the_minimiser_it_says(scene):
+def test_wiener_minimises_its_objective(scene):
     physics = degradation(torch.ones(1, 7))
     y, weight = physics.A(scene), 0.05
-    x = peer("wiener", 0.02, parameters=weight)(y, physics).requires_grad_()
+    x = Peer("wiener", 0.02, parameters=weight)(y, physics).requires_grad_()
     differences = (x.diff(dim=2).square().sum(), x.diff(dim=3).square().sum())
     objective = (physics.A(x) - y).square().sum() / 2 + weight / 2 * sum(differences)
     (gradient,) = torch.autograd.grad(objective, x)
@@ -116,29 +105,29 @@ def test_wiener_is_the_minimiser_it_says(scene):
 
 
 @pytest.mark.parametrize("name", NETWORK_PEERS)
-def test_parameters_are_the_tables_at_tuned_levels_and_lie_between_them_elsewhere(name):
+def test_parameters_are_those_of_the_table_at_tuned_levels_and_lie_between_them_elsewhere(name):
     for kind, table in TUNED[name].items():
         for noise, row in table.items():
-            found = settings(name, noise / 255, kind)
+            found = tuned_settings(name, noise / 255, kind)
             for value in ("first", "last", "weight", "step"):
                 assert getattr(found, value) == pytest.approx(getattr(row, value))
-    low, high = (TUNED[name]["blur"][noise].weight for noise in (2.55, 7.65))
-    between = settings(name, 5 / 255, "blur").weight
+    low, high = (TUNED[name]["deblurring"][noise].weight for noise in (2.55, 7.65))
+    between = tuned_settings(name, 5 / 255, "deblurring").weight
     assert min(low, high) <= between * 1.0001 and between <= max(low, high) * 1.0001
-    assert settings(name, 0, "blur").weight == pytest.approx(low)
-    assert settings(name, 50 / 255, "blur").weight == pytest.approx(TUNED[name]["blur"][12.75].weight)
+    assert tuned_settings(name, 0, "deblurring").weight == pytest.approx(low)
+    assert tuned_settings(name, 50 / 255, "deblurring").weight == pytest.approx(TUNED[name]["deblurring"][12.75].weight)
 
 
-def test_every_peer_has_parameters_for_every_task():
-    assert set(TUNED) == set(NETWORK_PEERS) == set(ITERATIONS) and set(TUNED_CLASSICAL) == set(CLASSICAL_PEERS)
-    assert {tuple(table) for table in TUNED.values()} == {("blur", "super-resolution", "holes", "denoising")}
+def test_every_network_peer_has_parameters_for_every_task():
+    assert {tuple(table) for table in TUNED.values()} == {("deblurring", "super-resolution", "inpainting", "denoising")}
+    assert set(TUNED) == set(ITERATIONS) and not set(TUNED) & set(TUNED_CLASSICAL)
 
 
-def test_what_a_user_wrote_is_treated_as_a_blur():
+def test_an_unknown_physics_is_treated_as_a_blur():
     class UserWritten(dinv.physics.LinearPhysics):
         pass
 
-    assert task(UserWritten()) == "blur"
+    assert task(UserWritten()) == "deblurring"
     assert task(dinv.physics.Downsampling(SIZE, "bicubic", 2)) == "super-resolution"
     assert task(dinv.physics.DownsamplingMatlab(factor=2)) == "super-resolution"
 
@@ -147,27 +136,27 @@ def test_what_a_user_wrote_is_treated_as_a_blur():
     ("arguments", "options", "message"),
     [
         (("nothing", 0.1), {}, "name: got 'nothing'"),
-        (("red", 0.1), {}, "denoiser: 'red' needs one"),
+        (("red", 0.1), {}, "denoiser: got None; expected a network"),
         (("tv", -1.0), {}, "sigma: got -1.0"),
     ],
 )
 def test_bad_arguments_are_refused_when_the_peer_is_made(arguments, options, message):
     with pytest.raises(ValueError, match=message):
-        peer(*arguments, **options)
+        Peer(*arguments, **options)
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("tv", Settings(1, 1, 1)), ("red", 0.5)])
 def test_parameters_of_the_wrong_kind_are_refused(name, parameters, network, blurred):
     with pytest.raises(ValueError, match="parameters: got"):
-        peer(name, NOISE, network, parameters=parameters)(*blurred)
+        Peer(name, NOISE, network, parameters=parameters)(*blurred)
 
 
-def test_richardson_lucy_says_that_it_is_for_blur(scene):
+def test_richardson_lucy_refuses_other_physics_than_a_blur(scene):
     physics = degradation(sigma=0.1)
     for parameters in (None, 5.0):
         with pytest.raises(ValueError, match="richardson-lucy is for blurred images only"):
-            peer("richardson-lucy", 0.1, parameters=parameters)(scene, physics)
+            Peer("richardson-lucy", 0.1, parameters=parameters)(scene, physics)
 
 
-def test_nothing_that_downloads_is_among_the_peers():
+def test_no_peer_of_the_default_set_downloads():
     assert not set(PEERS) & set(DOWNLOADING)
