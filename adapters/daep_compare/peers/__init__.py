@@ -4,8 +4,9 @@ Methods with a network use the same network as DAEP. All methods use the same ex
 point, so they differ in the prior and in the solver only. Parameters: :mod:`daep_compare.peers.settings`.
 """
 
+from daep_compare.peers.classical import CLASSICAL_PEERS
 from daep_compare.peers.downloading import DOWNLOADING
 from daep_compare.peers.peer import PEERS, Peer
-from daep_compare.peers.settings import CLASSICAL_PEERS, NETWORK_PEERS, Settings, task
+from daep_compare.peers.settings import NETWORK_PEERS, Settings, task
 
 __all__ = ["CLASSICAL_PEERS", "DOWNLOADING", "NETWORK_PEERS", "PEERS", "Peer", "Settings", "task"]

@@ -16,7 +16,7 @@ from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.start import starting_point
 
-__all__ = ["CLASSICAL_SOLVERS"]
+__all__ = ["CLASSICAL_PEERS", "CLASSICAL_SOLVERS"]
 
 #: Squared norm of the finite differences in two dimensions (Chambolle 2004).
 DIFFERENCES_NORM2 = 8.0
@@ -108,10 +108,12 @@ class RichardsonLucy(MLEM):
         return super().forward(y.clamp_min(LOWEST_INTENSITY), physics, *args, **kwargs)
 
 
-#: Peer -> its solver, made from the number of :data:`daep_compare.peers.settings.TUNED_CLASSICAL`.
-CLASSICAL_SOLVERS: dict[str, Callable[[float], Reconstructor]] = {
+#: Peer -> its solver, made from its parameter in :mod:`daep_compare.peers.settings`.
+CLASSICAL_SOLVERS: dict[str, Callable[..., Reconstructor]] = {
     "tv": tv,
     "wavelets": wavelets,
     "wiener": Wiener,
     "richardson-lucy": RichardsonLucy,
 }
+#: Peers without a network.
+CLASSICAL_PEERS = tuple(CLASSICAL_SOLVERS)

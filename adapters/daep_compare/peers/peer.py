@@ -9,10 +9,10 @@ from deepinv.models import Reconstructor
 from deepinv.physics import Blur, BlurFFT, LinearPhysics
 from torch import Tensor, nn
 
-from daep_compare.peers.classical import CLASSICAL_SOLVERS
+from daep_compare.peers.classical import CLASSICAL_PEERS, CLASSICAL_SOLVERS
 from daep_compare.peers.downloading import DOWNLOADING, DOWNLOADING_SOLVERS
 from daep_compare.peers.network import network_solver
-from daep_compare.peers.settings import CLASSICAL_PEERS, NETWORK_PEERS, Settings, task, tuned_settings, tuned_value
+from daep_compare.peers.settings import NETWORK_PEERS, Settings, task, tuned
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.denoiser import as_denoiser
 from daep_prior.schedules import SMALLEST_NOISE
@@ -71,21 +71,19 @@ class Peer(Reconstructor):
         """
         if self.name in DOWNLOADING:
             return DOWNLOADING_SOLVERS[self.name](max(self.sigma, SMALLEST_NOISE))
-        if self.denoiser is not None:
-            chosen = self.parameters
-            if chosen is None:
-                chosen = tuned_settings(self.name, self.sigma, task(physics))
-            if not isinstance(chosen, Settings):
-                raise ValueError(f"parameters: got {chosen!r}; expected Settings for {self.name!r}.")
-            return network_solver(self.name, chosen, self.sigma, self.denoiser, self.seed)
         if self.name == "richardson-lucy" and not isinstance(physics, (Blur, BlurFFT)):
             raise ValueError(f"physics: got {type(physics).__name__}; richardson-lucy is for blurred images only.")
-        if isinstance(self.parameters, Settings):
-            raise ValueError(f"parameters: got {self.parameters!r}; expected one number for {self.name!r}.")
-        value = self.parameters
-        if value is None:
-            value = tuned_value(self.name, self.sigma, task(physics))
-        return CLASSICAL_SOLVERS[self.name](float(value))
+        given = self.parameters
+        found = tuned(self.name, self.sigma, task(physics)) if given is None else {}
+        if self.denoiser is not None:
+            settings = Settings(**found) if given is None else given
+            if not isinstance(settings, Settings):
+                raise ValueError(f"parameters: got {given!r}; expected Settings for {self.name!r}.")
+            return network_solver(self.name, settings, self.sigma, self.denoiser, self.seed)
+        if isinstance(given, Settings):
+            raise ValueError(f"parameters: got {given!r}; expected one number for {self.name!r}.")
+        make = CLASSICAL_SOLVERS[self.name]
+        return make(**found) if given is None else make(float(given))
 
     def forward(self, y: Tensor, physics: LinearPhysics, **kwargs: Any) -> Any:
         """Restore ``y``.
