@@ -4,16 +4,18 @@ S. A. Bigdeli, M. Zwicker, *Image Restoration using Autoencoding Priors*, VISAPP
 itself and needs nothing but torch; ``daep_deepinv`` makes it a prior of deepinv.
 """
 
-from daep_prior.energy import NoiseSource, energy, energy_gradient, mean_shift
+from daep_prior.energy import energy, energy_gradient, mean_shift
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
+from daep_prior.noise_fields import NoiseSource
 from daep_prior.pretrained import load_dae, save_dae, shipped_networks
 from daep_prior.prior import MeanShiftPrior
-from daep_prior.restoration import restore
+from daep_prior.restoration import DivergenceError, restore
 from daep_prior.schedules import Schedule
 
 __all__ = [
     "DAE",
     "ConvDAE",
+    "DivergenceError",
     "MeanShiftPrior",
     "NoiseSource",
     "Schedule",

@@ -5,8 +5,8 @@ Restoration using Autoencoding Priors*, VISAPP 2018): the mean-shift vector. Its
 
     R_s(x) = 1/2 || A_s(x) - x ||^2 .
 
-The network was trained on noisy images only, so both are evaluated at ``x - eps``, ``eps ~ N(0, s^2)``, with the
-residual taken against the clean ``x`` (eq. 8). Images are (B, C, H, W) in [0, 1]; a denoiser is any
+The network was trained on noisy images only. So both are evaluated at ``x - eps``, ``eps ~ N(0, s^2)``, and the
+residual is taken against the clean ``x`` (eq. 8). Images are (B, C, H, W) in [0, 1]; a denoiser is any
 ``denoise(x, sigma)``.
 """
 
@@ -19,76 +19,13 @@ from torch import Tensor
 
 from daep_prior.images import per_image, replicate
 
-__all__ = ["NoiseSource", "energy", "energy_gradient", "mean_shift"]
+__all__ = ["energy", "energy_gradient", "mean_shift"]
 
 Denoise = Callable[[Tensor, "float | Tensor"], Tensor]
 
 
-class NoiseSource:
-    """Standard normal fields ``eps / s`` for the stochastic evaluation (eq. 8), reproducible per image.
-
-    Every image draws from its own stream, fixed by its seed alone, so that it is restored to the same result alone and
-    in a batch. With one seed for all, every image sees the fields it would see alone.
-
-    :param int, list seed: one seed for all images, or one an image.
-    :param int samples: fields an evaluation; each costs one network evaluation.
-    :param bool antithetic: use each field with both signs; doubles the network evaluations.
-    :raises ValueError: fewer than one sample.
-    """
-
-    def __init__(self, seed: int | Sequence[int] = 0, samples: int = 1, antithetic: bool = False):
-        if samples < 1:
-            raise ValueError(f"samples: got {samples}; expected at least 1.")
-        self.seed = seed
-        self.samples = samples
-        self.antithetic = antithetic
-        self._generators: dict[torch.device, list[torch.Generator]] = {}
-
-    def reset(self) -> None:
-        """Start all streams again."""
-        for generators in self._generators.values():
-            for generator, seed in zip(generators, self._seeds(), strict=True):
-                generator.manual_seed(seed)
-
-    def generators(self, device: torch.device) -> list[torch.Generator]:
-        """The streams on a device, as far as they have come; one, or one an image."""
-        if device not in self._generators:
-            self._generators[device] = [torch.Generator(device).manual_seed(s) for s in self._seeds()]
-        return self._generators[device]
-
-    def _seeds(self) -> list[int]:
-        return [self.seed] if isinstance(self.seed, int) else list(self.seed)
-
-    def seeds(self, images: int) -> list[int]:
-        """One seed for all of so many images, or one an image.
-
-        :raises ValueError: there are seeds for another number of images.
-        """
-        seeds = self._seeds()
-        if len(seeds) not in (1, images):
-            raise ValueError(f"seed: got {len(seeds)} seeds for {images} images; give one, or one an image.")
-        return seeds
-
-    def draw(self, x: Tensor) -> list[Tensor]:
-        """Fields of the shape, type and device of ``x`` (B, C, H, W), which the streams move past.
-
-        :raises ValueError: there are seeds for another number of images.
-        """
-        self.seeds(x.shape[0])
-        generators = self.generators(x.device)
-        fields = []
-        for _ in range(self.samples):
-            # float32 whatever the type of x, so that a float64 run sees the same noise
-            parts = torch.empty((len(generators), *x.shape[1:]), device=x.device)
-            for part, generator in zip(parts, generators, strict=True):
-                part.normal_(generator=generator)
-            field = parts.to(x.dtype).expand(x.shape)
-            fields.extend([field, -field] if self.antithetic else [field])
-        return fields
-
-
 def mean_shift(denoise: Denoise, x: Tensor, sigma: float | Tensor) -> Tensor:
-    """The mean-shift vector ``A_s(x) - x`` (eq. 6), shape of ``x``."""
+    """The mean-shift vector ``A_s(x) - x`` (eq. 6), of the shape of ``x``."""
     return _denoised(denoise, x, sigma) - x
 
 
@@ -101,8 +38,8 @@ def energy(
     :param torch.Tensor x: images (B, C, H, W) in [0, 1].
     :param float, torch.Tensor sigma: kernel width ``s``, a number or one an image.
     :param list noise: standard normal fields, each (B, C * replicas, H, W); ``None``: evaluate at ``x`` itself.
-    :param int replicas: channels that a one-channel image is shown as (3 for a colour network); the energy is the mean
-        over the replicas, so that its balance with the data term does not depend on them.
+    :param int replicas: equal channels in which the network sees a one-channel image (3 for a colour network). The
+        energy is the mean over the replicas, so its weight against the data term does not depend on their number.
     :return: (B,).
     """
     x = replicate(x, replicas)
@@ -126,11 +63,11 @@ def energy_gradient(
     With ``z = x - eps`` and ``e = x - A_s(z)`` it is ``e - J_A(z)^T e = J_{z - A(z)}^T e``. Without the Jacobian it is
     ``e``, the DMSP form (Bigdeli, Jin, Favaro, Zwicker, NIPS 2017): half the cost, no longer the gradient of an energy.
 
-    No gradient for parameters is computed unless they ask for one. The result carries a graph only when gradients are
-    enabled and ``x`` or a parameter asks for one (unfolded training).
+    The result carries a graph only if gradients are enabled and ``x`` or a parameter requires one (unfolded training).
 
-    :param bool jacobian: whether to apply ``I - J^T``; the other parameters are those of :func:`energy`.
+    :param bool jacobian: apply ``I - J^T``. The other parameters are those of :func:`energy`.
     :return: (B, C, H, W).
+    :raises ValueError: the denoiser cannot be differentiated, or returns another shape.
     """
     wide = replicate(x, replicas)
     fields: Sequence[Tensor | None] = noise or [None]
@@ -169,7 +106,7 @@ def _pulled_residual(denoise: Denoise, x: Tensor, z: Tensor, sigma: float | Tens
             if "second time" not in str(error):
                 raise
             raise ValueError(
-                "denoiser: it is a gradient itself and has thrown its graph away, so the energy has no gradient here; "
+                "denoiser: its output is a gradient whose graph was freed, so the energy cannot be differentiated; "
                 "keep the graph (deepinv's gradient-step denoisers: detach=False), or use jacobian=False (DMSP)."
             ) from error
     return gradient
@@ -179,7 +116,7 @@ def _denoised(denoise: Denoise, x: Tensor, sigma: float | Tensor) -> Tensor:
     out = denoise(x, sigma)
     if not isinstance(out, Tensor) or out.shape != x.shape:
         got = f"a tensor of shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
-        raise ValueError(f"denoiser: it returned {got}; expected a tensor of the shape it was given, {tuple(x.shape)}.")
+        raise ValueError(f"denoiser: it returned {got}; expected a tensor of its input's shape, {tuple(x.shape)}.")
     return out
 
 
@@ -188,5 +125,5 @@ def _has_trainable(denoise: Denoise) -> bool:
 
 
 def _perturbed(x: Tensor, sigma: float | Tensor, field: Tensor | None) -> Tensor:
-    # a view: some denoisers call requires_grad_() on what they are given
+    # a view, because some denoisers call requires_grad_() on their input
     return x.view_as(x) if field is None else x - per_image(sigma, x) * field

@@ -1,4 +1,4 @@
-"""Proximal momentum as one loop without a toolkit: all it needs of the measurement is a proximal step."""
+"""The loop that restores an image. It knows no toolkit: of the measurement it needs a proximal step, or a gradient."""
 
 from __future__ import annotations
 
@@ -10,91 +10,160 @@ from torch import Tensor
 
 from daep_prior.images import IMAGE_RANGE, mirrored
 from daep_prior.prior import MeanShiftPrior
-from daep_prior.schedules import SMALLEST_NOISE, Schedule
-from daep_prior.solvers import proximal_momentum_step, running_mean
+from daep_prior.schedules import HEAVY_BALL, SMALLEST_NOISE, Schedule
+from daep_prior.solvers import MomentumState, heavy_ball_step, proximal_momentum_step
 
-__all__ = ["data_weight", "restore"]
+__all__ = ["DivergenceError", "data_weight", "restore"]
+
+#: Called after each iteration; an answer (B,) marks the images that are finished.
+Callback = Callable[[int, MomentumState], "Tensor | None"]
+
+
+class DivergenceError(FloatingPointError):
+    """The iterates are no longer finite, or they move away from the measurement; the message says what to change."""
 
 
 def restore(
-    data_prox: Callable[[Tensor, float], Tensor],
+    data_prox: Callable[[Tensor, float], Tensor] | None,
     start: Tensor,
     prior: MeanShiftPrior,
     schedule: Schedule,
     *,
+    data_gradient: Callable[[Tensor], Tensor] | None = None,
+    measured: Tensor | None = None,
     bounds: tuple[float, float] | None = IMAGE_RANGE,
-    callback: Callable[[int, Tensor], None] | None = None,
+    finish: Callable[[Tensor], Tensor] | None = None,
+    callback: Callback | None = None,
 ) -> Tensor:
-    r"""Restore an image: a stochastic gradient step on the prior, a proximal step on the data term, momentum.
+    r"""Minimise a data term ``f`` and the prior's energy by the solver of the schedule.
+
+    ``"proximal"``: a stochastic gradient step on the prior, a proximal step on the data term, and momentum,
 
     .. math::
 
         z_k &= x_k + \mu_k (x_k - x_{k-1}) \\
         x_{k+1} &= \operatorname{clip} \operatorname{prox}_{(c_k t_k / \lambda_k) f}
-            \left( z_k - t_k \nabla R_{s_k}(z_k) \right)
+            \left( z_k - t_k \nabla R_{s_k}(z_k) \right),
 
-    A schedule with ``dual`` adds the dual variable of :func:`daep_prior.solvers.proximal_momentum_step`. The result is
-    the running mean of the last iterates, denoised once at the schedule's ``final_width``. The same arguments give the
-    same image: the prior's noise starts again at each call.
+    see :func:`daep_prior.solvers.proximal_momentum_step`. ``"heavy-ball"``: gradient descent on
+    :math:`c_k f + \lambda_k R_s`, see :func:`daep_prior.solvers.heavy_ball_step`.
 
-    :param Callable data_prox: ``data_prox(v, gamma)`` returns ``argmin_x gamma f(x) + 1/2 ||x - v||^2`` for the data
-        term ``f``, such as ``1/(2 s_d^2) ||Kx - y||^2``; images (B, C, H, W).
-    :param torch.Tensor start: first images (B, C, H, W) in [0, 1]; never written to.
-    :param MeanShiftPrior prior: with the denoiser and its noise.
-    :param Schedule schedule: for proximal momentum, such as :func:`daep_prior.schedules.default`.
-    :param tuple bounds: the start and the result are clipped to these, and the iterates of a schedule with ``clip``;
-        ``None``: nothing is.
-    :param Callable callback: called with the iteration, from 0, and the mean so far (B, C, H, W).
+    The result is the running mean of the last iterates, denoised once at the schedule's ``final_width``. The same
+    arguments give the same image: the noise of the prior restarts at each call. The prior itself is not changed.
+
+    :param Callable data_prox: ``data_prox(v, gamma)`` returns ``argmin_x gamma f(x) + 1/2 ||x - v||^2``; images
+        (B, C, H, W). A heavy-ball schedule does not use it.
+    :param torch.Tensor start: first images (B, C, H, W); never written to.
+    :param MeanShiftPrior prior: the denoiser, and how eq. 8 is evaluated.
+    :param Schedule schedule: see :mod:`daep_prior.schedules`.
+    :param Callable data_gradient: gradient of ``f``, images to images; a heavy-ball schedule needs it.
+    :param torch.Tensor measured: 1 on the pixels that the measurement sees and 0 elsewhere, broadcastable to the image.
+        A schedule with ``measured_only`` applies the prior's gradient there alone; ``None``: everywhere.
+    :param tuple bounds: range of the result, and of the iterates of a schedule with ``clip``; ``None``: no clipping.
+    :param Callable finish: applied to the result after the last denoising, and before it is clipped.
+    :param Callable callback: called with the iteration, from 0, and the :class:`daep_prior.solvers.MomentumState`. It
+        may return a boolean tensor (B,): those images stay as they are, and when all are finished the loop ends.
     :return: images (B, C, H, W).
-    :raises ValueError: ``start`` is not a batch of finite images, or a prior weight is 0.
-    :raises FloatingPointError: the iterates are no longer finite.
+    :raises ValueError: ``start`` is not a batch of finite images, or the schedule does not fit the data term.
+    :raises DivergenceError: the iterates are no longer finite.
     """
+    _check(start, schedule, data_prox, data_gradient)
+    prior = prior.restarted()
+    limits = bounds if schedule.clip else None
+    finished: Tensor | None = None
+    with torch.no_grad():
+        # as in the authors' program; the proximal solver needs the noise of the start as it is
+        if limits is not None and schedule.solver == HEAVY_BALL:
+            start = start.clamp(*limits)
+        state = MomentumState.at_rest(start, schedule.dual)
+        for k in range(len(schedule)):
+            gradient = partial(_prior_gradient, prior, schedule, k, measured if schedule.measured_only else None)
+            before, state = state, _iteration(state, schedule, k, gradient, data_prox, data_gradient, limits)
+            require_finite(state.x, k)
+            if finished is not None:
+                state = state.keep(finished, before)
+            if callback is not None and (done := callback(k, state)) is not None:
+                finished = done if finished is None else finished | done
+                if bool(finished.all()):
+                    break
+        result = state.mean
+        if schedule.final_width is not None:
+            result = prior.denoise(result, schedule.final_width)
+        if finish is not None:
+            result = finish(result)
+    return result if bounds is None else result.clamp(*bounds)
+
+
+def _check(start: Tensor, schedule: Schedule, data_prox: object, data_gradient: object) -> None:
     if start.ndim != 4 or not start.is_floating_point() or not bool(start.isfinite().all()):
         raise ValueError(
             f"start: got {start.dtype} of shape {tuple(start.shape)}; expected finite images (B, C, H, W) in [0, 1]."
         )
-    if min(schedule.prior_weight) == 0:
-        raise ValueError("schedule: a prior_weight is 0, which leaves the proximal step without a scale; give it > 0.")
-    prior.reset()
-    with torch.no_grad():
-        x = previous = mean = start if bounds is None else start.clamp(*bounds)
-        dual = torch.zeros_like(x) if schedule.dual else None
-        limits = bounds if schedule.clip else None
-        for k in range(len(schedule)):
-            step = schedule.step[k]
-            gradient = partial(_gradient, prior, schedule, k)
-            gamma = schedule.data_weight[k] * step / schedule.prior_weight[k]
-            prox = partial(_finite_prox, data_prox, gamma, k)
-            moved, dual = proximal_momentum_step(x, previous, gradient, prox, step, schedule.momentum[k], limits, dual)
-            x, previous = moved, x
-            mean = running_mean(mean, x, schedule.average[k])
-            if callback is not None:
-                callback(k, mean)
-        if schedule.final_width is not None:
-            mean = prior.denoiser(mean, schedule.final_width)
-    return mean if bounds is None else mean.clamp(*bounds)
+    if schedule.solver == HEAVY_BALL:
+        if data_gradient is None:
+            raise ValueError(
+                "schedule: it is for the heavy-ball solver, which needs the gradient of the data term; "
+                "give data_gradient, or a proximal schedule."
+            )
+    elif data_prox is None:
+        raise ValueError("schedule: it is for the proximal solver, which needs data_prox; got None.")
+    elif min(schedule.prior_weight) == 0:
+        raise ValueError("schedule: a prior_weight is 0, so the proximal step has no scale; expected all above 0.")
 
 
-def _gradient(prior: MeanShiftPrior, schedule: Schedule, k: int, z: Tensor) -> Tensor:
-    """Of the prior in iteration ``k``, in the form that the schedule asks for."""
+def _iteration(
+    state: MomentumState,
+    schedule: Schedule,
+    k: int,
+    gradient: Callable[[Tensor], Tensor],
+    data_prox: Callable[[Tensor, float], Tensor] | None,
+    data_gradient: Callable[[Tensor], Tensor] | None,
+    bounds: tuple[float, float] | None,
+) -> MomentumState:
+    """Iteration ``k`` by the solver of the schedule."""
+    step, momentum, average = schedule.step[k], schedule.momentum[k], schedule.average[k]
+    weight, prior_weight = schedule.data_weight[k], schedule.prior_weight[k]
+    if schedule.solver == HEAVY_BALL:
+        assert data_gradient is not None
+
+        def objective(x: Tensor) -> Tensor:
+            return prior_weight * gradient(x) + weight * data_gradient(x)
+
+        return heavy_ball_step(state, objective, step, momentum, average=average, bounds=bounds)
+    assert data_prox is not None
+
+    def prox(v: Tensor) -> Tensor:
+        moved = data_prox(v, weight * step / prior_weight)
+        require_finite(moved, k)  # clipping would hide an infinite step
+        return moved
+
+    return proximal_momentum_step(state, gradient, prox, step, momentum, average=average, bounds=bounds)
+
+
+def _prior_gradient(prior: MeanShiftPrior, schedule: Schedule, k: int, measured: Tensor | None, x: Tensor) -> Tensor:
+    """Gradient of the prior in iteration ``k``, in the form that the schedule asks for."""
     width, noise, jacobian = schedule.kernel_width[k], schedule.noise[k], bool(schedule.jacobian[k])
-    seen = mirrored(z, schedule.flip[k])
-    return mirrored(prior.gradient(seen, width, noise_share=noise, jacobian=jacobian), schedule.flip[k])
+    seen = mirrored(x, schedule.flip[k])
+    gradient = mirrored(prior.gradient(seen, width, noise_share=noise, jacobian=jacobian), schedule.flip[k])
+    require_finite(gradient, k)
+    return gradient if measured is None else gradient * measured
 
 
-def _finite_prox(data_prox: Callable[[Tensor, float], Tensor], gamma: float, k: int, v: Tensor) -> Tensor:
-    """The proximal step of iteration ``k``; clipping would turn an infinite one into an image."""
-    moved = data_prox(v, gamma)
-    if not bool(moved.isfinite().all()):
-        raise FloatingPointError(
-            f"iteration {k}: the image is no longer finite; raise the noise level that the solver is told, or lower "
-            "the steps of the schedule."
+def require_finite(x: Tensor, iteration: int | None = None) -> None:
+    """Refuse iterates that are not finite. On a GPU nothing is checked, because the check would wait for the device.
+
+    :raises DivergenceError: a value is NaN or infinite.
+    """
+    # the sum of finite images is finite, and takes one pass
+    if x.device.type == "cpu" and not bool(x.sum(dtype=torch.float32).isfinite()):
+        where = "" if iteration is None else f"iteration {iteration}: "
+        raise DivergenceError(
+            f"{where}the image is no longer finite; raise the noise level sigma, or lower the steps of the schedule."
         )
-    return moved
 
 
 def data_weight(sigma: float) -> float:
-    """``1 / s_d^2``, the weight of the data term ``1/2 ||Kx - y||^2``; noise-free is taken as the smallest noise.
+    """``1 / s_d^2``, the weight of the data term ``1/2 ||Kx - y||^2``; a noise-free measurement has the smallest noise.
 
     :param float sigma: noise standard deviation ``s_d`` of the measurement, images in [0, 1]; 0: noise-free.
     :raises ValueError: negative or not finite.

@@ -1,82 +1,117 @@
-"""One step of each momentum solver, as pure functions of their state; all tensors are (B, C, H, W)."""
+"""One iteration of each solver, as a pure function of its state. All tensors are (B, C, H, W)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from daep_prior.images import IMAGE_RANGE
 
-__all__ = ["heavy_ball_step", "proximal_momentum_step", "running_mean"]
+__all__ = ["MomentumState", "heavy_ball_step", "proximal_momentum_step", "running_mean"]
+
+Map = Callable[[Tensor], Tensor]
+Number = float | Tensor
+
+
+class MomentumState(NamedTuple):
+    """State of both solvers. A tensor of each is (B, C, H, W).
+
+    :param torch.Tensor x: the iterate.
+    :param torch.Tensor mean: running mean of the iterates, the output.
+    :param torch.Tensor previous: where the velocity points from: the iterate before (proximal momentum), or ``x - v``
+        for a velocity ``v`` (heavy ball).
+    :param torch.Tensor dual: scaled dual variable of proximal momentum; ``None``: there is none.
+    """
+
+    x: Tensor
+    mean: Tensor
+    previous: Tensor
+    dual: Tensor | None = None
+
+    @classmethod
+    def at_rest(cls, x: Tensor, dual: bool = False) -> MomentumState:
+        """The state at ``x`` without velocity, with a zero dual variable if there is one."""
+        return cls(x, x, x, torch.zeros_like(x) if dual else None)
+
+    def keep(self, finished: Tensor, before: MomentumState) -> MomentumState:
+        """This state, but the one ``before`` for the images that are ``finished`` (B,)."""
+        where = finished.view(-1, 1, 1, 1)
+        x, mean, previous = (torch.where(where, old, new) for old, new in zip(before[:3], self[:3], strict=True))
+        dual = self.dual if self.dual is None or before.dual is None else torch.where(where, before.dual, self.dual)
+        return MomentumState(x, mean, previous, dual)
 
 
 def heavy_ball_step(
-    x: Tensor,
-    origin: Tensor,
-    gradient: Tensor,
-    step: float | Tensor,
-    momentum: float | Tensor,
+    state: MomentumState,
+    gradient: Map,
+    step: Number,
+    momentum: Number,
+    *,
+    average: Number = 1.0,
     bounds: tuple[float, float] | None = IMAGE_RANGE,
-) -> tuple[Tensor, Tensor]:
-    """Heavy-ball gradient descent with clipping (the paper's solver, section 4).
+) -> MomentumState:
+    """Heavy-ball gradient descent with clipping (Bigdeli and Zwicker, section 4).
 
-    ``v <- momentum v - step gradient``, ``x <- clip(x + v)``. The velocity is kept as the point it comes from,
-    ``origin = x - v``: a solver started at ``(x, x)`` is at rest, and clipping the image does not clip the velocity.
+    ``v <- momentum v - step gradient(x)``, ``x <- clip(x + v)``. Clipping the image leaves the velocity as it is.
 
-    :param torch.Tensor x: images (B, C, H, W) in [0, 1].
-    :param torch.Tensor origin: ``x - v``; ``x`` itself at rest.
-    :param torch.Tensor gradient: of the objective at ``x``.
-    :param float, torch.Tensor step: length of the gradient step; a number, or a tensor that broadcasts.
+    :param MomentumState state: ``previous`` is ``x - v``.
+    :param Callable gradient: gradient of the objective, images to images.
+    :param float, torch.Tensor step: step length; a number, or a tensor that broadcasts.
     :param float, torch.Tensor momentum: weight of the velocity, in [0, 1).
+    :param float, torch.Tensor average: weight of the new iterate in the running mean.
     :param tuple bounds: the images are clipped to these; ``None``: not clipped.
-    :return: the new ``x`` and the new ``origin``.
     """
-    velocity = momentum * (x - origin) - step * gradient
-    moved = x + velocity
-    if bounds is not None:
-        moved = moved.clamp(*bounds)
-    return moved, moved - velocity
+    velocity = momentum * (state.x - state.previous) - step * gradient(state.x)
+    x = _clipped(state.x + velocity, bounds)
+    return MomentumState(x, running_mean(state.mean, x, average), x - velocity)
 
 
 def proximal_momentum_step(
-    x: Tensor,
-    previous: Tensor,
-    gradient: Callable[[Tensor], Tensor],
-    data_prox: Callable[[Tensor], Tensor],
-    step: float | Tensor,
-    momentum: float | Tensor,
+    state: MomentumState,
+    gradient: Map,
+    data_prox: Map,
+    step: Number,
+    momentum: Number,
+    *,
+    average: Number = 1.0,
     bounds: tuple[float, float] | None = IMAGE_RANGE,
-    dual: Tensor | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    r"""A gradient step on the prior from an extrapolated point, and a proximal step on the data term.
+) -> MomentumState:
+    r"""A gradient step on the prior from an extrapolated point, then a proximal step on the data term.
 
     ``z = x + dual + momentum (x - previous)``, ``v = z - step gradient(z)``, ``x <- clip(data_prox(v - dual))``,
-    ``dual <- dual + x - v``. Without a dual variable this is accelerated proximal gradient descent (Beck and Teboulle,
-    FISTA, 2009) with the roles of prior and data exchanged. With one, what the prior takes away from the data is given
-    to it beforehand the next time, as in ADMM, which this is for ``momentum = 0`` and a denoiser instead of the
-    gradient step (Boyd et al. 2011, section 3.1.1): the result is one that the prior leaves as the data have it.
+    ``dual <- dual + x - v``.
 
-    :param torch.Tensor x: images (B, C, H, W) in [0, 1].
-    :param torch.Tensor previous: those of the iteration before; ``x`` itself at rest.
-    :param Callable gradient: of the prior's energy, images to images.
+    Without a dual variable this is FISTA (Beck and Teboulle 2009) with the roles of prior and data exchanged. With one,
+    ``momentum = 0`` and a denoiser in place of the gradient step, it is ADMM (Boyd et al. 2011, section 3.1.1): the
+    dual variable adds back what the prior removes, so that the data are met exactly.
+
+    :param MomentumState state: with a dual variable, or without.
+    :param Callable gradient: gradient of the prior's energy, images to images.
     :param Callable data_prox: proximal operator of the weighted data term, images to images.
-    :param float, torch.Tensor step: length of the gradient step; a number, or a tensor that broadcasts.
+    :param float, torch.Tensor step: step length; a number, or a tensor that broadcasts.
     :param float, torch.Tensor momentum: in [0, 1); a number, or a tensor that broadcasts.
+    :param float, torch.Tensor average: weight of the new iterate in the running mean.
     :param tuple bounds: the images are clipped to these; ``None``: not clipped.
-    :param torch.Tensor dual: scaled dual variable, as ``x``, zero at first; ``None``: there is none.
-    :return: the new ``x``, the old one being ``previous`` of the next step, and the new ``dual``.
     """
-    z = x + momentum * (x - previous)
+    x, dual = state.x, state.dual
+    z = x + momentum * (x - state.previous)
     if dual is not None:
         z = z + dual
     v = z - step * gradient(z)
     moved = data_prox(v if dual is None else v - dual)
     if dual is not None:
         dual = dual + moved - v
-    return (moved if bounds is None else moved.clamp(*bounds)), dual
+    moved = _clipped(moved, bounds)
+    return MomentumState(moved, running_mean(state.mean, moved, average), x, dual)
 
 
-def running_mean(mean: Tensor, x: Tensor, weight: float | Tensor) -> Tensor:
-    """The mean of iterates after one more, ``x``, of that weight; 1 forgets those before."""
+def running_mean(mean: Tensor, x: Tensor, weight: Number) -> Tensor:
+    """The running mean after the iterate ``x`` of that weight. 1: ``x`` itself; 0: ``mean`` as it was."""
     return x if isinstance(weight, float) and weight == 1 else mean + weight * (x - mean)
+
+
+def _clipped(x: Tensor, bounds: tuple[float, float] | None) -> Tensor:
+    return x if bounds is None else x.clamp(*bounds)

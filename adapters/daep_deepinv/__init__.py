@@ -1,13 +1,15 @@
 """The denoising-autoencoder prior for deepinv: ``DAEPrior``, the solvers, and the reconstructor ``DAEP``."""
 
 from daep_deepinv.denoiser import DAEDenoiser
-from daep_deepinv.iterators import DivergenceError, HeavyBallIteration, ProximalMomentumIteration
+from daep_deepinv.iterators import HeavyBallIteration, ProximalMomentumIteration
 from daep_deepinv.operators.degradation import as_filter, degradation
 from daep_deepinv.operators.resampling import BicubicDownsampling
+from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.reconstructor import DAEP
 from daep_deepinv.registration import register
 from daep_deepinv.start import starting_point
+from daep_prior import DivergenceError
 
 __all__ = [
     "DAEP",
@@ -16,6 +18,8 @@ __all__ = [
     "DAEPrior",
     "DivergenceError",
     "HeavyBallIteration",
+    "Plan",
+    "Plans",
     "ProximalMomentumIteration",
     "as_filter",
     "degradation",

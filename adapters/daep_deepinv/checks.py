@@ -1,23 +1,153 @@
-"""Numbers that several modules refuse, with one sentence each."""
+"""Checks of what a caller gives: numbers, measurement, physics and first image. Each refusal is one sentence."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
+from deepinv.physics import LinearPhysics, Physics
+from deepinv.utils import TensorList
+from torch import Tensor, nn
 
-__all__ = ["check_factor", "check_sigma"]
+from daep_prior import DivergenceError
+
+__all__ = [
+    "adjoint_warning",
+    "check_factor",
+    "check_image",
+    "check_measurement",
+    "check_result",
+    "check_sigma",
+    "shape_of",
+    "units_warning",
+]
+
+#: A solver has diverged when its residual is this many times that of the start, plus as many times the noise.
+GROWTH = 3.0
+#: A start above this value is hardly in the units of images in [0, 1].
+BRIGHTEST = 4.0
+#: Two inner products that should be equal may differ by this share.
+ADJOINT_TOLERANCE = 0.01
 
 
-def check_sigma(sigma: Any) -> None:
-    """Refuse what is not one finite noise level of at least 0."""
+def check_sigma(sigma: Any) -> float:
+    """One finite noise level of at least 0, as a float.
+
+    :raises TypeError: text, or several numbers.
+    :raises ValueError: negative or not finite.
+    """
     if isinstance(sigma, str) or (isinstance(sigma, Tensor) and sigma.numel() != 1):
         raise TypeError(f"sigma: got {sigma!r}; expected one number.")
-    if not 0 <= sigma < float("inf"):
+    if not 0 <= float(sigma) < float("inf"):
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
+    return float(sigma)
 
 
 def check_factor(factor: float) -> None:
-    """Refuse what is not a whole reduction factor of at least 1."""
+    """Refuse anything but a whole reduction factor of at least 1."""
     if not factor >= 1 or int(factor) != factor:
         raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
+
+
+def check_measurement(y: Tensor | TensorList, physics: Physics) -> None:
+    """Refuse a measurement that is no finite real tensor, and physics that is not linear."""
+    for part in parts_of(y):
+        if not isinstance(part, Tensor) or not part.is_floating_point():
+            kind = type(part)
+            name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+            got = f"a tensor of {part.dtype}" if isinstance(part, Tensor) else f"an object of type {name}"
+            raise ValueError(f"y: got {got}; expected a floating-point torch.Tensor.")
+        if not bool(part.isfinite().all()):
+            raise ValueError("y: the measurement contains NaN or infinite values; expected finite numbers.")
+    if not isinstance(physics, LinearPhysics):
+        raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv LinearPhysics.")
+
+
+def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics, denoiser: nn.Module) -> None:
+    """Refuse a first image that the denoiser cannot take, or that the physics does not map to the shape of ``y``."""
+    if x0.ndim != 4:
+        raise ValueError(
+            f"y: got shape {shape_of(y)}, which comes from an image of shape {shape_of(x0)}; expected (B, C, H, W)."
+        )
+    channels = getattr(denoiser, "in_channels", None)
+    if isinstance(channels, int) and x0.shape[1] not in (1, channels):
+        raise ValueError(
+            f"y: got shape {shape_of(y)}, which comes from images (B, C, H, W) of {x0.shape[1]} channels; the denoiser "
+            f"takes {channels}, or 1."
+        )
+    try:
+        mapped = shape_of(physics.A(x0))
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(f"init: this physics does not take images of shape {shape_of(x0)}: {error}") from error
+    if mapped != shape_of(y):
+        raise ValueError(f"y: got shape {shape_of(y)}; this physics maps images of {shape_of(x0)} to {mapped}.")
+
+
+def units_warning(sigma: float, y: Tensor | TensorList) -> Warning | None:
+    """A warning if no value of the measurement of one image reaches the noise level; else ``None``."""
+    largest = max(float(part.abs().max()) for part in parts_of(y))
+    if sigma <= largest:
+        return None
+    return UserWarning(
+        f"sigma: {sigma:.4g} is more than the largest value of the measurement, {largest:.4g}; it is a standard "
+        f"deviation in the units of y, so for images in [0, 1] perhaps {sigma:.4g}/255."
+    )
+
+
+def adjoint_warning(physics: LinearPhysics, image: Tensor) -> Warning | None:
+    """A warning if ``A_adjoint`` of a user's own operator is not the adjoint of its ``A``; else ``None``.
+
+    ``<A u, A u>`` is compared with ``<u, A_adjoint A u>`` for white noise ``u``. deepinv's operators and ours are not
+    tested.
+    """
+    if type(physics).__module__.partition(".")[0] in ("deepinv", __package__):
+        return None
+    u = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    seen = physics.A(u)
+    norm = sum(float(part.square().sum()) for part in parts_of(seen))
+    product = float((u * physics.A_adjoint(seen)).sum())
+    if abs(product - norm) <= ADJOINT_TOLERANCE * norm:
+        return None
+    return UserWarning(
+        f"physics: A_adjoint of {type(physics).__name__} is not the adjoint of A: <u, A_adjoint A u> is "
+        f"{product / max(norm, 1e-30):.3g} of <A u, A u>; expected 1 (see physics.adjointness_test). "
+        "Without A_adjoint, deepinv finds it by automatic differentiation (needs img_size)."
+    )
+
+
+def check_result(
+    before: Tensor, after: Tensor, start: Tensor, sigma: float, y: Tensor | TensorList, images: Sequence[int]
+) -> None:
+    """Refuse a result that is much farther from the measurement than the start: clipping hides a divergence in an image
+    of black and white.
+
+    :param torch.Tensor before: root mean square residual of the start, (B,).
+    :param torch.Tensor after: that of the result.
+    :param torch.Tensor start: first images (B, C, H, W).
+    :param list images: their indices in the batch.
+    :raises DivergenceError: the solver has diverged.
+    """
+    size = torch.cat([part.abs().flatten(1) for part in parts_of(y)], 1).square().mean(1).sqrt()
+    far = (after > GROWTH * before + GROWTH * sigma) & (after > size / 2)
+    if bool(far.any()):
+        i = int(far.int().argmax())
+        brightest = float(start.abs().max())
+        cure = "lower the step or the prior weight of the schedule"
+        if brightest > BRIGHTEST:
+            cure = f"images are expected in [0, 1], and its start reaches {brightest:.3g}"
+        raise DivergenceError(
+            f"the solver has diverged: image {images[i]} is farther from its measurement (rms {float(after[i]):.3g}) "
+            f"than its start ({float(before[i]):.3g}); {cure}."
+        )
+
+
+def parts_of(y: Tensor | TensorList) -> list[Any]:
+    """The tensors of a measurement."""
+    return list(y) if isinstance(y, TensorList) else [y]
+
+
+def shape_of(value: Tensor | TensorList) -> tuple[Any, ...]:
+    return tuple(value.shape)

@@ -1,87 +1,146 @@
-"""What happened during a restoration: residual, discrepancy and step length of every iteration, image by image."""
+"""What happened during a restoration: residual, discrepancy, step length and metrics of every iteration and image."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from deepinv.loss.metric import PSNR
 from deepinv.physics import Inpainting, LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_prior import MeanShiftPrior, Schedule
+from daep_prior.solvers import MomentumState
 
-__all__ = ["Monitor", "measured_values"]
+__all__ = ["Recorder", "Watching", "measured_values", "residual_rms"]
+
+Series = dict[str, list[list[float]]]
+#: Keeps relative changes finite, as in :class:`deepinv.optim.BaseOptim`.
+TINY = 1e-6
 
 
-#: An image moves no longer when its step length is this share of the noise.
-STILL = 0.1
+@dataclass(frozen=True)
+class Watching:
+    """What a caller wants to know of every iteration.
+
+    :param bool metrics: deepinv's metrics.
+    :param torch.Tensor x_gt: ground truth (B, C, H, W), for the PSNR.
+    :param dict custom: name -> ``function(values so far, previous image, image)``, as in deepinv.
+    :param str stop_by: ``"residual"`` or ``"cost"``: an image is finished when the relative change of its result or of
+        its cost falls below ``threshold``; ``None``: all iterations are run.
+    :param Callable callback: called with the iteration, from 0, and the result so far (B, C, H, W).
+    """
+
+    metrics: bool = False
+    x_gt: Tensor | None = None
+    custom: dict[str, Callable[..., Any]] | None = None
+    stop_by: str | None = None
+    threshold: float = 1e-5
+    callback: Callable[[int, Tensor], None] | None = None
 
 
-class Monitor:
-    r"""Watches the iterates of one restoration.
+class Recorder:
+    r"""Records the iterates of one restoration; a callback of :func:`daep_prior.restore`.
 
     * ``data_residual``: root mean square of :math:`Kx - y` over the measured values, in image units;
-    * ``discrepancy``: :math:`\|Kx - y\|^2 / (n \sigma^2)`, which is about 1 when all that is left is the noise;
-      infinite for a measurement that is told to be noise-free;
+    * ``discrepancy``: :math:`\|Kx - y\|^2 / (n \sigma^2)`, about 1 when only the noise is left; infinite for a
+      noise-free measurement;
     * ``step_length``: root mean square of the change of the image, in image units;
-    * ``energy``: of the prior, where the solver computes the cost.
+    * with metrics also deepinv's ``psnr``, ``residual``, ``cost`` and custom ones, and ``energy``, that of the prior.
 
-    :param PerImageL2 data_fidelity: which knows the physics.
-    :param torch.Tensor y: measurement.
-    :param deepinv.physics.LinearPhysics physics: its forward model.
-    :param float sigma: noise of the measurement.
-    :param float, None target: an image whose discrepancy is at most this, and that moves by less than a tenth of the
-        noise, is done and kept as it is from then on.
+    :param PerImageL2 data_term: the data term of the restoration.
+    :param float sigma: noise level of the measurement.
+    :param torch.Tensor start: first images (B, C, H, W).
+    :param bool has_cost: compute the cost: one more evaluation of the network an iteration.
     """
 
     def __init__(
-        self, data_fidelity: PerImageL2, y: Any, physics: LinearPhysics, sigma: float, target: float | None = None
+        self,
+        data_term: PerImageL2,
+        y: Any,
+        physics: LinearPhysics,
+        sigma: float,
+        start: Tensor,
+        prior: MeanShiftPrior,
+        schedule: Schedule,
+        watching: Watching,
+        has_cost: bool,
     ):
-        self._data_fidelity, self._y, self._physics = data_fidelity, y, physics
-        self._sigma, self._target = sigma, target
-        self._count = measured_values(y, physics)
-        self._values: dict[str, list[Tensor]] = {"data_residual": [], "step_length": []}
-        #: Images that are done, (B,).
-        self.done: Tensor | None = None
+        self._data_term, self._y, self._physics, self._sigma = data_term, y, physics, sigma
+        self._prior, self._schedule, self._watching, self._has_cost = prior, schedule, watching, has_cost
+        self._previous, self._mean = start, start
+        self._cost: Tensor | None = None
+        self._values: dict[str, list[Tensor]] = {}
+        self._lists: Series = {name: [[] for _ in start] for name in watching.custom or {} if watching.metrics}
+        self.finished = torch.zeros(start.shape[0], dtype=torch.bool, device=start.device)
+        if watching.metrics and watching.x_gt is not None:
+            self._add("psnr", PSNR()(start, watching.x_gt))
 
-    def data_residual(self, x: Tensor) -> Tensor:
-        """Root mean square of ``Kx - y`` over the measured values, (B,)."""
-        return (self._data_fidelity.squared_residual(x, self._y, self._physics) / self._count).sqrt()
+    def __call__(self, k: int, state: MomentumState) -> Tensor | None:
+        """Record iteration ``k``; which images are finished, if the caller wants to stop early."""
+        watching, x, mean = self._watching, state.x, state.mean
+        self._add("data_residual", residual_rms(self._data_term, x, self._y, self._physics))
+        self._add("step_length", (x - self._previous).square().flatten(1).mean(1).sqrt())
+        change = (self._mean - mean).flatten(1).norm(dim=1) / (mean.flatten(1).norm(dim=1) + TINY)
+        if self._has_cost:
+            change = self._record_cost(k, x, change)
+        if watching.metrics:
+            self._record_metrics(mean)
+        self._previous, self._mean = x, mean
+        if watching.callback is not None:
+            watching.callback(k, mean)
+        if watching.stop_by is None:
+            return None
+        if k > 1:  # deepinv's rule: not before the third iteration
+            self.finished = self.finished | (change < watching.threshold)
+        return self.finished
 
-    def watch(self, x: Tensor, previous: Tensor, energy: Tensor | None = None) -> None:
-        """Take down the iterate ``x`` (B, C, H, W) that follows on ``previous``."""
-        residual = self.data_residual(x)
-        step = (x - previous).square().flatten(1).mean(1).sqrt()
-        self._values["data_residual"].append(residual)
-        self._values["step_length"].append(step)
-        if energy is not None:
-            self._values.setdefault("energy", []).append(energy)
-        if self._target is not None:
-            # a proximal step can meet the noise at once, long before the image has settled
-            reached = (residual**2 <= self._target * self._sigma**2) & (step <= STILL * self._sigma)
-            self.done = reached if self.done is None else self.done | reached
+    def _record_cost(self, k: int, x: Tensor, change: Tensor) -> Tensor:
+        """Cost and energy of the iterate; the change that the criterion looks at."""
+        energy = self._prior.value(x, self._schedule.kernel_width[k])
+        data = self._schedule.data_weight[k] * self._data_term.fn(x, self._y, self._physics)
+        cost = data + self._schedule.prior_weight[k] * energy
+        before, self._cost = self._cost, cost
+        self._add("cost", cost)
+        self._add("energy", energy)
+        if self._watching.stop_by != "cost":
+            return change
+        return torch.full_like(cost, torch.inf) if before is None else (before - cost).abs() / (cost.abs() + TINY)
 
-    def keep_done(self, old: tuple[Tensor, ...], new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """``new``, with the images that are done as they were."""
-        if self.done is None or not bool(self.done.any()):
-            return new
-        done = self.done.view(-1, 1, 1, 1)
-        old = old if len(old) == len(new) else (old[0],) * len(new)
-        return tuple(torch.where(done, a, b) for a, b in zip(old, new, strict=True))
+    def _record_metrics(self, mean: Tensor) -> None:
+        watching, before = self._watching, self._mean
+        change = (before - mean).flatten(1).norm(dim=1) / (mean.flatten(1).norm(dim=1) + TINY)
+        self._add("residual", change)
+        if watching.x_gt is not None:
+            self._add("psnr", PSNR()(mean, watching.x_gt))
+        for name, function in (watching.custom or {}).items():
+            for i, values in enumerate(self._lists[name]):
+                values.append(function(values, before[i], mean[i]))
 
-    def history(self) -> dict[str, list[list[float]]]:
+    def _add(self, name: str, values: Tensor) -> None:
+        self._values.setdefault(name, []).append(values)
+
+    def history(self) -> Series:
         """Name -> image -> one value an iteration, as deepinv keeps its metrics."""
-        series = {name: torch.stack(values, 1).tolist() for name, values in self._values.items() if values}
+        series = {name: torch.stack(values, 1).tolist() for name, values in self._values.items()}
         scale = 1 / self._sigma if self._sigma > 0 else float("inf")
-        if "data_residual" in series:
-            # a product becomes infinite where a power would raise an error, at a noise level of next to nothing
-            series["discrepancy"] = [[r * scale * (r * scale) for r in row] for row in series["data_residual"]]
-        return series
+        # products, because a power of a huge number raises an error where a product becomes infinite
+        rows = series.get("data_residual", [])
+        series["discrepancy"] = [[r * scale * (r * scale) for r in row] for row in rows]
+        return {**series, **self._lists}
+
+
+def residual_rms(data_term: PerImageL2, x: Tensor, y: Any, physics: LinearPhysics) -> Tensor:
+    """Root mean square of ``Kx - y`` over the measured values, in image units, (B,)."""
+    return (data_term.squared_residual(x, y, physics) / measured_values(y, physics)).sqrt()
 
 
 def measured_values(y: Tensor | TensorList, physics: LinearPhysics) -> float:
-    """Values that were measured of one image: all of ``y``, but for missing pixels."""
+    """Number of measured values of one image: all of ``y``, without missing pixels."""
     if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and isinstance(y, Tensor):
         return max(1.0, float((physics.mask[:1] > 0).expand_as(y[:1]).sum()))
     return float(sum(part[0].numel() for part in (y if isinstance(y, TensorList) else [y])))

@@ -34,15 +34,14 @@ class DAEPrior(ProxOperator):
     least often; a proximal step is a few gradient steps.
 
     :param tuple dims: shape of the image whose flattened values the solvers handle, as in PyLops: (H, W) for grey, or
-        three axes of which ``channel_axis`` holds 1 or 3 channels. Values are in [0, 1].
+        three axes of which ``channel_axis`` contains 1 or 3 channels. Values are in [0, 1].
     :param denoiser: a shipped name, a weight file, a DAE, or any ``denoiser(x, sigma)`` on tensors (B, C, H, W).
     :param float sigma: kernel width :math:`s`, a standard deviation for images in [0, 1]; a denoiser that is trained
-        for one level keeps to that.
+        for one level always acts at that level.
     :param int channel_axis: default 0, because PyLops' operators act on the last two axes.
     :param torch.dtype dtype: type the prior computes in; arrays come back in the type they came in.
-    :param int prox_iterations: most gradient steps in a proximal step.
-    :param options: ``noise``, ``samples``, ``antithetic``, ``jacobian``, ``seed``, ``device`` as in
-        :class:`daep_prior.MeanShiftPrior`.
+    :param int prox_iterations: maximum number of gradient steps in a proximal step.
+    :param options: ``noise``, ``jacobian``, ``seed``, ``device``, ``tile`` as in :class:`daep_prior.MeanShiftPrior`.
     :raises ValueError: not the shape of an image, or an unusable option.
     :raises TypeError: unknown option, or not a denoiser.
 
@@ -72,7 +71,7 @@ class DAEPrior(ProxOperator):
         self.prox_iterations = prox_iterations
 
     def reset(self) -> None:
-        """Start the noise again: the same calls then give the same results."""
+        """Restart the noise: the same calls then give the same results."""
         self.mean_shift.reset()
 
     def __call__(self, x: Array) -> float:

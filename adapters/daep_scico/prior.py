@@ -32,12 +32,12 @@ class DAEPrior(Functional):
 
     :param denoiser: a shipped name, a weight file, a DAE, or any ``denoiser(x, sigma)`` on tensors (B, C, H, W).
     :param float sigma: kernel width :math:`s`, a standard deviation for images in [0, 1]; a denoiser that is trained
-        for one level keeps to that.
+        for one level always acts at that level.
     :param int channel_axis: default -1, as in scico's own denoisers.
     :param torch.dtype dtype: type the prior computes in; arrays come back in the type they came in.
-    :param int prox_iterations: most gradient steps in a proximal step.
-    :param options: ``noise``, ``samples``, ``antithetic``, ``jacobian``, ``seed``, ``device`` as in
-        :class:`daep_prior.MeanShiftPrior`. ``jacobian=False`` (DMSP) has no energy: ``has_eval`` is then ``False``.
+    :param int prox_iterations: maximum number of gradient steps in a proximal step.
+    :param options: ``noise``, ``jacobian``, ``seed``, ``device``, ``tile`` as in :class:`daep_prior.MeanShiftPrior`.
+        ``jacobian=False`` (DMSP) has no energy: ``has_eval`` is then ``False``.
     :raises ValueError: an unusable option; at a call, an array that is not an image.
     :raises TypeError: unknown option, or not a denoiser.
 
@@ -72,7 +72,7 @@ class DAEPrior(Functional):
         super().__init__()
 
     def reset(self) -> None:
-        """Start the noise again: the same calls then give the same results."""
+        """Restart the noise: the same calls then give the same results."""
         self.mean_shift.reset()
 
     def __call__(self, x: Any) -> Any:

@@ -10,23 +10,24 @@ from torch import Tensor
 __all__ = ["conjugate_gradients"]
 
 
-def conjugate_gradients(normal: Callable[[Tensor], Tensor], right: Tensor, bound: Tensor, iterations: int) -> Tensor:
-    """Solve ``normal(x) = right`` from ``x = 0``.
+def conjugate_gradients(normal: Callable[[Tensor], Tensor], rhs: Tensor, bound: Tensor, iterations: int) -> Tensor:
+    """Solve ``normal(x) = rhs`` from ``x = 0``.
 
-    deepinv's own goes on until the last image of the batch has converged, which moves the first ones on by up to 1e-3.
+    deepinv's own continues until the last image of the batch has converged, which changes the other images by up to
+    1e-3.
 
     :param Callable normal: a symmetric positive definite map of (B, ...).
-    :param torch.Tensor right: (B, ...).
+    :param torch.Tensor rhs: (B, ...).
     :param torch.Tensor bound: an image stops when the norm of its residual is at most this; (B,).
-    :param int iterations: the most.
+    :param int iterations: maximum number.
     """
 
     def inner(a: Tensor, b: Tensor) -> Tensor:
         return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
 
-    x, residual, direction = torch.zeros_like(right), right, right
+    x, residual, direction = torch.zeros_like(rhs), rhs, rhs
     squares = inner(residual, residual)
-    enough = bound.square().view(-1, *[1] * (right.ndim - 1))
+    enough = bound.square().view(-1, *[1] * (rhs.ndim - 1))
     for _ in range(iterations):
         active = squares > enough
         if not bool(active.any()):

@@ -1,5 +1,4 @@
-"""The data terms of ``DAEP``: deepinv's ``L2`` with a proximal step that treats each image by itself; also for noise
-that is not white, and for noise that the channels share."""
+"""Least squares: deepinv's ``L2`` with a proximal step that treats each image by itself, also for coloured noise."""
 
 from __future__ import annotations
 
@@ -16,28 +15,27 @@ from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.noise.spectrum import NoiseSpectrum
 
-__all__ = ["PerImageL2", "SharedNoiseL2"]
+__all__ = ["PerImageL2", "has_closed_prox"]
 
 
 class PerImageL2(L2):
-    r"""``1/(2 sigma^2) ||Ax - y||^2``, whose proximal step gives an image the same alone and in a batch.
+    r"""``1/(2 sigma^2) ||Ax - y||^2``. Its proximal step gives an image the same result alone and in a batch.
 
-    Circular and ``valid`` blurs are left to :class:`FourierBlur`; other physics with a closed proximal step use that.
-    For the rest deepinv runs conjugate gradients until the last image of the batch has converged; here each image stops
-    by itself. Tolerance and length are the physics' own, ``physics.tol`` and ``physics.max_iter``. What one step learns
-    about the border of a ``valid`` blur the next one starts from: every restoration needs an object of its own.
+    Circular and ``valid`` blurs use :class:`FourierBlur`; other physics with a closed proximal step use that. For the
+    rest deepinv runs conjugate gradients until the last image of the batch has converged; here each image stops by
+    itself, with the physics' own ``tol`` and ``max_iter``. Each proximal step of a ``valid`` blur starts from the
+    border values that the step before found, so every restoration needs an object of its own.
 
     :param float sigma: standard deviation of the noise, images in [0, 1].
-    :param NoiseSpectrum noise: of noise that is not white, with which ``||r||^2 / sigma^2`` becomes the sum of
-        ``|r|^2`` by frequency, each divided by the power of the noise there. For blurs that :class:`FourierBlur`
-        handles.
+    :param NoiseSpectrum noise: power spectrum ``N`` of noise that is not white. ``||r||^2 / sigma^2`` becomes the sum
+        of ``|r|^2 / N`` over the frequencies. For blurs that :class:`FourierBlur` handles.
     """
 
     def __init__(self, sigma: float = 1.0, noise: NoiseSpectrum | None = None):
         super().__init__(sigma=sigma)
         self.noise = noise
 
-    #: The tensors that the last blur was prepared from, and what came of it.
+    #: The last prepared blur, with the tensors it was prepared from and their versions.
     _prepared: tuple[list[tuple[Tensor, int]], FourierBlur] | None = None
 
     def fn(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
@@ -72,12 +70,16 @@ class PerImageL2(L2):
             out: Tensor = physics.A_adjoint_A(v) + v / weight
             return out
 
-        right = physics.A_adjoint(y) + x / weight
-        bound = float(physics.tol) * right.flatten(1).norm(dim=1)
-        return x + conjugate_gradients(normal, right - normal(x), bound, int(physics.max_iter))
+        rhs = physics.A_adjoint(y) + x / weight
+        bound = float(physics.tol) * rhs.flatten(1).norm(dim=1)
+        return x + conjugate_gradients(normal, rhs - normal(x), bound, int(physics.max_iter))
+
+    def prox_of(self, y: Any, physics: LinearPhysics) -> Callable[[Tensor, float], Tensor]:
+        """The proximal step for one measurement, as :func:`daep_prior.restore` takes it."""
+        return lambda v, gamma: self.prox(v, y, physics, gamma=gamma)
 
     def squared_residual(self, x: Tensor, y: Any, physics: LinearPhysics) -> Tensor:
-        """``||Ax - y||^2`` of each image, (B,), by the quickest way; no gradient."""
+        """``||Ax - y||^2`` of each image, (B,), without a graph."""
         with torch.no_grad():
             if FourierBlur.handles(physics, x, y):
                 residual = self._blur(physics, x, y).residual(x)
@@ -88,7 +90,8 @@ class PerImageL2(L2):
         return squares
 
     def _weights(self) -> Callable[[Tensor], Tensor] | None:
-        """What white noise of the same standard deviation has more than this noise, by frequency."""
+        """Power of white noise of the same standard deviation over that of this noise, by frequency; ``None``: all
+        1."""
         noise = self.noise
         return None if noise is None else lambda frequency: 1 / (self.norm * noise.at(frequency))
 
@@ -96,9 +99,9 @@ class PerImageL2(L2):
         return self._blur(physics, x, y).weighted_residual(x, float(physics.tol), int(physics.max_iter))
 
     def _blur(self, physics: LinearPhysics, x: Tensor, y: Tensor) -> FourierBlur:
-        """``physics`` prepared for ``y``: once, for all the steps of a restoration."""
+        """``physics`` prepared for ``y``, once for all steps of a restoration."""
         tensors = [y, physics.filter]
-        if any(t.is_inference() or t.requires_grad for t in tensors):  # no versions; a graph that lives for one pass
+        if any(t.is_inference() or t.requires_grad for t in tensors):  # these have no version, or a graph for one pass
             return FourierBlur(physics, y, (x.shape[-2], x.shape[-1]), self._weights())
         if self._prepared is not None:
             (known, blur) = self._prepared
@@ -110,61 +113,8 @@ class PerImageL2(L2):
         return blur
 
 
-class SharedNoiseL2(PerImageL2):
-    r"""Data term for noise that the channels share, for physics that treat all channels alike.
-
-    .. math::
-
-        \frac{1}{2\sigma^2} \|P(Ax - y)\|^2 + \frac{1}{2\sigma_d^2} \|(I - P)(Ax - y)\|^2
-
-    :math:`P` puts the mean of the channels in their place; :math:`AP = PA`. Both parts are minimised each by itself.
-
-    :param float sigma: standard deviation of the mean of the channels, times the root of their number.
-    :param float differences: :math:`\sigma_d`, of what a channel differs by from the mean.
-    """
-
-    def __init__(self, sigma: float = 1.0, differences: float = 1.0):
-        super().__init__(sigma)
-        self.of_differences = PerImageL2(differences)
-
-    def fn(self, x: Tensor, y: Tensor, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
-        """The value, (B,)."""
-        residual = physics.A(x) - y
-        shared = _shared(residual)
-        value: Tensor = self.d.fn(shared, 0.0) + self.of_differences.d.fn(residual, shared)
-        return value
-
-    def grad(self, x: Tensor, y: Tensor, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
-        """See :meth:`deepinv.optim.L2.grad`."""
-        residual = physics.A(x) - y
-        shared = _shared(residual)
-        gradient: Tensor = physics.A_adjoint(self.norm * shared + self.of_differences.norm * (residual - shared))
-        return gradient
-
-    def prox(
-        self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
-    ) -> Tensor:
-        """See :meth:`deepinv.optim.L2.prox`."""
-        differences = self.of_differences.prox(x, y, physics, gamma=gamma)
-        return _with_mean_of(super().prox(x, y, physics, *args, gamma=gamma, **kwargs), differences)
-
-    def prox_of_differences(self, x: Tensor, y: Tensor, physics: LinearPhysics, gamma: float | Tensor) -> Tensor:
-        """The proximal step of what the channels differ by alone; their mean stays."""
-        return _with_mean_of(x, self.of_differences.prox(x, y, physics, gamma=gamma))
-
-
-def _with_mean_of(x: Tensor, differences: Tensor) -> Tensor:
-    """The mean of the channels of ``x``, and what those of ``differences`` differ by."""
-    return differences + _shared(x - differences)
-
-
-def _shared(x: Tensor) -> Tensor:
-    """The mean of the channels of ``x`` (B, C, H, W) in the place of each."""
-    return x.mean(1, keepdim=True).expand_as(x)
-
-
 def has_closed_prox(physics: LinearPhysics) -> bool:
-    """Whether ``physics.prox_l2`` is a formula and not an iteration."""
+    """Whether ``physics.prox_l2`` is a formula, not an iteration."""
     if isinstance(physics, Downsampling):  # its formula needs a filter, and holds for circular boundaries
         return physics.filter is not None and physics.padding == "circular"
     return type(physics).prox_l2 is not LinearPhysics.prox_l2

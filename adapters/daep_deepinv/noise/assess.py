@@ -1,158 +1,183 @@
-"""What of a told noise level can be believed: the noise that a measurement shows, and what it is restored for."""
+"""Decide which noise an image is restored for: what is given or stated, or what the measurement shows."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
 
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
-from daep_deepinv.noise.patches import ShownNoise, shown_noise
-from daep_deepinv.noise.spectrum import FINEST, LAST, ChannelNoise, NoiseSpectrum, noise_spectra
+from daep_deepinv.noise.model import NoiseModel, Source
+from daep_deepinv.noise.patches import VisibleNoise, visible_noise
+from daep_deepinv.noise.spectrum import FINEST, LAST, ChannelNoise, noise_spectra
 from daep_prior.images import RGB
 
-__all__ = ["BelievedNoise", "NoiseWarning", "believed_noise", "colour_noise"]
+__all__ = ["assess_noise", "colour_noise"]
 
-#: A measurement that holds this many times the noise that was told is restored for the noise that it holds; one that
-#: was told to be noise-free, if it holds more than so much. In colour white noise of 2.55 of 255 was found within 0.93
-#: to 1.06 times on 40 crops of training images under blur; noise that the channels share, 1.73 times as strong as it is
-#: told by rights, for 1.54 times and more. In grey white noise was taken for more in one of 222 crops, where texture
-#: looks like it. Eight bits alone are 0.29 of 255.
-EVIDENT, EVIDENT_IF_SHARED, EVIDENT_IN_GREY, EVIDENT_IN_NONE = 1.3, 1.5, 1.65, 0.7 / 255
-#: Noise that is not white is taken for so many times the level that was told: what it has less of the finest detail it
-#: has more of the rest. The more, with the root, the weaker its weakest mode is between these shares of the level. On
-#: crops of training images with noise of 2.55, 4.5 and 7.65 of 255, better by 0.6, 1.3 and 2.4 dB where it was averaged
-#: over 3 x 3 pixels, by 0.3, 0.3 and 0.0 dB where it was stored as JPEG 90, 85 and 75.
-COLOURED, WEAKEST_SHARES = 1.3, (0.1, 0.25)
-#: It is white, and texture what looks like more of it, if its weakest mode is no weaker than this share of the level:
-#: 0.92 and more in white noise, 0.5 in the middle if stored as JPEG 90, 0.3 if averaged. But there must be some of it.
-HELD, SOME = 0.8, 0.1
-#: Rounding to eight bits.
+# Figures below come from crops of training images under blur, noise levels of 255, unless they say otherwise.
+
+#: The assumed level is overruled if the measurement shows this many times as much noise. White noise of 2.55 in colour
+#: was found within 0.93 to 1.06 times its level on 40 crops.
+OVERRIDE_RATIO = 1.3
+#: The same for noise that the channels share, whose level is 1.73 times that of a channel: found 1.54 times and more.
+SHARED_OVERRIDE_RATIO = 1.5
+#: The same for grey images, where texture looked like noise above the ratio in one of 222 crops.
+GREY_OVERRIDE_RATIO = 1.65
+#: A measurement that is assumed noise-free is overruled above this level, images in [0, 1]. Rounding to 8 bits is
+#: 0.29/255.
+NOISE_FREE_LIMIT = 0.7 / 255
+#: Coloured noise in grey is restored for this many times the assumed level, times the root of the ratio of
+#: WEAKEST_RANGE[1] to the strength of the weakest mode (clipped to the range): it has less power than assumed at the
+#: finest detail and more elsewhere. Noise of 2.55, 4.5 and 7.65: better by 0.6, 1.3 and 2.4 dB if averaged over 3 x 3
+#: pixels, by 0.3, 0.3 and 0.0 dB if stored as JPEG 90, 85 and 75.
+COLOURED_RATIO, WEAKEST_RANGE = 1.3, (0.1, 0.25)
+#: Noise is white if its weakest mode has at least this share of the assumed level: 0.92 and more in white noise, about
+#: 0.5 in JPEG 90, 0.3 in averaged noise.
+WHITE_MODE_RATIO = 0.8
+#: Below this share of the assumed level the modes say nothing.
+MIN_LEVEL_RATIO = 0.1
+#: Standard deviation of rounding to 8 bits, images in [0, 1].
 EIGHT_BITS = 1 / 255 / math.sqrt(12)
-#: Ranges of frequencies, cycles a pixel, in which the noise of a blur is compared.
+#: Frequency bands in which the noise of a blur is compared, cycles a pixel.
 LOW, MIDDLE, HIGH, ALL = (0.16, 0.32), (0.32, FINEST), (FINEST, LAST), (0.16, LAST)
-#: Noise is not white if its level is so many times as high at low frequencies as at high ones, by which channels
-#: differ; and of their mean, to which texture adds, at middle frequencies. On 24 crops of training images the former is
-#: 0.8 to 1.1 for white noise of 2.55 of 255, 1.5 to 29 if it is averaged over 3 x 3 pixels; the latter at most 1.3 for
-#: noise that the channels share, and more in 18 if it was stored as JPEG 90.
-COLOURED_DIFFERENCES, COLOURED_MEAN = 1.5, 1.3
-#: Noise that is not white is taken for less of it than was told only so far: its shape is that of what is left else.
-HALF = 0.5
-#: The channels share the noise if they differ by less than this share of it.
-SHARED = 0.67
-#: Where nothing is told that the noise contradicts, the channels share it only if they differ by less than this share:
-#: on 40 crops at most 0.22 of shared noise of 2.55, and mostly more of noise that JPEG makes look so.
-CERTAINLY_SHARED = 0.25
-#: Noise that is not white is the same in mean and differences if its level is at most so many times as high in the
-#: mean, at middle and high frequencies (geometric mean). On 40 crops noise of 2.55 averaged over 3 x 3 pixels has 1.9
-#: times at most in all but three, of which texture is the cause; stored as JPEG 90, which takes away detail that is not
-#: noise and more of it in the differences, 2.4 and more.
-SAME = 2.0
+#: Noise of the channel differences is not white if its level at low frequencies is this many times that at high ones:
+#: 0.8 to 1.1 for white noise of 2.55, 1.5 to 29 for averaged noise (24 crops).
+COLOURED_DIFFERENCES_RATIO = 1.5
+#: The same for the channel mean at middle frequencies, where texture adds: at most 1.3 for noise that the channels
+#: share, more in 18 of 24 crops stored as JPEG 90.
+COLOURED_MEAN_RATIO = 1.3
+#: A spectrum is used only if its level is at least this share of the assumed one; below, it is that of the image rest.
+MIN_COLOURED_RATIO = 0.5
+#: The channels share noise if their differences have at most this share of the level of their mean.
+SHARED_RATIO = 0.67
+#: The same where no level is assumed: at most 0.22 for shared noise of 2.55 on 40 crops, mostly more for JPEG files.
+ESTIMATED_SHARED_RATIO = 0.25
+#: Coloured noise is independent in the channels if its level in the mean is at most this many times that in the
+#: differences (geometric mean over middle and high frequencies): 1.9 for averaged noise in all but three of 40 crops,
+#: 2.4 and more for JPEG 90, which removes detail, and more of it in the differences.
+INDEPENDENT_RATIO = 2.0
 
 
-class BelievedNoise(NamedTuple):
-    """The noise that an image is restored for.
+def assess_noise(
+    y: Tensor,
+    physics: LinearPhysics,
+    image: Tensor,
+    sigma: float | None,
+    source: Source,
+    *,
+    check: bool,
+    estimate: Callable[[int], float],
+    one_level: bool = False,
+) -> list[NoiseModel]:
+    """The noise to restore each image for.
 
-    :param float level: standard deviation for images in [0, 1].
-    :param float differences: of what a channel differs by from their mean; less than ``level`` if they share the noise.
-    :param NoiseSpectrum spectrum: of noise that is not white; ``None``: it is, or nothing better is known.
-    """
-
-    level: float
-    differences: float
-    spectrum: NoiseSpectrum | None = None
-
-    @property
-    def shared(self) -> bool:
-        """Whether the channels share some of it."""
-        return self.differences < self.level
-
-
-class NoiseWarning(UserWarning):
-    """A measurement is restored for other noise than was told."""
-
-
-def believed_noise(
-    sigma: float, y: Tensor, physics: LinearPhysics, image: Tensor, *, estimated: bool = False
-) -> list[BelievedNoise]:
-    """The noise to restore each image for: ``sigma``, or another if the measurement shows that it must be.
-
-    :param float sigma: standard deviation that is told, for images in [0, 1].
     :param torch.Tensor y: measurement (B, C, h, w).
-    :param torch.Tensor image: an image (B, C, H, W) that the physics takes.
-    :param bool estimated: ``sigma`` is the noise that the measurement shows already.
+    :param torch.Tensor image: an image (B, C, H, W) in the domain of the physics; its values do not matter.
+    :param float sigma: assumed standard deviation, images in [0, 1]; ``None``: it is estimated.
+    :param str source: how ``sigma`` is known.
+    :param bool check: compare the assumed level with the noise visible in the measurement, and use noise that is shared
+        or not white as such. ``False``: white noise of the assumed or estimated level.
+    :param Callable estimate: the level of the image of an index, for one whose noise is not visible.
+    :param bool one_level: the denoiser is for one level, so that ``estimate`` would fail; what is visible is used.
     :return: one an image.
     """
-
-    def taken(noise: BelievedNoise | None) -> BelievedNoise | None:
-        """``None``: the finest detail is to be asked."""
-        if noise is None or estimated:
-            return noise
-        if noise.shared:  # of noise that is told to be none texture is left, which the channels share
-            return noise if noise.level > EVIDENT_IF_SHARED * sigma > 0 else None
-        if noise.level > max(EVIDENT * sigma, EVIDENT_IN_NONE):
-            return noise
-        if noise.spectrum is None or noise.level < max(HALF * sigma, EVIDENT_IN_NONE):
-            return BelievedNoise(sigma, sigma)
-        level = max(sigma, noise.level)
-        return BelievedNoise(level, level, noise.spectrum.scaled(level / noise.level))
-
-    share = CERTAINLY_SHARED if estimated else SHARED
-    believed = [taken(noise) for noise in colour_noise(y, physics, image, share)]
-    shown = shown_noise(y, physics, image) if None in believed else None
-    asked = [sigma] * len(believed) if shown is None else [_believed(sigma, noise) for noise in shown]
-    return [
-        BelievedNoise(level, level) if noise is None else noise for noise, level in zip(believed, asked, strict=True)
-    ]
+    count = image.shape[0]
+    if sigma is not None and not check:
+        return [NoiseModel(sigma, source)] * count
+    in_colour = colour_noise(y, physics, image, ESTIMATED_SHARED_RATIO if sigma is None else SHARED_RATIO)
+    found = [noise if sigma is None else _compared(noise, sigma, source) for noise in in_colour]
+    visible = visible_noise(y, physics, image) if None in found else None
+    for i, noise in enumerate(found):
+        if noise is None:
+            shown = None if visible is None else visible[i]
+            found[i] = _from_patches(shown, sigma, source, partial(estimate, i), one_level, check)
+        elif not check:
+            found[i] = NoiseModel(noise.level, noise.source)
+    return [noise for noise in found if noise is not None]
 
 
-def colour_noise(y: Tensor, physics: LinearPhysics, image: Tensor, share: float = SHARED) -> list[BelievedNoise | None]:
+def _compared(noise: NoiseModel | None, sigma: float, source: Source) -> NoiseModel | None:
+    """The noise found in colour against the assumed level; ``None``: the finest detail decides."""
+    if noise is None:
+        return None
+    if noise.differences is not None:  # without an assumed level, texture that the channels share looks like noise
+        return _overruled(noise) if noise.level > SHARED_OVERRIDE_RATIO * sigma > 0 else None
+    if noise.level > max(OVERRIDE_RATIO * sigma, NOISE_FREE_LIMIT):
+        return _overruled(noise)
+    if noise.spectrum is None or noise.level < max(MIN_COLOURED_RATIO * sigma, NOISE_FREE_LIMIT):
+        return NoiseModel(sigma, source)
+    level = max(sigma, noise.level)
+    return NoiseModel(level, "overruled", spectrum=noise.spectrum.scaled(level / noise.level))
+
+
+def _overruled(noise: NoiseModel) -> NoiseModel:
+    return NoiseModel(noise.level, "overruled", noise.differences, noise.spectrum)
+
+
+def _from_patches(
+    shown: VisibleNoise | None,
+    sigma: float | None,
+    source: Source,
+    estimate: Callable[[], float],
+    one_level: bool,
+    check: bool,
+) -> NoiseModel:
+    """The noise by the finest detail, where that is visible."""
+    if sigma is None:
+        source = "estimated"
+        sigma = shown.level if shown is not None and (shown.white or one_level) else estimate()
+    level = sigma if shown is None or not check else _level_by_patches(shown, sigma)
+    return NoiseModel(level, source if level == sigma or source == "estimated" else "overruled")
+
+
+def _level_by_patches(shown: VisibleNoise, sigma: float) -> float:
+    """The level for an image whose noise is assumed to be ``sigma``."""
+    if shown.white:
+        return shown.level if shown.level > max(GREY_OVERRIDE_RATIO * sigma, NOISE_FREE_LIMIT) else sigma
+    if shown.weakest >= WHITE_MODE_RATIO * sigma or shown.level <= MIN_LEVEL_RATIO * sigma:
+        return sigma
+    lowest, highest = WEAKEST_RANGE
+    return COLOURED_RATIO * math.sqrt(highest / min(max(shown.weakest / sigma, lowest), highest)) * sigma
+
+
+def colour_noise(
+    y: Tensor, physics: LinearPhysics, image: Tensor, shared_ratio: float = SHARED_RATIO
+) -> list[NoiseModel | None]:
     """The noise in each measurement of a blurred colour image.
 
-    Told from what the channels differ by, where there is little texture: noise that is independent in the channels has
-    the level there that it has in their mean. If it has less, they share it.
+    It is read from the differences between the channels, which contain little texture. Noise that is independent in the
+    channels has the same level there as in the mean of the channels. If it has less, the channels share it.
 
-    :param float share: by how much less the channels must differ at most if they share the noise.
-    :return: ``None`` for an image whose noise is not known, or not white and not the same in mean and differences; for
-        all, if there are no colours, or the physics is no blur.
+    :param float shared_ratio: the channels share noise if the differences have at most this share of the mean's level.
+    :return: one an image. ``None``: the noise is unknown, or not white and not the same in mean and differences; for
+        all images, if they are not in colour or the physics is no blur.
     """
     if image.shape[1:2] != (RGB,):
         return [None] * image.shape[0]
     spectra = noise_spectra(y, physics, image)
     whitened = FourierBlur.handles(physics, image, y)
-    return [None if noise is None else _of_spectra(noise, share, whitened) for noise in spectra]
+    return [None if noise is None else _of_spectra(noise, shared_ratio, whitened) for noise in spectra]
 
 
-def _of_spectra(noise: ChannelNoise, share: float, whitened: bool) -> BelievedNoise | None:
-    """One of :func:`colour_noise`; ``whitened``: the data term can have a spectrum."""
+def _of_spectra(noise: ChannelNoise, shared_ratio: float, whitened: bool) -> NoiseModel | None:
+    """One of :func:`colour_noise`; ``whitened``: the data term can use a spectrum."""
     mean, differences = noise.mean, noise.differences
     assert differences is not None
     middle, high, highest = mean.level(*MIDDLE)[0], *mean.level(*HIGH)
     low, at_most = differences.level(*LOW)[0], differences.level(*HIGH)[1]
     level = differences.level(*ALL)[0]
-    white = low <= max(COLOURED_DIFFERENCES * at_most, EIGHT_BITS)
-    if level < SHARED * high:
-        if middle > COLOURED_MEAN * highest:
+    if level < SHARED_RATIO * high:
+        if middle > COLOURED_MEAN_RATIO * highest:
             return None
-        unshared = max(differences.level(*group)[1] for group in (LOW, MIDDLE, HIGH))
-        return BelievedNoise(high, max(unshared, EIGHT_BITS)) if unshared < share * high else None
-    if white:
-        return BelievedNoise(level, level)
+        unshared = max(differences.level(*band)[1] for band in (LOW, MIDDLE, HIGH))
+        return NoiseModel(high, "estimated", max(unshared, EIGHT_BITS)) if unshared < shared_ratio * high else None
+    if low <= max(COLOURED_DIFFERENCES_RATIO * at_most, EIGHT_BITS):
+        return NoiseModel(level, "estimated")
     others = differences.level(*MIDDLE)[0] * differences.level(*HIGH)[0]
     spectrum = differences.known(LOW[0], EIGHT_BITS**2)
-    if not whitened or spectrum is None or middle * high > SAME**2 * others:
+    if not whitened or spectrum is None or middle * high > INDEPENDENT_RATIO**2 * others:
         return None
-    total = spectrum.total()
-    return BelievedNoise(total, total, spectrum)
-
-
-def _believed(sigma: float, shown: ShownNoise) -> float:
-    """The level for an image whose noise is said to be ``sigma``."""
-    if shown.white:
-        return shown.level if shown.level > max(EVIDENT_IN_GREY * sigma, EVIDENT_IN_NONE) else sigma
-    if shown.weakest >= HELD * sigma or shown.level <= SOME * sigma:
-        return sigma
-    lowest, highest = WEAKEST_SHARES
-    return COLOURED * math.sqrt(highest / min(max(shown.weakest / sigma, lowest), highest)) * sigma
+    return NoiseModel(spectrum.total(), "estimated", spectrum=spectrum)

@@ -10,7 +10,7 @@ from deepinv.models import PatchCovarianceNoiseEstimator
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-__all__ = ["ShownNoise", "patch_level", "shown_noise"]
+__all__ = ["VisibleNoise", "patch_level", "visible_noise"]
 
 #: Sides of the patches, largest first, in colour and in grey. Noise is told from texture by what neighbouring pixels
 #: and channels have in common, and one channel has less of it, so its patches are larger.
@@ -68,7 +68,7 @@ def _level(image: Tensor, side: int, stride: int) -> float:
     return level
 
 
-class ShownNoise(NamedTuple):
+class VisibleNoise(NamedTuple):
     """What the finest detail of a blurred measurement says of its noise.
 
     :param float level: standard deviation for images in [0, 1], if the noise is white.
@@ -81,7 +81,7 @@ class ShownNoise(NamedTuple):
     weakest: float
 
 
-def shown_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[ShownNoise] | None:
+def visible_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[VisibleNoise] | None:
     """Noise that the measurement of a blur cannot hide: where the physics has taken the fine detail away, what there
     is of it is noise.
 
@@ -119,13 +119,13 @@ def _scaled_means(images: Tensor) -> Tensor:
     return math.sqrt(images.shape[1]) * images.mean(1).cpu()[:, None, None]
 
 
-def _of_weak_modes(image: Tensor) -> ShownNoise:
+def _of_weak_modes(image: Tensor) -> VisibleNoise:
     """Noise of ``image`` (1, 1, h, w)."""
     modes = _modes(_patches(image))
     weakest, weak = (modes[k] for k in COMPARED_MODES)
     level, white = _level(image, BLURRED_PATCH, _stride(image)), weakest >= WHITE * weak
     # white noise is in every mode; what the others have more of is texture
-    return ShownNoise(min(level, weakest / WEAKEST_OF_WHITE) if white else level, white, weakest)
+    return VisibleNoise(min(level, weakest / WEAKEST_OF_WHITE) if white else level, white, weakest)
 
 
 def _stride(image: Tensor) -> int:

@@ -1,57 +1,57 @@
-"""The physics of a batch for each of its images."""
+"""The physics of a batch for some of its images."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-__all__ = ["physics_of_each"]
+__all__ = ["physics_of_images"]
 
-#: How well the physics of one image must agree with that of the batch, of the largest measured value.
+#: Largest deviation of the physics of some images from that of the batch, relative to the largest measured value.
 AGREEMENT = 1e-3
 
 
-def physics_of_each(physics: LinearPhysics, images: Tensor) -> list[LinearPhysics]:
-    """``physics`` for every image of a batch alone, although it may hold a kernel or a mask for each of them.
+def physics_of_images(physics: LinearPhysics, like: Tensor, indices: Sequence[int]) -> LinearPhysics:
+    """``physics`` for some images of a batch, although it may have a kernel or a mask for each image.
 
     :param LinearPhysics physics: of the batch.
-    :param torch.Tensor images: as those of the batch (B, C, H, W); their values do not matter.
-    :return: ``physics`` itself where it takes one image as it is; else a copy whose tensors of B entries are those
-        of the image.
-    :raises ValueError: neither does to the image what the physics of the batch does.
+    :param torch.Tensor like: images of the batch's shape (B, C, H, W); their values do not matter.
+    :param list indices: which of the B images.
+    :return: ``physics`` itself if it fits these images as it is; else a copy whose tensors of B entries keep those of
+        the images.
+    :raises ValueError: neither treats the images as the physics of the batch does.
     """
-    count = images.shape[0]
-    probes = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
-    measured = physics.A(probes) if count > 1 else None
+    count = like.shape[0]
+    if len(indices) == count:
+        return physics
+    probes = torch.rand(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
+    measured = physics.A(probes)
     if not isinstance(measured, Tensor):
-        return [physics] * count
-    return [_physics_of_image(physics, i, probes, measured) for i in range(count)]
-
-
-def _physics_of_image(physics: LinearPhysics, index: int, probes: Tensor, measured: Tensor) -> LinearPhysics:
-    """``physics`` for one image, so that it maps its one of ``probes`` to its one of ``measured``."""
-    alone, wanted = probes[index : index + 1], measured[index : index + 1]
-    if _agrees(physics, alone, wanted):
+        return physics
+    chosen = list(indices)
+    some, wanted = probes[chosen], measured[chosen]
+    if _agrees(physics, some, wanted):
         return physics
     taken: LinearPhysics = physics.clone()
     for module in taken.modules():
         for name, buffer in module._buffers.items():
-            if buffer is not None and buffer.ndim > 0 and buffer.shape[0] == len(probes):
-                module._buffers[name] = buffer[index : index + 1]
-    if _agrees(taken, alone, wanted):
+            if buffer is not None and buffer.ndim > 0 and buffer.shape[0] == count:
+                module._buffers[name] = buffer[chosen]
+    if _agrees(taken, some, wanted):
         return taken
     raise ValueError(
-        "physics: this one treats each image of a batch differently, in a way that does not show in its buffers, and "
-        "these images must be restored differently; restore one image at a time."
+        "physics: it treats each image of the batch differently, in a way that does not show in its buffers, and these "
+        "images need different plans; restore one image at a time."
     )
 
 
-def _agrees(physics: LinearPhysics, image: Tensor, measured: Tensor) -> bool:
+def _agrees(physics: LinearPhysics, images: Tensor, measured: Tensor) -> bool:
     try:
-        got = physics.A(image)
-    except (RuntimeError, AssertionError):  # deepinv's convolutions assert that kernels and images are as many
+        got = physics.A(images)
+    except (RuntimeError, AssertionError):  # deepinv's convolutions assert that there is a kernel for each image
         return False
-    return got.shape == measured.shape and float((got - measured).abs().max()) <= AGREEMENT * float(
-        measured.abs().max()
-    )
+    scale = float(measured.abs().max())
+    return got.shape == measured.shape and float((got - measured).abs().max()) <= AGREEMENT * scale

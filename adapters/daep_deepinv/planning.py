@@ -1,0 +1,173 @@
+"""Plan a call of ``DAEP``: look at each image, and decide noise, data term and schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deepinv.physics import Denoising, Inpainting, LinearPhysics
+from torch import Tensor
+
+from daep_deepinv.checks import adjoint_warning, check_image, units_warning
+from daep_deepinv.noise.assess import assess_noise
+from daep_deepinv.noise.estimate import level_by_restoration
+from daep_deepinv.noise.model import NoiseModel, NoiseWarning, Source
+from daep_deepinv.noise.stated import stated_level
+from daep_deepinv.plan import Plan, Plans
+from daep_deepinv.prior import DAEPrior
+from daep_deepinv.start import starting_point
+from daep_deepinv.view import GREY_AS_COLOUR, View, views_of
+from daep_prior import NoiseSource, Schedule, schedules
+from daep_prior.images import IMAGE_RANGE, RGB
+from daep_prior.schedules import HEAVY_BALL, PRESETS, SettingsTable, Task
+
+__all__ = ["Choices", "Job", "jobs_of"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user of ``DAEP`` has chosen; see there.
+
+    :param float, None sigma: given noise level; ``None``: that of the physics, or estimated.
+    :param bool estimate: estimate the noise level whatever the physics states.
+    :param str preset: ``None``: ``schedule`` is used.
+    """
+
+    sigma: float | None
+    estimate: bool
+    preset: str | None
+    schedule: Schedule | None
+    iterations: int | None
+    check_noise: bool
+    settings: SettingsTable | None
+
+    @property
+    def papers_solver(self) -> bool:
+        """Whether the paper's solver restores, which is used as in the paper: no noise check, grey images as they
+        are."""
+        solver = PRESETS[self.preset].solver if self.preset is not None else None
+        return (solver if self.schedule is None else self.schedule.solver) == HEAVY_BALL
+
+
+@dataclass(frozen=True)
+class Job:
+    """A view of a batch, with the plan of each of its images."""
+
+    view: View
+    plans: list[Plan]
+
+    def parts(self) -> list[tuple[Plan, View]]:
+        """The images with equal plans, which are restored together."""
+        return [(plan, self.view.subset(members)) for plan, members in Plans(self.plans).groups()]
+
+
+def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices: Choices) -> list[Job]:
+    """The plans of a batch.
+
+    :param init: first image, or a function of (y, physics).
+    :raises ValueError: the measurement does not fit the physics or the denoiser, or its noise cannot be estimated.
+    """
+    own_start = init is not starting_point
+    split_grey = not choices.papers_solver and (not own_start or callable(init))
+    views = views_of(y, physics, init, split_grey=split_grey)
+    for view in views:
+        check_image(view.start, view.y, view.physics, prior.denoiser)
+    NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
+    return [Job(view, _plans(view, prior, choices, own_start)) for view in views]
+
+
+def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> list[Plan]:
+    """The plan of each image of a view."""
+    wrong_adjoint = adjoint_warning(view.physics, view.start)
+    channels = (RGB if view.channels == GREY_AS_COLOUR else view.start.shape[1], *view.start.shape[2:])
+    plans = []
+    for i, noise in enumerate(_noises(view, prior, choices)):
+        schedule = choices.schedule or _preset_schedule(view, noise.level, prior, choices, own_start)
+        found = [wrong_adjoint, _noise_warning(noise), _units(view, i, choices)]
+        plans.append(
+            Plan(
+                image_shape=channels,
+                channels=view.channels,
+                value_range=IMAGE_RANGE,
+                scale=1.0,
+                noise=noise,
+                data_term=_data_term(noise),
+                start=view.start_name,
+                preset=None if choices.schedule is not None else choices.preset,
+                schedule=schedule,
+                warnings=tuple(warning for warning in found if warning is not None),
+            )
+        )
+    return plans
+
+
+def _noises(view: View, prior: DAEPrior, choices: Choices) -> list[NoiseModel]:
+    """The noise that each image of a view is restored for."""
+    sigma, source = _assumed(view.physics, choices)
+
+    def estimate(i: int) -> float:
+        one = view.subset([i])
+        return level_by_restoration(one.y, one.physics, prior, one.start)
+
+    return assess_noise(
+        view.y,
+        view.physics,
+        view.start,
+        sigma,
+        source,
+        check=choices.check_noise and choices.schedule is None and not choices.papers_solver,
+        estimate=estimate,
+        one_level=prior.trained_width is not None,
+    )
+
+
+def _assumed(physics: LinearPhysics, choices: Choices) -> tuple[float | None, Source]:
+    """The noise level that is given or stated; ``None``: it is to be estimated."""
+    if choices.sigma is not None:
+        return choices.sigma, "given"
+    stated = None if choices.estimate else stated_level(physics)
+    return stated, "estimated" if stated is None else "stated"
+
+
+def _noise_warning(noise: NoiseModel) -> Warning | None:
+    if noise.source != "overruled":
+        return None
+    return NoiseWarning(
+        "sigma: the noise of the measurement is stronger than assumed, not white, or shared between the channels; it "
+        f"is restored for {255 * noise.level:.3g}/255, {noise.kind}. DAEP(check_noise=False) trusts sigma."
+    )
+
+
+def _units(view: View, i: int, choices: Choices) -> Warning | None:
+    if choices.sigma is None or not isinstance(view.y, Tensor):
+        return None
+    return units_warning(choices.sigma, view.y[i])
+
+
+def _data_term(noise: NoiseModel) -> str:
+    if noise.differences is not None:
+        return "least squares, mean and differences of the channels weighted separately"
+    return "least squares" if noise.spectrum is None else "least squares, weighted by the noise spectrum"
+
+
+def _preset_schedule(view: View, sigma: float, prior: DAEPrior, choices: Choices, own_start: bool) -> Schedule:
+    """The preset's schedule for this physics and noise."""
+    assert choices.preset is not None
+    task: Task = "missing pixels" if isinstance(view.physics, Inpainting) else "general"
+    if isinstance(view.physics, Denoising) and not own_start:  # its one step does not see another first image
+        task = "denoising"
+    return schedules.preset(
+        choices.preset,
+        sigma,
+        trained_width=prior.trained_width,
+        task=task,
+        factor=_factor(view),
+        iterations=choices.iterations,
+        settings=choices.settings,
+    )
+
+
+def _factor(view: View) -> int:
+    """Of super-resolution; 1 for other physics."""
+    y = view.y
+    return max(1, round(view.start.shape[-1] / y.shape[-1])) if isinstance(y, Tensor) and y.ndim == 4 else 1

@@ -1,0 +1,124 @@
+"""Run the plans of a call of ``DAEP``, and put the results together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from daep_deepinv.checks import check_result
+from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
+from daep_deepinv.history import Recorder, Watching, residual_rms
+from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.plan import Plan
+from daep_deepinv.prior import DAEPrior
+from daep_deepinv.start import measured_region
+from daep_deepinv.view import GREY_AS_COLOUR, View
+from daep_prior import restore
+from daep_prior.images import RGB
+from daep_prior.schedules import HEAVY_BALL, SMALLEST_NOISE
+
+__all__ = ["Follow", "Outcome", "combined", "progress", "run"]
+
+#: Called after each iteration with the plan, the iteration and the images (B, C, H, W) so far.
+Follow = Callable[[Plan, int, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Restored images of a batch.
+
+    :param list images: their indices in the batch.
+    :param torch.Tensor x: the images (B, C, H, W).
+    :param dict history: name -> image -> one value an iteration.
+    :param bool converged: whether all stopped before the last iteration.
+    """
+
+    images: list[int]
+    x: Tensor
+    history: dict[str, list[list[float]]]
+    converged: bool
+
+
+@contextmanager
+def progress(plans: Sequence[Plan], follow: Follow | None, shown: bool) -> Iterator[Follow | None]:
+    """``follow``, which also moves a progress bar over all iterations of the plans, if that is ``shown``."""
+    if not shown:
+        yield follow
+        return
+    with tqdm(total=sum(len(plan.schedule) for plan in plans)) as bar:
+
+        def advance(plan: Plan, k: int, x: Tensor) -> None:
+            bar.update()
+            if follow is not None:
+                follow(plan, k, x)
+
+        yield advance
+
+
+def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
+    """Restore the images of a view, for which the plan is made.
+
+    :param DAEPrior prior: with the noise of these images, at its start.
+    :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
+    """
+    y, physics, schedule = view.y, view.physics, plan.schedule
+    data = _data_term(plan.noise)
+    watching = replace(watching, x_gt=_truth(watching.x_gt, view))
+    has_cost = prior.explicit_prior and (watching.metrics or watching.stop_by == "cost")
+    recorder = Recorder(data, y, physics, plan.noise.level, view.start, prior, schedule, watching, has_cost)
+
+    def finish(x: Tensor) -> Tensor:
+        """The last denoising smooths colours as if they were as noisy as the mean; the data restore them."""
+        if isinstance(data, SharedNoiseL2) and schedule.final_width is not None:
+            return data.prox_of_differences(x, y, physics, schedule.final_width**2)
+        return x
+
+    x = restore(
+        data.prox_of(y, physics),
+        view.start,
+        prior,
+        schedule,
+        data_gradient=(lambda v: data.grad(v, y, physics)) if schedule.solver == HEAVY_BALL else None,
+        measured=measured_region(y, physics) if schedule.measured_only else None,
+        bounds=plan.value_range,
+        finish=finish,
+        callback=recorder,
+    )
+    before, after = (residual_rms(data, image, y, physics) for image in (view.start, x))
+    check_result(before, after, view.start, plan.noise.level, y, view.images)
+    if view.channels == GREY_AS_COLOUR:
+        x = x.repeat(1, RGB, 1, 1)
+    return Outcome(view.images, x, recorder.history(), bool(recorder.finished.all()))
+
+
+def _data_term(noise: NoiseModel) -> PerImageL2:
+    level = max(noise.level, SMALLEST_NOISE)
+    return PerImageL2(level, noise.spectrum) if noise.differences is None else SharedNoiseL2(level, noise.differences)
+
+
+def _truth(x_gt: Tensor | None, view: View) -> Tensor | None:
+    """The ground truth of the images of a view, with its channels."""
+    if x_gt is None:
+        return None
+    truth = x_gt[view.images]
+    return truth.mean(1, keepdim=True) if view.channels == GREY_AS_COLOUR else truth
+
+
+def combined(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcomes of parts of a batch as one, in the order of the batch."""
+    order = [i for outcome in outcomes for i in outcome.images]
+    positions = sorted(range(len(order)), key=order.__getitem__)
+    x = torch.cat([outcome.x for outcome in outcomes])
+    history: dict[str, Any] = {}
+    for name in outcomes[0].history:
+        rows = [row for outcome in outcomes for row in outcome.history[name]]
+        history[name] = [rows[i] for i in positions]
+    x = x if positions == list(range(len(order))) else x[positions]
+    return Outcome(sorted(order), x, history, all(outcome.converged for outcome in outcomes))

@@ -1,0 +1,141 @@
+"""``View``: images of a batch that are seen alike, with their measurement, physics and first image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from deepinv.physics import LinearPhysics
+from deepinv.utils import TensorList
+from torch import Tensor
+
+from daep_deepinv.checks import shape_of
+from daep_deepinv.operators.of_batch import physics_of_images
+from daep_deepinv.start import described_start, starting_point
+from daep_prior.images import RGB
+
+__all__ = ["COLOUR", "GREY", "GREY_AS_COLOUR", "View", "plain", "views_of"]
+
+COLOUR, GREY, GREY_AS_COLOUR = "colour", "grey", "grey, stored as three channels"
+
+
+@dataclass(frozen=True)
+class View:
+    """Images of a batch.
+
+    :param list images: their indices in the batch.
+    :param y: their measurement.
+    :param LinearPhysics physics: for these images alone.
+    :param torch.Tensor start: their first images (B, C, H, W).
+    :param str start_name: what that is, in words.
+    :param str channels: ``COLOUR``, ``GREY`` or ``GREY_AS_COLOUR``; in the last case ``y`` and ``start`` have one
+        channel.
+    """
+
+    images: list[int]
+    y: Any
+    physics: LinearPhysics
+    start: Tensor
+    start_name: str
+    channels: str
+
+    def subset(self, members: Sequence[int]) -> View:
+        """The images of these positions in this view."""
+        if len(members) == len(self.images):
+            return self
+        chosen = list(members)
+        physics = physics_of_images(self.physics, self.start, chosen)
+        images = [self.images[i] for i in chosen]
+        y = part_of(self.y, chosen)
+        return View(images, y, physics, self.start[chosen], self.start_name, self.channels)
+
+
+def plain(y: Any) -> Any:
+    """The measurement without a graph, as ordinary tensors where they were made in inference mode."""
+    if isinstance(y, TensorList):
+        return TensorList([plain(part) for part in y])
+    return y.clone() if y.is_inference() else y.detach()
+
+
+def part_of(y: Any, chosen: list[int]) -> Any:
+    """The measurement of some images."""
+    return TensorList([part[chosen] for part in y]) if isinstance(y, TensorList) else y[chosen]
+
+
+def views_of(y: Any, physics: LinearPhysics, init: Any, *, split_grey: bool) -> list[View]:
+    """The batch as one view, or as two: its colour images, and its grey images that are stored as three channels.
+
+    The noise of such a grey image is equal in the channels, so a colour network would take it for structure. It is
+    restored as one channel.
+
+    :param init: the first image, in any of deepinv's forms, or a function of (y, physics).
+    :param bool split_grey: look for such grey images.
+    :raises ValueError: the first image cannot be computed for this measurement.
+    """
+    grey = (y[:, :1] == y).flatten(1).all(1).tolist() if split_grey and _has_three_channels(y) else []
+    if any(grey):
+        one = _whole_view(y[:, :1], physics, init, GREY_AS_COLOUR)
+        if one is not None and _takes(physics, one):
+            if all(grey):
+                return [one]
+            whole = _view(y, physics, init, COLOUR)
+            members = [[i for i, g in enumerate(grey) if g == kind] for kind in (False, True)]
+            # the physics of some images of the batch is the same for one channel and for three
+            return [whole.subset(members[0]), one.subset(members[1])]
+    view = _view(y, physics, init, COLOUR)
+    return [view if view.start.ndim != 4 or view.start.shape[1] != 1 else _relabelled(view)]
+
+
+def _has_three_channels(y: Any) -> bool:
+    return isinstance(y, Tensor) and y.ndim == 4 and y.shape[1] == RGB
+
+
+def _whole_view(y: Tensor, physics: LinearPhysics, init: Any, channels: str) -> View | None:
+    try:
+        return _view(y, physics, init, channels)
+    except (RuntimeError, ValueError, AssertionError, IndexError):  # physics made for three channels
+        return None
+
+
+def _takes(physics: LinearPhysics, view: View) -> bool:
+    """Whether the physics takes images of one channel."""
+    try:
+        return bool(physics.A(view.start).shape == view.y.shape)
+    except (RuntimeError, ValueError, AssertionError, IndexError):
+        return False
+
+
+def _relabelled(view: View) -> View:
+    return View(view.images, view.y, view.physics, view.start, view.start_name, GREY)
+
+
+def _view(y: Any, physics: LinearPhysics, init: Any, channels: str) -> View:
+    """All images of the batch."""
+    try:
+        start, name = first_image(y, physics, init)
+    except (RuntimeError, IndexError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(f"y: a measurement of shape {shape_of(y)} does not fit this physics: {error}") from error
+    return View(list(range(start.shape[0])), y, physics, start, name, channels)
+
+
+def first_image(y: Any, physics: LinearPhysics, init: Any) -> tuple[Tensor, str]:
+    """The first image, in a copy, and what it is in words.
+
+    :raises TypeError: ``init`` has none of deepinv's forms.
+    """
+    if init is starting_point:
+        return described_start(y, physics)
+    name = "a given image"
+    if callable(init):
+        init, name = init(y, physics), "computed by the given function"
+    if isinstance(init, dict):
+        init = init["est"]
+    if isinstance(init, tuple):
+        init = init[0]
+    if not isinstance(init, Tensor):
+        raise TypeError(f"init: got {type(init).__name__}; expected a tensor, a tuple, a dictionary or a function.")
+    return init.detach().clone(), name
