@@ -13,7 +13,7 @@ from daep_compare.methods import known_methods, make_method, usual_methods
 from daep_compare.results import Comparison, Result
 from daep_compare.running import Judge, run_method
 from daep_deepinv.denoiser import as_denoiser
-from daep_deepinv.noise.estimate import stated_level
+from daep_deepinv.noise.stated import stated_level
 from daep_deepinv.start import starting_point, valid_margins
 
 __all__ = ["compare", "compare_each"]

@@ -6,7 +6,8 @@ from deepinv.physics import LinearPhysics
 from torch import nn
 
 from daep_compare.peers import DOWNLOADING, PEERS, Peer, task
-from daep_deepinv.reconstructor import DAEP, PRESETS
+from daep_deepinv import DAEP
+from daep_prior.schedules import PRESETS
 
 __all__ = ["known_methods", "make_method", "usual_methods"]
 

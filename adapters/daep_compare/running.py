@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor, nn
 
 from daep_compare.results import Comparison, Result, Step
+from daep_deepinv import DAEP
 
 __all__ = ["Judge", "run_method"]
 
@@ -30,18 +31,40 @@ def run_method(
 
     :raises ValueError: the restored image has another shape than the clean one, or is not finite.
     """
-    with _counted(network, result), _watched(model, result, comparison) as watching, torch.no_grad():
-        began = time.perf_counter()
-        watching["began"] = began
-        image = model(comparison.measurement, physics)
+    record = _Recorder(result, comparison)
+    options = {"callback": lambda plan, iteration, image: record(image)} if isinstance(model, DAEP) else {}
+    with _counted(network, result), _followed(model, record), torch.no_grad():
+        record.start()
+        image = model(comparison.measurement, physics, **options)
         if image.is_cuda:
             torch.cuda.synchronize(image.device)
-        result.seconds = time.perf_counter() - began - watching["lost"]
+        result.seconds = record.seconds()
     if image.shape != comparison.clean.shape:
         raise ValueError(f"got an image of {tuple(image.shape)}; expected {tuple(comparison.clean.shape)}.")
     if not bool(image.isfinite().all()):
         raise ValueError("the restored image is not finite.")
     result.image = image.detach().clamp(0, 1)
+
+
+class _Recorder:
+    """Records PSNR after an iteration. The time for computing it is not counted."""
+
+    def __init__(self, result: Result, comparison: Comparison):
+        self.result, self.comparison = result, comparison
+
+    def start(self) -> None:
+        self.began, self.lost = time.perf_counter(), 0.0
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began - self.lost
+
+    def __call__(self, image: Tensor) -> None:
+        """:param torch.Tensor image: the result so far, (1, C, H, W); one channel for a grey image in colour."""
+        seconds, now = self.seconds(), time.perf_counter()
+        psnr = self.comparison.psnr(image.expand_as(self.comparison.clean))
+        work = self.result.evaluations + self.result.jacobian_products
+        self.result.path.append(Step(work, seconds, psnr))
+        self.lost += time.perf_counter() - now
 
 
 @contextmanager
@@ -64,23 +87,18 @@ def _counted(network: nn.Module, result: Result) -> Iterator[None]:
 
 
 @contextmanager
-def _watched(model: nn.Module, result: Result, comparison: Comparison) -> Iterator[dict[str, float]]:
-    """Record PSNR after every iteration of a deepinv optimiser; ``lost`` is the time that this took."""
-    clock = {"began": time.perf_counter(), "lost": 0.0}
+def _followed(model: nn.Module, record: Callable[[Tensor], None]) -> Iterator[None]:
+    """Call ``record`` with the image after every iteration of a deepinv optimiser."""
     if not isinstance(model, BaseOptim):
-        yield clock
+        yield
         return
 
     def after(module: nn.Module, arguments: object, X: dict[str, object]) -> None:
-        now = time.perf_counter()
-        psnr = comparison.psnr(model.get_output(X))
-        spent = now - clock["began"] - clock["lost"]
-        result.path.append(Step(result.evaluations + result.jacobian_products, spent, psnr))
-        clock["lost"] += time.perf_counter() - now
+        record(model.get_output(X))
 
     handle = model.fixed_point.iterator.register_forward_hook(after)
     try:
-        yield clock
+        yield
     finally:
         handle.remove()
 

@@ -12,9 +12,8 @@ from torch import nn
 
 from daep_compare.peers.settings import ITERATIONS, Settings
 from daep_compare.peers.starts import with_dual
+from daep_deepinv import DAEP, starting_point
 from daep_deepinv.data_terms.least_squares import PerImageL2
-from daep_deepinv.reconstructor import DAEP
-from daep_deepinv.start import starting_point
 from daep_prior import schedules
 
 __all__ = ["network_solver"]
@@ -89,7 +88,7 @@ def dmsp(settings: Settings, sigma: float, denoiser: nn.Module, count: int, seed
     widths = (settings.first / 255, settings.last * max(sigma, schedules.SMALLEST_NOISE))
     weights, steps = (2 * settings.weight, 2 * settings.weight), (settings.step, settings.step / 4)
     schedule = schedules.sequence(
-        schedules.Phase(count, widths, weights, steps, (0.6, 0.1), gradient=True, averaged=8),
+        schedules.Phase(count, widths, weights, steps, (0.6, 0.1), gradient=True, average_last=8),
         final_width=None if sigma == 0 else 4 / 255,
     )
     return DAEP(sigma, denoiser=denoiser, schedule=schedule, jacobian=False, seed=seed)
