@@ -2,27 +2,29 @@
 
     python benchmarks/convergence.py --data FOLDER [--image 21] [--kernel 1] [--noise 2.55] [--size 160]
 
-A crop of a Kodak image (from row and column 100), blurred by one of Levin's kernels, noise as told. All solvers use the
-network ``dae``; the paper's solver takes its 300 evaluations at width 25/255. The first panel counts a Jacobian product
-as an evaluation, the second is in seconds. Writes ``docs/images/convergence.png`` and
-``benchmarks/results/convergence.csv``.
+A crop of a Kodak image (from row and column 100), blurred by one of Levin's kernels. All solvers use the network
+``dae``; the paper's solver takes 300 evaluations at width 25/255. The first panel counts a Jacobian product as one
+evaluation, the second is in seconds. Writes ``docs/images/convergence.png`` and ``results/convergence.csv``.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
+from csv_table import write_rows
 from protocol import data_folder, levin_kernel, read
 from rich.console import Console
 
-from daep_compare.comparison import compare
+from daep_compare import compare
 from daep_compare.figures import convergence
 from daep_deepinv import degradation
 
 HERE = Path(__file__).parent
-METHODS = ("annealed", "fast", "best", "paper", "pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp", "dmsp")
+METHODS = (
+    *("daep-annealed", "daep-fast", "daep-best", "daep-paper"),
+    *("pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp", "dmsp"),
+)
 
 
 def main() -> None:
@@ -31,30 +33,23 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--image", type=int, default=21)
     parser.add_argument("--kernel", type=int, default=1)
-    parser.add_argument("--noise", type=float, default=2.55)
-    parser.add_argument("--size", type=int, default=160)
+    parser.add_argument("--noise", type=float, default=2.55, help="standard deviation, white is 255")
+    parser.add_argument("--size", type=int, default=160, help="height and width of the crop, pixels")
     arguments = parser.parse_args()
     data = data_folder(arguments.data)
     end = 100 + arguments.size
     clean = read(data / "kodak24" / f"kodim{arguments.image:02d}.png", (100, end, 100, end))
     physics = degradation(levin_kernel(data, arguments.kernel), sigma=arguments.noise / 255)
-    found = compare(clean, physics, known(METHODS), lpips=False)
-    figure = convergence(found)
-    figure.savefig(HERE.parent / "docs" / "images" / "convergence.png")
-    with (HERE / "results" / "convergence.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "evaluations", "psnr"])
-        for result in found.results:
-            Console().print(f"{result.method:14} {result.psnr} dB, {result.evaluations} evaluations {result.remark}")
-            for step in result.path:
-                writer.writerow([result.method, step.evaluations, f"{step.psnr:.2f}"])
-
-
-def known(methods: tuple[str, ...]) -> list[str]:
-    """The names that ``compare`` has for them: presets are called ``daep-...`` there."""
-    from daep_compare.comparison import known_methods
-
-    return [name if name in known_methods() else f"daep-{name}" for name in methods]
+    found = compare(clean, physics, METHODS, lpips=False)
+    convergence(found).savefig(HERE.parent / "docs" / "images" / "convergence.png")
+    for result in found.results:
+        Console().print(f"{result.method:14} {result.psnr} dB, {result.evaluations} evaluations {result.remark}")
+    rows = [
+        {"method": result.method, "evaluations": str(step.evaluations), "psnr": f"{step.psnr:.2f}"}
+        for result in found.results
+        for step in result.path
+    ]
+    write_rows(HERE / "results" / "convergence.csv", rows)
 
 
 if __name__ == "__main__":

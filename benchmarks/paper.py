@@ -1,21 +1,20 @@
-"""Every table and figure of the paper as one command.
+"""Every table and figure of the paper by one command.
 
     python benchmarks/paper.py table3 --data FOLDER             # 2 of the 32 cases of each cell
     python benchmarks/paper.py table3 --data FOLDER --cases all
     python benchmarks/paper.py all --data FOLDER --cases all --methods dae --again
 
-table1, table2: super-resolution, Set5 and Set14; table3: Levin et al.; figure6: Kodak; figure7: missing pixels and
-noise; stochastic: eq. 8 against none; figure2: the spiral; figure3: the prior alone; figure8: convergence; seconds: the
-running time of Table 3; all: everything.
+table1, table2: super-resolution, Set5 and Set14; table3: deblurring, Levin et al.; figure6: deblurring, Kodak; figure7:
+missing pixels and noise; stochastic: with and without eq. 8; figure2: the spiral; figure3: the prior alone; figure8:
+convergence; seconds: the running time of Table 3; all: everything.
 
-Tables go through the methods ``authors`` (the authors' network under the paper's preset), ``dae-sigma25`` (ours, the
-same preset) and ``dae`` (ours, default preset). What has been measured is in ``cases.csv`` and is not measured again,
-so an interrupted command is simply repeated. ``--again`` forgets the methods named: for when a network or a preset has
-changed.
-Tables and their protocol are written to ``benchmarks/results/paper``, pictures to ``docs/images/paper``.
+The methods are ``authors`` (the authors' network under the paper's preset), ``dae-sigma25`` (ours, the same preset),
+``dae`` (ours, default preset) and, in some tables, peers. Cases in ``cases.csv`` are not measured again, so an
+interrupted command is simply repeated. ``--again`` measures again the methods named, after a change of a network or a
+preset. Tables with their protocol are written to ``benchmarks/results/paper``, pictures to ``docs/images/paper``.
 
 The data folder holds ``set5/``, ``set14/``, ``kodak24/``, ``levin/``, ``kernels/levin.npz`` and
-``reference/DAE_sigma25.caffemodel``; with ``--download``, deepinv fetches what it has of these.
+``reference/DAE_sigma25.caffemodel``. ``--download`` fetches those that deepinv offers.
 """
 
 from __future__ import annotations
@@ -25,42 +24,41 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import paper_data
-import paper_figures
-import paper_plots
-import paper_tables
 import torch
-from paper_methods import METHODS
-from paper_studies import STUDIES
 from protocol import data_folder
+from reproduction import download, figure2, figure3, figure7, figure8, plots, running_time, summary
+from reproduction.methods import METHODS
+from reproduction.run import Run, measure
+from reproduction.studies import STUDIES
 from rich.console import Console
 from rich.table import Table as Printed
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run_study(name: str, run: paper_tables.Run, console: Console) -> None:
+def run_study(name: str, run: Run, console: Console) -> None:
     """Measure, write, draw and print one table."""
     study = STUDIES[name]
-    paper_tables.measure(study, run, console)
+    measure(study, run, console)
     store = run.store()
-    paper_tables.write(study, run, store)
+    summary.write(study, run, store)
     if name == "figure7":
-        paper_figures.figure7_picture(run)
+        figure7.figure7_picture(run)
     else:
-        paper_plots.dots(study, store, run.pictures / f"{name}.png")
-    head, *body = paper_tables.grid(study, store)
+        plots.dots(study, store, run.pictures / f"{name}.png")
+    head, *body = summary.grid(study, store)
     printed = Printed(*head, title=study.title, caption=study.protocol)
     for row in body:
         printed.add_row(*row)
     console.print(printed)
 
 
-FIGURES: dict[str, Callable[[paper_tables.Run, Console], None]] = {
-    "figure2": paper_figures.figure2,
-    "figure3": paper_figures.figure3,
-    "figure8": paper_figures.figure8,
-    "seconds": paper_figures.seconds,
+#: Figures that are no tables: the function that measures and draws, and the title.
+FIGURES: dict[str, tuple[Callable[[Run, Console], None], str]] = {
+    "figure2": (figure2.figure2, figure2.TITLE),
+    "figure3": (figure3.figure3, figure3.TITLE),
+    "figure8": (figure8.figure8, figure8.TITLE),
+    "seconds": (running_time.seconds, running_time.TITLE),
 }
 COMMANDS = (*STUDIES, *FIGURES)
 
@@ -75,7 +73,7 @@ def count(text: str) -> int | None:
 
 
 def device(text: str) -> torch.device:
-    """A device that is there."""
+    """A device of this machine."""
     try:
         torch.empty(0, device=text)
     except (RuntimeError, AssertionError) as error:
@@ -105,8 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = parse(arguments)
     if given.download:
         given.data = given.data or os.environ.get("DAEP_DATA", "data")
-        paper_data.fetch(Path(given.data))
-    run = paper_tables.Run(
+        download.fetch(Path(given.data))
+    run = Run(
         data_folder(given.data),
         given.results,
         given.pictures,
@@ -123,10 +121,11 @@ def main(arguments: list[str] | None = None) -> None:
             if name in STUDIES:
                 run_study(name, run, console)
             else:
-                FIGURES[name](run, console)
-                paper_tables.write_note(name, FIGURES[name].__doc__ or "", run)
+                make, title = FIGURES[name]
+                make(run, console)
+                summary.write_note(name, title, make.__doc__ or "", run)
         except FileNotFoundError as error:
-            raise SystemExit(f"{error.filename}: no such file. {paper_data.WHERE}") from error
+            raise SystemExit(f"{error.filename}: no such file. {download.WHERE}") from error
 
 
 if __name__ == "__main__":

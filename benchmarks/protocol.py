@@ -1,22 +1,18 @@
-"""The paper's experiments as functions: images, degradations, and how PSNR is taken.
+"""The protocol of all benchmarks: images, degradations, PSNR.
 
-Stated once, used by every benchmark:
-
-* images are 8-bit RGB; Levin's grey images are shown to the network as three equal channels;
-* blur is a true convolution with ``valid`` boundaries, kernels as in ``kernels/levin.npz``, not transposed;
-* noise comes from a generator seeded with 0; Levin's grey images carry one noise field in all three channels, colour
-  images independent noise in each;
-* super-resolution: the image is cropped to a multiple of the factor and reduced by MATLAB's antialiased bicubic
-  ``imresize``, then rounded to 8 bits;
-* the restored image is rounded to 8 bits; half a kernel (deblurring) or ``factor`` pixels (super-resolution) are
-  cropped from every side, and PSNR is taken over all pixels and channels.
+* Images: 8-bit RGB. Levin's grey images have three equal channels.
+* Deblurring: a true convolution with ``valid`` boundaries; kernels as in ``kernels/levin.npz``, not transposed.
+* Noise: Gaussian, from a generator with seed 0. Levin's grey images have the same noise in all three channels, colour
+  images independent noise in each.
+* Super-resolution: the image is cropped to a multiple of the factor, reduced by MATLAB's antialiased bicubic
+  ``imresize`` and rounded to 8 bits.
+* PSNR: the restored image is rounded to 8 bits. Half a kernel (deblurring) or ``factor`` pixels (super-resolution) are
+  cropped from every side. The mean squared error is over all pixels and channels.
 """
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,26 +27,34 @@ from daep_deepinv import degradation
 
 
 def data_folder(given: str | None = None) -> Path:
-    """The folder with ``levin/``, ``kodak24/``, ``set5/``, ``set14/`` and ``kernels/``: given, or ``DAEP_DATA``.
+    """The data folder: ``given``, or the environment variable ``DAEP_DATA``.
 
-    :raises SystemExit: there is none.
+    It holds the test images ``levin/``, ``kodak24/``, ``set5/``, ``set14/``, the kernels ``kernels/``, and the training
+    images ``train/``.
+
+    :raises SystemExit: there is no such folder.
     """
     folder = Path(given or os.environ.get("DAEP_DATA", "../shared/data"))
     if not folder.is_dir():
-        raise SystemExit(f"{folder}: no such folder; say where the data is with --data or DAEP_DATA.")
+        raise SystemExit(f"{folder}: no such folder; name the data folder by --data or DAEP_DATA.")
     return folder
 
 
 @dataclass
 class Case:
-    """One degraded image. ``clean`` is (1, 3, H, W), ``measurement`` (1, 3, h, w), both in [0, 1]."""
+    """One degraded image.
+
+    :param torch.Tensor clean: (1, 3, H, W) in [0, 1].
+    :param torch.Tensor measurement: (1, 3, h, w), images in [0, 1].
+    :param float sigma: noise level that the methods assume, images in [0, 1].
+    :param tuple margin: rows and columns cropped from each side before PSNR.
+    """
 
     name: str
     clean: Tensor
     measurement: Tensor
     physics: LinearPhysics
     sigma: float
-    #: rows and columns cropped from each side before PSNR
     margin: tuple[int, int]
 
     def psnr(self, restored: Tensor) -> float:
@@ -58,7 +62,7 @@ class Case:
         return float(PSNR()(self._compared(eight_bits(restored)), self._compared(self.clean)))
 
     def ssim(self, restored: Tensor) -> float:
-        """SSIM under the protocol: over the same pixels, mean over the channels."""
+        """SSIM over the same pixels, mean over the channels."""
         return float(SSIM()(self._compared(eight_bits(restored)), self._compared(self.clean)))
 
     def _compared(self, x: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ class Case:
 
 
 def eight_bits(x: Tensor) -> Tensor:
-    """``x`` as an 8-bit image would hold it, still in [0, 1]."""
+    """``x`` rounded to 8 bits and clipped, in [0, 1]."""
     return (x * 255).round().clamp(0, 255) / 255
 
 
@@ -86,7 +90,7 @@ def levin_kernel(data: Path, number: int) -> np.ndarray:
 
 
 def blurred(name: str, clean: Tensor, kernel: np.ndarray, sigma: float, one_field: bool = False, seed: int = 0) -> Case:
-    """Deblurring: ``one_field`` puts the same noise in all channels."""
+    """Deblurring; with ``one_field`` the noise is the same in all channels."""
     physics = degradation(kernel, sigma=sigma)
     measurement = physics.A(clean)
     shape = (1, 1, *measurement.shape[2:]) if one_field else measurement.shape
@@ -108,14 +112,14 @@ def kodak(data: Path, image: int, kernel: int, sigma: float, box: tuple[int, int
 
 
 def noisy(path: Path, sigma: float, box: tuple[int, int, int, int] | None = None, seed: int = 0) -> Case:
-    """Denoising of one image; the measurement is clipped to [0, 1], as an image file would hold it."""
+    """Denoising; the measurement is clipped to [0, 1], as in an image file."""
     clean = read(path, box)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     return Case(path.stem, clean, (clean + sigma * noise).clamp(0, 1), degradation(sigma=sigma), sigma, (0, 0))
 
 
-def holed(path: Path, missing: float, box: tuple[int, int, int, int] | None = None, seed: int = 0) -> Case:
-    """Inpainting of one image: a share of ``missing`` of its pixels is unknown, in all channels; noise-free."""
+def masked(path: Path, missing: float, box: tuple[int, int, int, int] | None = None, seed: int = 0) -> Case:
+    """Inpainting, noise-free; the share ``missing`` of the pixels is unknown, in all channels."""
     clean = read(path, box)
     mask = (torch.rand((1, *clean.shape[-2:]), generator=torch.Generator().manual_seed(seed)) >= missing).float()
     physics = Inpainting(tuple(clean.shape[1:]), mask=mask.expand(clean.shape[1:]))
@@ -123,52 +127,10 @@ def holed(path: Path, missing: float, box: tuple[int, int, int, int] | None = No
 
 
 def reduced(path: Path, factor: int) -> Case:
-    """Super-resolution of one image, noise-free."""
+    """Super-resolution, noise-free."""
     clean = read(path)
     height, width = (n - n % factor for n in clean.shape[-2:])
     clean = clean[..., :height, :width]
     physics = degradation(factor=factor, img_size=(3, height, width))
     measurement = eight_bits(physics.A(clean))
     return Case(f"{path.stem} x{factor}", clean, measurement, physics, 0.0, (factor, factor))
-
-
-class Table:
-    """Rows of a CSV file, appended as they come, so that an interrupted benchmark goes on where it stopped.
-
-    :param Path path: the file; its folder is made when the first row comes.
-    :param str key: the columns that tell rows apart.
-    """
-
-    def __init__(self, path: Path, *key: str):
-        self.path, self.key = path, key
-        self.rows: list[dict[str, str]] = []
-        if path.exists():
-            with path.open(newline="") as file:
-                self.rows = list(csv.DictReader(file))
-
-    def find(self, *key: str) -> dict[str, str] | None:
-        """The row of that key, if it has been measured."""
-        return next((row for row in self.rows if tuple(row[column] for column in self.key) == key), None)
-
-    def add(self, row: dict[str, str]) -> None:
-        """Append to the file."""
-        self.rows.append(row)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if len(self.rows) == 1:
-            self._write()
-            return
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, fieldnames=list(self.rows[0])).writerow(row)
-
-    def drop(self, unwanted: Callable[[dict[str, str]], bool]) -> None:
-        """Take rows out, to measure them again."""
-        kept = [row for row in self.rows if not unwanted(row)]
-        if len(kept) < len(self.rows):
-            fields, self.rows = list(self.rows[0]), kept
-            self._write(fields)
-
-    def _write(self, fields: list[str] | None = None) -> None:
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=fields or list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)

@@ -2,9 +2,9 @@
 
     python benchmarks/toolkits.py [--size 256] [--photograph astronaut]
 
-Degraded as by ``daep demo``: motion blur without wrap-around, noise of 2.55 of 255. Every toolkit starts from the
-measurement padded by replication, draws the same noise of eq. 8, and takes the data term's proximal step by its own
-solver. PSNR in dB within the measured region. Writes ``benchmarks/results/toolkits.csv``.
+The degradation is that of ``daep demo``: ``valid`` motion blur, noise of 2.55 of 255. Every toolkit starts from the
+measurement padded by replication, draws the same noise of eq. 8, and computes the proximal step of the data term by its
+own solver. PSNR in dB within the measured region. Writes ``results/toolkits.csv``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 import pylops
 import scico.numpy as snp
 import torch
+from csv_table import Table
 from deepinv.loss.metric import PSNR
 from deepinv.physics import Blur, GaussianNoise
-from protocol import Table
 from rich.console import Console
 from scico import linop
 from torch import Tensor
@@ -34,13 +34,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def by_deepinv(y: Tensor, physics: Blur) -> Tensor:
-    """``DAEP`` as anyone calls it."""
+    """By ``DAEP``."""
     restored: Tensor = DAEP(NOISE)(y, physics)
     return restored
 
 
 def by_pyproximal(y: Tensor, physics: Blur) -> Tensor:
-    """PyLops convolves with zeros around the image, of which the valid part is kept."""
+    """PyLops pads the image by zeros and convolves; the valid part is kept."""
     start, kernel = starting_point(y, physics)[0].numpy(), physics.filter[0, 0].numpy()
     margin = kernel.shape[0] // 2
     options = {"offset": (margin, margin), "axes": (-2, -1), "dtype": "float32"}
@@ -51,7 +51,7 @@ def by_pyproximal(y: Tensor, physics: Blur) -> Tensor:
 
 
 def by_scico(y: Tensor, physics: Blur) -> Tensor:
-    """scico convolves by Fourier transforms, of which the part that did not wrap around is kept."""
+    """scico convolves by Fourier transforms; the part without wrap-around is kept."""
     start, kernel = starting_point(y, physics)[0].movedim(0, -1), physics.filter[0, 0].numpy()
     margin = kernel.shape[0] // 2
     blur = linop.CircularConvolve(snp.array(kernel[..., None]), tuple(start.shape), h_center=(margin, margin, 0))
@@ -68,6 +68,7 @@ METHODS: dict[str, Callable[[Tensor, Blur], Tensor]] = {
 
 
 def main() -> None:
+    """Restore through all toolkits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photograph", choices=list(PHOTOGRAPHS), default="astronaut")
     parser.add_argument("--size", type=int, default=256, help="height and width of the measurement, pixels")

@@ -1,12 +1,15 @@
-"""Presets and peers on crops of training images: where the settings of the presets are chosen, never on a test set.
+"""Presets and peers on crops of training images. Presets are tuned on such crops, never on test images.
 
     python benchmarks/training_crops.py --data FOLDER [--crops 8] [--methods annealed,fast,pnp-hqs,...] [--again]
 
-Crops of 180 x 180 pixels of random *training* images (``train/`` in the data folder), from a fixed seed. Blur without
-wrap-around, a kernel a crop: random motion of 15 to 31 pixels, defocus, Gaussian; noise of 2.55, 7.65 and 12.75 of 255,
-and of 5.1 where 2.55 is told. No noise: bicubic reduction by 2 to 5, and the same blurs, in eight bits. PSNR inside a
-frame of 15 pixels, half the largest kernel: what is not measured would decide small crops otherwise. The means are
-written to ``results/training_crops.csv`` and not measured again, unless ``--again`` forgets the methods named.
+* Images: crops of 180 x 180 pixels of random *training* images (``train/`` in the data folder), from a fixed seed.
+* Deblurring: ``valid`` blur, one kernel a crop: random motion of 15 to 31 pixels, defocus, or Gaussian. Noise of 2.55,
+  7.65 and 12.75 of 255; noise of 5.1 where 2.55 is assumed; noise-free in 8 bits.
+* Super-resolution: bicubic reduction by 2 to 5, noise-free in 8 bits.
+* PSNR without a frame of 15 pixels, half the largest kernel: the unmeasured border would dominate small crops.
+
+Writes the means to ``results/training_crops.csv``. Means in this file are not measured again; ``--again`` removes those
+of the methods named.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from comparison import MEASUREMENTS, measure, restore
+from csv_table import Table
 from deepinv.physics.generator import MotionBlurGenerator
+from measurements import MEASUREMENTS, measure, restore
 from PIL import Image
-from protocol import Case, Table, blurred, data_folder, eight_bits, read
+from protocol import Case, blurred, data_folder, eight_bits, read
 from rich.console import Console
 from torch import Tensor
 
@@ -29,14 +33,17 @@ from daep_cli.kernel_shapes import disk, gaussian
 from daep_deepinv import DAEDenoiser, degradation
 
 RESULTS = Path(__file__).parent / "results"
-SIZE, MARGIN, SEED = 180, 15, 0
+#: Side of a crop and frame without PSNR, pixels.
+SIZE, MARGIN = 180, 15
+SEED = 0
+#: Sides of the motion kernels, pixels.
 MOTION = (15, 19, 21, 25, 27, 31)
-#: of those of ``comparison.py``
-NOISE = ("2.55", "7.65", "12.75", "5.1, told 2.55")
+#: Names in ``MEASUREMENTS``.
+NOISE = ("2.55", "7.65", "12.75", "5.1, assumed 2.55")
 
 
 def crops(folder: Path, count: int) -> list[Tensor]:
-    """Random crops of the images in ``folder`` that are large enough, each (1, 3, SIZE, SIZE)."""
+    """Random crops, (1, 3, SIZE, SIZE), of the images in ``folder`` that are large enough."""
     rng, found = np.random.default_rng(SEED), []
     for path in rng.permutation(sorted(folder.glob("*/*.jpg"))):
         width, height = Image.open(path).size
@@ -47,7 +54,7 @@ def crops(folder: Path, count: int) -> list[Tensor]:
 
 
 def kernel(number: int) -> npt.NDArray[np.float64]:
-    """The kernel of a crop (h, w): six of eight are random motion."""
+    """The kernel of a crop, (h, w): random motion in six of eight."""
     rng = np.random.default_rng((SEED, number))
     if number % 8 == 6:
         return disk(rng.uniform(2, 4))
@@ -60,7 +67,7 @@ def kernel(number: int) -> npt.NDArray[np.float64]:
 
 
 def cases(clean: list[Tensor]) -> Iterator[tuple[str, list[Case]]]:
-    """The problems by name, a case a crop."""
+    """The problems by name, one case a crop."""
     margin = (MARGIN, MARGIN)
     kernels = [kernel(i) for i in range(len(clean))]
     for name in NOISE:
@@ -75,7 +82,7 @@ def cases(clean: list[Tensor]) -> Iterator[tuple[str, list[Case]]]:
 
 
 def main() -> None:
-    """Measure what is missing."""
+    """Measure the missing means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
     parser.add_argument("--denoiser", default="dae")

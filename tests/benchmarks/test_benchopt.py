@@ -13,7 +13,7 @@ SOLVERS = ("daep", "dmsp")
 
 
 class StandIn:
-    """What a solver takes from ``benchopt.BaseSolver``: its parameters as attributes."""
+    """In place of ``benchopt.BaseSolver``: parameters become attributes."""
 
     def __init__(self, **parameters):
         self.__dict__.update(parameters)
@@ -22,7 +22,7 @@ class StandIn:
 @pytest.fixture(params=SOLVERS)
 def solver_class(request, root, monkeypatch):
     installed = importlib.util.find_spec("benchopt")
-    if installed is None or installed.origin is None:  # the folder of that name is no package
+    if installed is None or installed.origin is None:  # benchmarks/benchopt is not the package
         benchopt = types.ModuleType("benchopt")
         benchopt.BaseSolver = StandIn
         monkeypatch.setitem(sys.modules, "benchopt", benchopt)
@@ -67,7 +67,7 @@ def test_the_suites_evaluation_runs_and_the_image_gets_better(solver_class, sigm
     assert results["PSNR"] > results["PSNR no learning"] + 3
 
 
-def test_every_preset_that_is_offered_exists(solver_class):
-    from daep_deepinv.reconstructor import PRESETS
+def test_every_preset_in_the_parameters_exists(solver_class):
+    from daep_prior.schedules import PRESETS
 
     assert set(solver_class.parameters.get("preset", [])) <= set(PRESETS)

@@ -1,4 +1,4 @@
-"""The plumbing of ``benchmarks/comparison.py`` on tiny images."""
+"""``benchmarks/comparison.py`` and its measurements, on tiny images."""
 
 import csv
 import sys
@@ -7,6 +7,7 @@ import comparison
 import numpy as np
 import pytest
 import torch
+from measurements import MEASUREMENTS, Measurement, measure
 from PIL import Image
 from skimage import data
 
@@ -30,10 +31,10 @@ def residual(case):
     return case.measurement - case.physics.A(case.clean)
 
 
-def test_the_noise_is_as_strong_as_stated(clean, kernel):
-    for name, how in comparison.MEASUREMENTS.items():
-        case = comparison.measure(clean, 1, kernel, how)
-        assert case.sigma == pytest.approx(how.told / 255)
+def test_the_noise_has_the_stated_level(clean, kernel):
+    for name, how in MEASUREMENTS.items():
+        case = measure(clean, 1, kernel, how)
+        assert case.sigma == pytest.approx(how.assumed / 255)
         rms = 255 * float(residual(case).square().mean().sqrt())
         if how.turned or how.jpeg:
             assert rms > how.noise / 2, name
@@ -41,23 +42,23 @@ def test_the_noise_is_as_strong_as_stated(clean, kernel):
             assert rms == pytest.approx(how.noise, rel=0.1), name
 
 
-def test_noise_of_each_kind_is_what_it_says(clean, kernel):
-    grey = residual(comparison.measure(clean, 1, kernel, comparison.Measurement(10, 10, "grey")))
+def test_noise_of_each_kind_is_shared_or_correlated_as_its_name_says(clean, kernel):
+    grey = residual(measure(clean, 1, kernel, Measurement(10, 10, "grey")))
     assert torch.allclose(grey[:, 0], grey[:, 2], atol=1e-6)
-    coloured = residual(comparison.measure(clean, 1, kernel, comparison.Measurement(10, 10)))
+    coloured = residual(measure(clean, 1, kernel, Measurement(10, 10)))
     assert not torch.allclose(coloured[:, 0], coloured[:, 2], atol=1e-2)
 
     def neighbours(field):
         return float((field[..., 1:] * field[..., :-1]).mean() / field.square().mean())
 
-    correlated = residual(comparison.measure(clean, 1, kernel, comparison.Measurement(10, 10, "correlated")))
+    correlated = residual(measure(clean, 1, kernel, Measurement(10, 10, "correlated")))
     assert neighbours(correlated) == pytest.approx(2 / 3, abs=0.1)
     assert abs(neighbours(coloured)) < 0.1
 
 
-def test_a_turned_kernel_is_not_the_one_that_is_told(clean, kernel):
-    turned = comparison.measure(clean, 1, kernel, comparison.Measurement(0, 2.55, turned=10.0))
-    straight = comparison.measure(clean, 1, kernel, comparison.Measurement(0, 2.55))
+def test_a_turned_kernel_is_not_the_assumed_one(clean, kernel):
+    turned = measure(clean, 1, kernel, Measurement(0, 2.55, turned=10.0))
+    straight = measure(clean, 1, kernel, Measurement(0, 2.55))
     assert residual(straight).abs().max() < 1e-6
     assert residual(turned).abs().max() > 1e-3
     assert turned.measurement.mean() == pytest.approx(float(straight.measurement.mean()), rel=0.02)
@@ -69,7 +70,7 @@ def test_every_kernel_comes_once_before_any_comes_twice():
         assert {(n - 1) % 8 for n in comparison.ORDER[8 * turn : 8 * turn + 8]} == set(range(8))
 
 
-def test_a_run_goes_on_where_it_stopped_and_averages_what_all_have_done(tmp_path, monkeypatch, kernel, capsys):
+def test_a_run_continues_where_it_stopped_and_averages_the_images_of_all_methods(tmp_path, monkeypatch, kernel, capsys):
     (tmp_path / "kodak24").mkdir()
     (tmp_path / "kernels").mkdir()
     for n in (1, 10):
@@ -92,4 +93,4 @@ def test_a_run_goes_on_where_it_stopped_and_averages_what_all_have_done(tmp_path
     head, _, _, line = (tmp_path / "comparison.md").read_text().splitlines()
     assert head == "| noise, of 255 (images) | fast | pnp-hqs |"
     best = max(row["fast psnr"], row["pnp-hqs psnr"], key=float)
-    assert line.startswith("| 2.55, as told (1) |") and f"**{best}**" in line
+    assert line.startswith("| 2.55, as assumed (1) |") and f"**{best}**" in line

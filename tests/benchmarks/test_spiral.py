@@ -1,4 +1,4 @@
-"""The spiral of Figure 2: a density for which everything about the prior is known."""
+"""The spiral of Figure 2: a density with a known score, denoiser and prior."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_the_field_is_the_finite_difference_of_the_log_density():
         torch.testing.assert_close(DENSITY.field(POINTS, width)[:, axis, 0, 0], width**2 * slope, rtol=1e-5, atol=1e-8)
 
 
-def test_samples_have_the_density_they_are_said_to_have():
+def test_samples_have_the_stated_density():
     samples = DENSITY.sample(20_000, torch.Generator().manual_seed(0))
     # E log p over samples of p is minus the entropy; samples of a wider density would have a smaller one
     axis = spiral.plane(161, half=1.4).double()

@@ -1,4 +1,4 @@
-"""The plumbing of ``benchmarks/training_crops.py`` on tiny networks."""
+"""``benchmarks/training_crops.py`` with a tiny network."""
 
 import csv
 import sys

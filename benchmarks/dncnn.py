@@ -1,4 +1,4 @@
-"""The DnCNN authors' networks as deepinv denoisers, to compare with; see the README of the data folder."""
+"""The DnCNN authors' networks as deepinv denoisers; their weights are in the data folder, ``peers/``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
-class ConvPeer(Denoiser):
+class DnCNN(Denoiser):
     """A plain chain of 3 x 3 convolutions and ReLUs from ``conv{i}.weight`` and ``conv{i}.bias``.
 
     ``fdncnn_color`` takes the noise level as a fourth channel and returns the clean image; ``cdncnn_sigma25`` returns

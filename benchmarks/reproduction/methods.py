@@ -1,4 +1,4 @@
-"""The columns of the paper's tables that we can run: networks and presets."""
+"""The methods of the tables: a network under a preset of DAEP, or under a peer."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from daep_deepinv import DAEP, BicubicDownsampling
 from daep_prior import load_dae
 from daep_prior.networks import DAE
 
-#: Where the data folder has the paper authors' network.
+#: The paper authors' network, in the data folder.
 AUTHORS = "reference/DAE_sigma25.caffemodel"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A network under a preset.
+    """A network under a preset or a peer.
 
-    :param str label: as printed.
-    :param str network: a shipped name, or a file in the data folder; ``None``: no restoration but the measurement,
-        upsampled if it is smaller than the image.
+    :param str label: printed name.
+    :param str network: a shipped name, or a file in the data folder; ``None``: the measurement itself, upsampled if it
+        is smaller than the image.
     :param str preset: of :class:`DAEP`; ``"paper"`` becomes ``"paper-sr"`` for super-resolution.
     :param str noise: of eq. 8, as in :class:`DAEPrior`.
-    :param str published: the paper's name of the same thing.
+    :param str published: name of the same method in the paper.
     :param str rival: the method that it is compared with on the same cases.
-    :param str peer: instead of :class:`DAEP`, one of :mod:`daep_compare.peers` with that network.
+    :param str peer: one of :mod:`daep_compare.peers`, instead of :class:`DAEP`.
     """
 
     label: str
@@ -61,7 +61,7 @@ METHODS = {
 
 
 def available(method: Method, data: Path) -> bool:
-    """Whether the network is there; only the authors' can be missing."""
+    """Whether the network is there. Only the authors' can be missing."""
     return method.network != AUTHORS or (data / AUTHORS).is_file()
 
 

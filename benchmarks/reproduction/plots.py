@@ -1,4 +1,4 @@
-"""The pictures: results as dots, images side by side, curves, and the fields of Figure 2."""
+"""The pictures: results as dots, images side by side, curves, bars, and the fields of Figure 2."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from csv_table import Table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from paper_methods import METHODS
-from paper_studies import Study
-from paper_tables import entry
 from PIL import Image
-from protocol import Table
 from torch import Tensor
 
+from reproduction.methods import METHODS
+from reproduction.studies import Study
+from reproduction.summary import entry
+
 DPI = 110
+#: Height of a line of a label, inches.
+LINE = 0.16
 PAPER_COLOUR, OUR_COLOUR = "0.45", "tab:blue"
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG of at most 256 colours, a quarter of the size and not seen; its folder is made."""
+    """Write a PNG of at most 256 colours, a quarter of the size with no visible loss; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas = io.BytesIO()
     figure.savefig(canvas, dpi=DPI)
@@ -30,7 +33,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def dots(study: Study, store: Table, path: Path) -> None:
-    """One panel a cell, one line a method; an open ring where not all cases have been run."""
+    """One panel a cell, one line a method. An open ring: not all cases have been run."""
     methods = [name for name in study.methods if any(entry(cell, name, store) for cell in study.cells)]
     published = list(study.cells[0].published)
     labels = [f"paper: {name}" for name in published] + [METHODS[name].label for name in methods]
@@ -63,8 +66,9 @@ def _dot(axes: Axes, x: float, line: int, text: str, colour: str, filled: bool) 
 
 def images(rows: Sequence[Sequence[tuple[str, Tensor]]], title: str, path: Path, side: float = 1.9) -> None:
     """Images (1, 3, H, W) in rows of (label, image)."""
-    columns = max(map(len, rows))
-    figure = Figure(figsize=(side * columns + 0.2, (side + 0.32) * len(rows) + 0.45), layout="constrained")
+    columns, lines = max(map(len, rows)), max(label.count("\n") + 1 for row in rows for label, _ in row)
+    height = (side + 0.1 + LINE * lines) * len(rows) + 0.45
+    figure = Figure(figsize=(side * columns + 0.2, height), layout="constrained")
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for line, row in zip(panels, rows, strict=True):
         for axes in line:
@@ -97,10 +101,10 @@ def curves(panels: Mapping[str, Mapping[str, Curve]], title: str, path: Path, lo
 
 
 def bars(values: Mapping[str, tuple[float, bool]], label: str, title: str, path: Path) -> None:
-    """One bar a name; those marked ``True`` are the paper's."""
+    """One bar a name. Those marked ``True`` are the paper's."""
     figure = Figure(figsize=(6.4, 1.1 + 0.36 * len(values)), layout="constrained")
     axes = figure.subplots()
-    colours = [PAPER_COLOUR if ours else OUR_COLOUR for _, ours in values.values()]
+    colours = [PAPER_COLOUR if reported else OUR_COLOUR for _, reported in values.values()]
     drawn = axes.barh(list(values), [value for value, _ in values.values()], color=colours)
     axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8)
     axes.invert_yaxis()
@@ -119,12 +123,12 @@ def fields(
     title: str,
     path: Path,
 ) -> None:
-    """Figure 2: densities as shades, with samples on them or not, then vector fields over a density.
+    """Figure 2: densities as shades with samples, then vector fields over a density.
 
     :param list densities: (label, density on a square grid (n, n), samples (m, 2) or ``None``).
     :param list arrows: (label, field (N, 2) at ``points``, density (n, n) behind it).
     :param torch.Tensor points: (N, 2).
-    :param float half: half the side of the square that is shown.
+    :param float half: half the side of the square shown.
     """
     columns = 3
     rows = -(-(len(densities) + len(arrows)) // columns)

@@ -1,4 +1,4 @@
-"""Fetching the test images that deepinv has, for those who lack them; called only when the user asks."""
+"""Download of the test images that deepinv offers; only with ``--download``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from deepinv.datasets import Kodak24, Set5HR, Set14HR
 from deepinv.utils import load_degradation
 
-#: Sides of Levin et al.'s eight kernels, in their order: a check on what has been downloaded.
+#: Sides of Levin et al.'s eight kernels, in their order; checks the download.
 KERNEL_SIDES = (19, 17, 15, 27, 13, 21, 23, 23)
-#: Where everything in a data folder comes from.
+#: Origin of the files in a data folder.
 WHERE = (
     "--download fetches set5/, set14/, kodak24/ and kernels/levin.npz; Levin et al.'s four images (levin/im1.png ...) "
     "and the paper authors' network (reference/DAE_sigma25.caffemodel, github.com/siavashBigdeli/DAEP) are in no "
@@ -23,9 +23,10 @@ WHERE = (
 def fetch(data: Path) -> None:
     """Complete a data folder with ``set5/``, ``set14/``, ``kodak24/`` and ``kernels/levin.npz``.
 
-    What else belongs there is said by :data:`WHERE`.
+    :data:`WHERE` names the other files.
 
-    :param Path data: made if need be; archives are kept in ``downloads/`` inside.
+    :param Path data: made if it is not there; archives are kept in ``downloads/`` inside.
+    :raises SystemExit: the kernels are not those expected.
     """
     downloads = data / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def fetch(data: Path) -> None:
         kernels = [np.asarray(load_degradation("Levin09.npy", downloads, i)) for i in range(len(KERNEL_SIDES))]
         if tuple(kernel.shape[-1] for kernel in kernels) != KERNEL_SIDES:
             raise SystemExit(
-                f"Levin09.npy: its kernels have sides {[k.shape[-1] for k in kernels]}, not {KERNEL_SIDES}."
+                f"Levin09.npy: got kernels with sides {[k.shape[-1] for k in kernels]}; expected {KERNEL_SIDES}."
             )
         (data / "kernels").mkdir(exist_ok=True)
         np.savez(data / "kernels" / "levin.npz", **{f"k{i}": kernel for i, kernel in enumerate(kernels, 1)})
