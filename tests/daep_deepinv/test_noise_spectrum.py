@@ -118,7 +118,7 @@ def test_a_grey_image_has_no_differences(photograph) -> None:
 
 
 def test_a_large_image_is_sampled(photograph, monkeypatch) -> None:
-    monkeypatch.setattr("daep_deepinv.noise.spectrum.MOST_SEGMENTS", 8)
+    monkeypatch.setattr("daep_deepinv.noise.spectrum.MAX_SEGMENTS", 8)
     y = BLURS["Gaussian"](photograph)
     (noise,) = noise_spectra(y + 0.01 * field(y.shape), BLURS["Gaussian"], photograph)
     assert levels(noise, FINE)[1] == pytest.approx(2.55, rel=0.15)

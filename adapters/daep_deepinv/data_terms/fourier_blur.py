@@ -1,4 +1,4 @@
-"""The proximal step of a blur by Fourier transforms, whatever the size of the kernel."""
+"""Least squares for a blur, by Fourier transforms."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 
 __all__ = ["FourierBlur", "frequencies"]
 
-#: How well the border is known after a step, in a pixel of it: to this times the tolerance relative to the data,
-#: and so that the error in the image is this times the tolerance. With deepinv's default tolerance of 1e-4 the PSNR of
-#: restored training crops is that of an exact step. Ten times the error in the image is none in noise, but costs up to
-#: 12 dB in a noise-free blur, and saves only a twentieth of the time.
+#: Tolerances of the border, as multiples of the physics' ``tol``: error of a border pixel relative to the root mean
+#: square of the data, and error in the image, images in [0, 1]. With deepinv's ``tol`` of 1e-4 the PSNR of training
+#: crops is that of an exact step. Ten times the error in the image costs up to 12 dB in a noise-free blur, and saves a
+#: twentieth of the time.
 BORDER_PER_TOLERANCE, IMAGE_PER_TOLERANCE = 3.0, 1.2
 
 
 class FourierBlur:
     r"""``1/2 ||Kx - y||^2`` for a circular or a ``valid`` blur ``K``, as deepinv's operators apply it.
 
-    A circular blur is a multiplication of spectra, and its proximal step
+    A circular blur is diagonal in the Fourier domain, so its proximal step
 
     .. math::
 
         \operatorname{argmin}_v \tfrac12 \|v - x\|^2 + \tfrac{w}{2} \|Kv - y\|^2
 
-    a division. A ``valid`` blur is the circular one of which a border of the result, as wide as the kernel, is
-    not measured. If the border ``u`` were known, the step would be that division again; and ``u`` is what the blurred
-    solution shows there. This is a linear equation in the few unknown pixels, solved by conjugate gradients with two
-    transforms an iteration, each image by itself. They start from the border that the last step found, so that the
-    steps of a restoration learn it together; every restoration needs an object of its own.
+    is a division. A ``valid`` blur is a circular one whose border, as wide as the kernel, is not measured. Given the
+    border ``u`` of ``y``, the step is again a division, giving ``v(u)``. The solution has ``u`` equal to the border of
+    ``K v(u)``, a linear equation in the unmeasured pixels. Conjugate gradients solve it for each image separately, with
+    two transforms an iteration, starting from the border of the step before. Every restoration therefore needs an
+    object of its own.
 
-    Noise that is not white has weights ``c``, the reciprocal of its power spectrum: then ``||r||^2`` stands for
-    :math:`\sum c |\hat r|^2`, the unmeasured pixels of ``r`` being those for which it is least. Under noise that is
-    stationary around the edges, this is its exact likelihood.
+    Noise that is not white has weights ``c``, the reciprocal of its power spectrum. ``||r||^2`` becomes
+    :math:`\sum c |\hat r|^2`, minimised over the unmeasured pixels of the residual ``r``. This is the exact likelihood
+    if the noise is stationary and periodic.
 
-    :param deepinv.physics.LinearPhysics physics: for which :meth:`handles` says yes.
+    :param deepinv.physics.LinearPhysics physics: one that :meth:`handles` accepts.
     :param torch.Tensor y: measurement (B, C, h, w).
-    :param tuple size: height and width of the image.
-    :param Callable weights: the weight at each frequency, positive, of its length in cycles a pixel; default 1.
+    :param tuple size: height and width of the image, pixels.
+    :param Callable weights: ``c``, positive, as a function of the frequency in cycles a pixel; default: 1.
     """
 
     def __init__(
@@ -53,31 +53,31 @@ class FourierBlur:
         weights: Callable[[Tensor], Tensor] | None = None,
     ):
         self.size = size
-        filter = physics.filter.to(y)
-        rows, cols = filter.shape[-2:]
-        #: Rows above and columns left of the measured pixels, when a circular blur has moved all unmeasured ones there.
+        kernel = physics.filter.to(y)
+        rows, cols = kernel.shape[-2:]
+        #: Size of the border: unmeasured rows above and unmeasured columns left of the measured pixels.
         self.top = self.left = 0
-        padded = F.pad(filter, (0, size[1] - cols, 0, size[0] - rows))
+        padded = F.pad(kernel, (0, size[1] - cols, 0, size[0] - rows))
         if isinstance(physics, Blur) and physics.padding == "valid":
             self.top, self.left = rows - 1, cols - 1
         else:
             padded = padded.roll((-(rows // 2), -(cols // 2)), (-2, -1))
+        #: Fourier transform of the kernel, and its squared magnitude.
         self.spectrum = torch.fft.rfft2(padded)
         self.power = self.spectrum.real.square() + self.spectrum.imag.square()
         self.y = y
-        #: By how much ``y`` exceeds ``Kx`` at the unmeasured pixels, as far as the last step knew; (B, C, n).
+        #: ``y - Kx`` at the unmeasured pixels, as found by the last step; (B, C, n).
         self.border: Tensor | None = None
         #: ``||y||^2`` of each image, (B,).
         self.data = torch.linalg.vector_norm(y, dim=(1, 2, 3)).square()
         #: ``c`` at each frequency; ``None``: 1.
         self.weights = None if weights is None else weights(frequencies(size).to(y))
-        back = self.spectrum.conj() * torch.fft.rfft2(F.pad(y, (self.left, 0, self.top, 0)))
-        #: ``K^T y``, weighted, which is the same at every step.
-        self.back = self._weighted(back)
+        #: Fourier transform of ``K^T y``, weighted by ``c``.
+        self.back = self._weighted(self.spectrum.conj() * torch.fft.rfft2(self._padded(y)))
 
     @staticmethod
     def handles(physics: LinearPhysics, x: Tensor, y: Tensor) -> bool:
-        """Whether ``physics`` is a two-dimensional circular or ``valid`` blur, unchanged by a derived class."""
+        """Whether ``physics`` is a two-dimensional circular or ``valid`` blur of deepinv, and not a derived class."""
         kind = Blur if isinstance(physics, Blur) else BlurFFT
         if not isinstance(physics, kind) or not isinstance(y, Tensor) or x.ndim != 4:
             return False
@@ -87,45 +87,46 @@ class FourierBlur:
             return False
         if kind is Blur and physics.padding not in ("valid", "circular"):
             return False
-        filter = physics.filter
-        return filter is not None and filter.ndim == 4 and all(filter.shape[i] <= x.shape[i] for i in (-2, -1))
+        kernel = physics.filter
+        return kernel is not None and kernel.ndim == 4 and all(kernel.shape[i] <= x.shape[i] for i in (-2, -1))
 
     def residual(self, x: Tensor) -> Tensor:
         """``Kx - y``, (B, C, h, w)."""
-        return self._image(self.spectrum * torch.fft.rfft2(x))[..., self.top :, self.left :] - self.y
+        return self._measured(self._image(self.spectrum * torch.fft.rfft2(x))) - self.y
 
     def prox(self, x: Tensor, weight: float | Tensor, tolerance: float, iterations: int) -> Tensor:
-        """The proximal step above.
+        """The proximal step.
 
         :param torch.Tensor x: images (B, C, H, W).
         :param float, torch.Tensor weight: ``w``, a number or (B, 1, 1, 1).
-        :param float tolerance: how well the border is to be known, see :data:`BORDER_PER_TOLERANCE`.
-        :param int iterations: the most for the border.
+        :param float tolerance: relative tolerance of the border, see :data:`BORDER_PER_TOLERANCE`.
+        :param int iterations: maximum number of conjugate gradient iterations.
+        :return: ``v``, (B, C, H, W).
         """
-        power = self._weighted(self.power)
-        damped = power + 1 / weight
-        inside = torch.fft.rfft2(x)
+        denominator = self._weighted(self.power) + 1 / weight
+        transformed = torch.fft.rfft2(x)
         if not (self.top or self.left):
-            return self._image((self.back + inside / weight) / damped)
-        seen = self._image(self.spectrum * inside)
-        mismatch = F.pad(self.y - seen[..., self.top :, self.left :], (self.left, 0, self.top, 0))
-        # what a unit of error in the border is in the gradient and in the image, at most
-        gain = self.power.flatten(1).amax(1).sqrt()
-        error = (self._weighted(self.power.sqrt()) / damped).flatten(1).amax(1)
+            return self._image((self.back + transformed / weight) / denominator)
+        residual = self._padded(self.y - self._measured(self._image(self.spectrum * transformed)))
+        # largest factors from an error of the border to one of the gradient, and to one of the image
+        to_gradient = self.power.flatten(1).amax(1).sqrt()
+        to_image = (self._weighted(self.power.sqrt()) / denominator).flatten(1).amax(1)
         data = self.data + torch.linalg.vector_norm(x / weight, dim=(1, 2, 3)).square()
         level = (data / x[0].numel()).sqrt()
-        bound = torch.minimum(BORDER_PER_TOLERANCE * level / gain, IMAGE_PER_TOLERANCE / error)
-        # what the blurred solution lacks of the data, of what x lacks
-        lacking = self._weighted(1 / (weight * damped))
-        border = self._least(mismatch, lacking, self.border, tolerance * bound, iterations)
+        bound = torch.minimum(BORDER_PER_TOLERANCE * level / to_gradient, IMAGE_PER_TOLERANCE / to_image)
+        # the residual that is left after the step, weighted by c, is this times the residual before it
+        left = self._weighted(1 / (weight * denominator))
+        border = self._least(residual, left, self.border, tolerance * bound, iterations)
         self.border = border.detach()
-        step = self._weighted(self.spectrum.conj()) / damped * torch.fft.rfft2(mismatch + self._embed(border))
+        step = self._weighted(self.spectrum.conj()) / denominator * torch.fft.rfft2(residual + self._embed(border))
         return x + self._image(step)
 
     def weighted_residual(self, x: Tensor, tolerance: float, iterations: int) -> tuple[Tensor, Tensor]:
-        """``Kx - y``, with the unmeasured pixels that make it least, and the same weighted by ``c``; (B, C, H, W)."""
-        residual = self._image(self.spectrum * torch.fft.rfft2(x))
-        residual = F.pad(residual[..., self.top :, self.left :] - self.y, (self.left, 0, self.top, 0))
+        """``Kx - y`` with the unmeasured pixels that minimise its weighted norm, and the same weighted by ``c``.
+
+        The parameters are those of :meth:`prox`. Both results are (B, C, H, W).
+        """
+        residual = self._padded(self._measured(self._image(self.spectrum * torch.fft.rfft2(x))) - self.y)
         weights = torch.ones_like(self.power) if self.weights is None else self.weights
         if self.top or self.left:
             level = torch.linalg.vector_norm(residual, dim=(1, 2, 3)) / residual[0].numel() ** 0.5
@@ -134,23 +135,23 @@ class FourierBlur:
         return residual, self._image(weights * torch.fft.rfft2(residual))
 
     def back_projected(self, residual: Tensor) -> Tensor:
-        """``K^T`` of (B, C, H, W), in which unmeasured pixels are in their place."""
+        """``K^T`` of a residual (B, C, H, W) that contains the unmeasured pixels."""
         return self._image(self.spectrum.conj() * torch.fft.rfft2(residual))
 
-    def _least(self, inside: Tensor, weights: Tensor, start: Tensor | None, bound: Tensor, iterations: int) -> Tensor:
-        """The border that makes ``inside`` least in the norm of these weights.
+    def _least(self, residual: Tensor, weights: Tensor, start: Tensor | None, bound: Tensor, iterations: int) -> Tensor:
+        """The border for which the norm of ``residual`` with these ``weights`` is smallest, (B, C, n).
 
-        :param torch.Tensor start: a border, and zero if there is none yet.
-        :param torch.Tensor bound: how well to know it, in a pixel, (B,).
+        :param torch.Tensor start: first border; ``None``: zero.
+        :param torch.Tensor bound: root mean square error at which an image stops, (B,).
         """
-        start = torch.zeros_like(self._border(inside)) if start is None else start
+        start = torch.zeros_like(self._border(residual)) if start is None else start
 
-        def misfit(v: Tensor) -> Tensor:
+        def gradient(v: Tensor) -> Tensor:
             return self._border(self._image(weights * torch.fft.rfft2(v)))
 
         return start + conjugate_gradients(
-            lambda b: misfit(self._embed(b)),
-            -misfit(inside + self._embed(start)),
+            lambda border: gradient(self._embed(border)),
+            -gradient(residual + self._embed(start)),
             bound * start[0].numel() ** 0.5,
             iterations,
         )
@@ -161,12 +162,20 @@ class FourierBlur:
     def _image(self, spectrum: Tensor) -> Tensor:
         return torch.fft.irfft2(spectrum, s=self.size)
 
+    def _measured(self, v: Tensor) -> Tensor:
+        """The measured pixels of (B, C, H, W)."""
+        return v[..., self.top :, self.left :]
+
+    def _padded(self, y: Tensor) -> Tensor:
+        """``y`` (B, C, h, w) with unmeasured pixels of zero, (B, C, H, W)."""
+        return F.pad(y, (self.left, 0, self.top, 0))
+
     def _border(self, v: Tensor) -> Tensor:
         """The unmeasured pixels of (B, C, H, W) in a row, (B, C, n)."""
         return torch.cat([v[..., : self.top, :].flatten(2), v[..., self.top :, : self.left].flatten(2)], 2)
 
     def _embed(self, border: Tensor) -> Tensor:
-        """They in their place, and zero where it is measured."""
+        """The inverse: an image (B, C, H, W) that is zero at the measured pixels."""
         height, width = self.size
         above, beside = border.split([self.top * width, (height - self.top) * self.left], 2)
         image = border.new_zeros((*border.shape[:2], height, width))
@@ -176,6 +185,6 @@ class FourierBlur:
 
 
 def frequencies(size: tuple[int, int]) -> Tensor:
-    """Lengths in cycles a pixel of the frequencies of ``torch.fft.rfft2``, (H, W // 2 + 1)."""
+    """Lengths of the frequencies of ``torch.fft.rfft2``, cycles a pixel, (H, W // 2 + 1)."""
     rows, cols = torch.fft.fftfreq(size[0]), torch.fft.rfftfreq(size[1])
     return torch.hypot(rows[:, None], cols[None])

@@ -12,7 +12,7 @@ from torch import Tensor
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.patches import VisibleNoise, visible_noise
-from daep_deepinv.noise.spectrum import FINEST, LAST, ChannelNoise, noise_spectra
+from daep_deepinv.noise.spectrum import FINE_DETAIL, MAX_FREQUENCY, ChannelNoise, noise_spectra
 from daep_prior.images import RGB
 
 __all__ = ["assess_noise", "colour_noise"]
@@ -42,7 +42,7 @@ MIN_LEVEL_RATIO = 0.1
 #: Standard deviation of rounding to 8 bits, images in [0, 1].
 EIGHT_BITS = 1 / 255 / math.sqrt(12)
 #: Frequency bands in which the noise of a blur is compared, cycles a pixel.
-LOW, MIDDLE, HIGH, ALL = (0.16, 0.32), (0.32, FINEST), (FINEST, LAST), (0.16, LAST)
+LOW, MIDDLE, HIGH, ALL = (0.16, 0.32), (0.32, FINE_DETAIL), (FINE_DETAIL, MAX_FREQUENCY), (0.16, MAX_FREQUENCY)
 #: Noise of the channel differences is not white if its level at low frequencies is this many times that at high ones:
 #: 0.8 to 1.1 for white noise of 2.55, 1.5 to 29 for averaged noise (24 crops).
 COLOURED_DIFFERENCES_RATIO = 1.5
