@@ -1,8 +1,8 @@
 r"""A spiral in the plane whose mean-shift field is known exactly, and a small network that learns it (Figure 2).
 
-The density is a mixture of narrow Gaussians along a spiral, so smoothing it gives another mixture and everything about
-the prior has a closed form. Points are written as images of two channels and one pixel, (N, 2, 1, 1), so that the
-functions of ``daep_prior`` take them as they are.
+The density is a mixture of narrow Gaussians along a spiral. Smoothed by a Gaussian it is another mixture, so its score,
+its optimal denoiser and the prior have closed forms. Points are images of two channels and one pixel, (N, 2, 1, 1), as
+the functions of ``daep_prior`` expect.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Spiral:
         self.centres = torch.stack([radius * angle.cos(), radius * angle.sin()], 1).to(dtype)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Points of the density, (count, 2, 1, 1)."""
+        """Random points of the density, (count, 2, 1, 1)."""
         chosen = torch.randint(len(self.centres), (count,), generator=generator)
         spread = torch.randn(count, 2, generator=generator).to(self.centres)
         return (self.centres[chosen] + self.thickness * spread)[..., None, None]
@@ -55,7 +55,7 @@ class Spiral:
         return sigma**2 * score
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
-        """The optimal DAE ``E[clean | x]``: each Gaussian's answer, weighted by its share of the smoothed density."""
+        """The optimal DAE ``E[clean | x]``: that of each Gaussian, weighted by its share of the smoothed density."""
         variance = self.thickness**2 + sigma**2
         share = torch.softmax(-self._squared_distance(x) / (2 * variance), 1)
         keep = self.thickness**2 / variance
@@ -66,7 +66,7 @@ class Spiral:
 
 
 class PointDAE(nn.Module):
-    """A small residual network on points: called as a denoiser, ``dae(x, sigma)``."""
+    """A small residual network on points, called as a denoiser: ``dae(x, sigma)``."""
 
     def __init__(self, hidden: int = 64):
         super().__init__()
@@ -76,14 +76,14 @@ class PointDAE(nn.Module):
         self.tail = nn.Linear(hidden, 2)
 
     def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
-        """``x + r(x)`` of points (N, 2, 1, 1); trained for one level, so ``sigma`` is not looked at."""
-        # input and residual in units in which what is to be learned has size one: it trains in a third of the steps
+        """``x + r(x)`` of points (N, 2, 1, 1); trained for one level, so ``sigma`` is ignored."""
+        # input and residual are scaled to unit size, which saves two thirds of the training steps
         residual: Tensor = WIDTH * self.tail(self.body(x.flatten(1) / (2 * WIDTH)))
         return x + residual.view_as(x)
 
 
 def train(spiral: Spiral, sigma: float = WIDTH, steps: int = 4000, batch: int = 512, seed: int = 0) -> PointDAE:
-    """A DAE for ``spiral``, trained on squared error as the paper's (eq. 4). A few seconds on one core."""
+    """A DAE for ``spiral``, trained on the squared error (eq. 4) in a few seconds on one core."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -104,7 +104,7 @@ def train(spiral: Spiral, sigma: float = WIDTH, steps: int = 4000, batch: int = 
 def stochastic_field(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, nodes: int = 8) -> Tensor:
     r"""Eq. 8: ``2 (E_eps[A_s(x - eps)] - x)``, an approximation to the mean-shift field at ``sqrt(2) s``.
 
-    The expectation, over which the solver takes one sample an iteration, is here a Gauss-Hermite sum.
+    The expectation is a Gauss-Hermite sum; the solver takes one sample an iteration instead.
 
     :param Callable denoise: ``denoise(x, sigma)``.
     :param int nodes: of the sum, in each of the two directions.
@@ -127,10 +127,11 @@ def plane(count: int, half: float = 1.15) -> Tensor:
 
 
 def compare(field: Tensor, exact: Tensor, weight: Tensor) -> dict[str, float]:
-    """How close a field is to ``exact``, points weighted by ``weight`` (N,), the density there.
+    """Difference of a field to ``exact``, both (N, 2, 1, 1).
 
+    :param torch.Tensor weight: weight of each point, (N,), such as the density there.
     :return: ``error``, the root mean squared difference over the root mean square of ``exact``; ``cosine`` of the angle
-        between the two as vectors of all points; ``scale``, the factor on ``field`` at which the error is smallest.
+        between the two as vectors of all points; ``scale``, the factor on ``field`` with the smallest error.
     """
 
     def inner(a: Tensor, b: Tensor) -> float:

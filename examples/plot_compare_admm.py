@@ -78,6 +78,6 @@ for title, value in psnr.items():
     print(f"{title:36s} {value:.2f} dB")
 
 # %%
-# A solver that is told too little noise fits it, and no prior helps against the wrong weight of the data. Where the
-# noise is not known, ``DAEP("estimate")`` measures it in each image. How much the methods forgive where it is only a
-# little wrong is measured by the benchmark ``robustness.py``.
+# A solver that assumes too little noise fits it, and no prior helps against the wrong weight of the data. If the noise
+# level is unknown, ``DAEP("estimate")`` estimates it in each image. ``benchmarks/comparison.py`` measures what all
+# methods lose by a wrong noise level, coloured noise and a wrong kernel.

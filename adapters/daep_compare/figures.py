@@ -1,4 +1,4 @@
-"""Pictures of a comparison: the images side by side with a magnified crop, and PSNR on the way."""
+"""Figures of a comparison: the images side by side, and PSNR after every iteration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ DPI = 130
 
 
 def interesting_crop(comparison: Comparison, size: int) -> tuple[int, int]:
-    """Upper left corner (row, column), in the judged part, of the square on which the methods differ most."""
+    """Upper left corner (row, column) of the square in the judged part where the methods differ most.
+
+    :param int size: side of the square, pixels.
+    """
     images = [comparison.judged(result.image) for result in comparison.results if result.image is not None]
     clean = comparison.judged(comparison.clean)
     difference = sum(((image - clean).square() for image in images), clean.new_zeros(clean.shape))
@@ -38,7 +41,7 @@ def interesting_crop(comparison: Comparison, size: int) -> tuple[int, int]:
 
 
 def pictures(comparison: Comparison) -> Figure:
-    """The whole original and measurement, then the same crop of each, and of every result.
+    """The original and the measurement, then one crop of each and of every result.
 
     :return: a matplotlib figure; ``figure.savefig(path)`` writes it.
     """
@@ -70,7 +73,7 @@ def pictures(comparison: Comparison) -> Figure:
 
 
 def convergence(comparison: Comparison) -> Figure:
-    """PSNR after every iteration, against network evaluations and against time; a mark where it ends.
+    """PSNR after every iteration, against network evaluations and against time. A dot marks the result.
 
     :return: a matplotlib figure.
     """
@@ -92,7 +95,7 @@ def convergence(comparison: Comparison) -> Figure:
         axes.axhline(start, color="0.6", linewidth=0.8)
         axes.set_xscale("log")
         axes.grid(alpha=0.25)
-    by_work.set_ylim(bottom=lowest - 1)  # some iterations go far astray before they return
+    by_work.set_ylim(bottom=lowest - 1)  # the first iterations of some methods are far below
     by_work.set_xlabel("network evaluations and Jacobian products")
     by_work.set_ylabel("PSNR, dB (grey line: the measurement)")
     by_time.set_xlabel("seconds")

@@ -1,7 +1,7 @@
 """DAEP for deepinv's benchmark suite, https://github.com/deepinv/benchmarks.
 
-Copy this file into the ``solvers`` folder of any benchmark there with grey or RGB images and linear physics with
-Gaussian noise or none: super-resolution, inpainting, deblurring, denoising. The noise level is read from the physics.
+Copy this file into the ``solvers`` folder of a benchmark there: super-resolution, inpainting, deblurring or denoising
+of grey or RGB images, with Gaussian noise or none. The noise level is that of the physics.
 """
 
 import deepinv as dinv

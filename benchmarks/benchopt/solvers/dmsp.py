@@ -15,7 +15,7 @@ class Solver(BaseSolver):
     requirements = ["pip::daep-prior"]  # noqa: RUF012
 
     def set_objective(self, train_dataset=None, physics=None):
-        """Make the reconstructor for the noise that the physics states; it needs no training."""
+        """Make the reconstructor for the noise level of the physics; it needs no training."""
         from daep_compare.peers import Peer
 
         device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
