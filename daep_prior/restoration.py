@@ -133,7 +133,7 @@ def _iteration(
     assert data_prox is not None
 
     def prox(v: Tensor) -> Tensor:
-        moved = data_prox(v, weight * step / prior_weight)
+        moved = data_prox(v, weight * step / prior_weight) if weight > 0 else v
         require_finite(moved, k)  # clipping would hide an infinite step
         return moved
 
@@ -158,7 +158,7 @@ def require_finite(x: Tensor, iteration: int | None = None) -> None:
     if x.device.type == "cpu" and not bool(x.sum(dtype=torch.float32).isfinite()):
         where = "" if iteration is None else f"iteration {iteration}: "
         raise DivergenceError(
-            f"{where}the image is no longer finite; raise the noise level sigma, or lower the steps of the schedule."
+            f"{where}the image is no longer finite; raise the noise level sigma, or lower the step (stepsize, schedule)."
         )
 
 

@@ -72,7 +72,7 @@ def main(argv=None):
                     print(f"process {ctx.rank}: {target}")
         else:
             # one image: every process holds it and computes its share of the tiles of each gradient
-            prior = model.prior[0]
+            prior = model.prior
             prior.denoiser = distribute(prior.denoiser, ctx, patch_size=arguments.tile)
             x = restore(model, read(arguments.source, ctx.device), arguments)
             if ctx.rank == 0:

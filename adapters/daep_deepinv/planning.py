@@ -130,11 +130,12 @@ def _assumed(physics: LinearPhysics, choices: Choices) -> tuple[float | None, So
 
 
 def _noise_warning(noise: NoiseModel) -> Warning | None:
-    if noise.source != "overruled":
+    if noise.assumed is None:
         return None
     return NoiseWarning(
-        "sigma: the noise of the measurement is stronger than assumed, not white, or shared between the channels; it "
-        f"is restored for {255 * noise.level:.3g}/255, {noise.kind}. DAEP(check_noise=False) trusts sigma."
+        f"sigma: the noise of the measurement is more than {255 * noise.assumed:.3g}/255, not white, or shared between "
+        f"the channels; it is restored for {255 * noise.level:.3g}/255, {noise.kind}. "
+        "DAEP(check_noise=False) trusts sigma."
     )
 
 

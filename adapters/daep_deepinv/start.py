@@ -10,7 +10,7 @@ from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
-from daep_prior.start import fill_holes
+from daep_prior.start import fill_missing
 
 __all__ = ["described_start", "measured_region", "starting_point", "valid_margins"]
 
@@ -55,7 +55,7 @@ def described_start(y: Tensor, physics: Physics) -> tuple[Tensor, str]:
         return F.pad(y, margins, mode="replicate"), "the measurement, padded by replication"
     if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and y.ndim == 4:
         mask = physics.mask.to(y).expand_as(y)
-        return fill_holes(y * mask, mask), "the known pixels, the missing ones interpolated"
+        return fill_missing(y * mask, mask), "the known pixels, the missing ones interpolated"
     if not hasattr(physics, "A_adjoint"):
         raise ValueError(f"physics: {type(physics).__name__} has no adjoint; pass init= with a first image.")
     back = physics.A_adjoint(y)

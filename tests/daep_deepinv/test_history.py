@@ -1,13 +1,16 @@
 """What a restoration tells of its course."""
 
+from dataclasses import replace
+
 import deepinv as dinv
 import pytest
 import torch
 
 from daep_deepinv import DAEP, DivergenceError, degradation
 from daep_deepinv.data_terms.least_squares import PerImageL2
-from daep_deepinv.history import Monitor, measured_values
-from daep_prior import schedules
+from daep_deepinv.history import Recorder, Watching, measured_values, residual_rms
+from daep_prior import MeanShiftPrior, schedules
+from daep_prior.solvers import MomentumState
 
 NOISE = 0.02
 
@@ -23,9 +26,10 @@ def measured(images):
 
 def test_at_the_true_image_the_discrepancy_is_one(measured):
     x, physics, y = measured
-    monitor = Monitor(PerImageL2(sigma=NOISE), y, physics, NOISE)
-    monitor.watch(x, x)
-    history = monitor.history()
+    prior, schedule = MeanShiftPrior(lambda x, sigma: x), schedules.fast(NOISE)
+    recorder = Recorder(PerImageL2(sigma=NOISE), y, physics, NOISE, x, prior, schedule, Watching(), has_cost=False)
+    assert recorder(0, MomentumState.at_rest(x)) is None
+    history = recorder.history()
     assert [row[0] for row in history["discrepancy"]] == pytest.approx([1, 1], rel=0.1)
     assert [row[0] for row in history["step_length"]] == [0, 0]
 
@@ -33,9 +37,8 @@ def test_at_the_true_image_the_discrepancy_is_one(measured):
 def test_the_residual_is_that_of_the_physics(measured):
     x, physics, y = measured
     x = x.flip(3)
-    monitor = Monitor(PerImageL2(sigma=NOISE), y, physics, NOISE)
     expected = (physics.A(x) - y).square().flatten(1).mean(1).sqrt()
-    assert torch.allclose(monitor.data_residual(x), expected, atol=1e-5)
+    assert torch.allclose(residual_rms(PerImageL2(sigma=NOISE), x, y, physics), expected, atol=1e-5)
 
 
 def test_missing_pixels_do_not_count(images):
@@ -70,30 +73,39 @@ def test_the_energy_is_that_of_the_prior(unet, measured):
     _, physics, y = measured
     model = DAEP(NOISE, "paper", unet, max_iter=3)
     x, metrics = model(y, physics, compute_metrics=True)
-    energy = model.prior[0](x, model.init_params_algo["g_param"][-1])
+    energy = model.prior(x, model.plans[0].schedule.kernel_width[-1])
     assert [row[-1] for row in metrics["energy"]] == pytest.approx(energy.tolist(), rel=1e-2)
 
 
-def test_an_image_stops_when_its_discrepancy_is_reached_and_it_rests(make_spy, measured):
-    """Alone or in a batch, each where it would."""
+@pytest.mark.parametrize(("criterion", "change"), [("residual", 5e-3), ("cost", 2e-2)])
+def test_an_image_stops_when_it_no_longer_changes(criterion, change, make_spy, measured):
+    """Alone or in a batch, each where it would alone."""
     _, physics, y = measured
     y = torch.cat([y[:1], 0.5 + 0.1 * (y[1:] - 0.5)])
-    schedule = schedules.sequence(schedules.Phase(60, (0.1, 0.1), (5, 5), (0.5, 0.5), (0.0, 0.0), gradient=False))
-    arguments = {"early_stop": True, "crit_conv": "discrepancy", "thres_conv": 1e3, "schedule": schedule}
+    schedule = schedules.sequence(schedules.Phase(60, (0.1, 0.1), (5, 5), (0.5, 0.5), (0.0, 0.0), gradient=True))
+    arguments = {
+        "early_stop": True,
+        "crit_conv": criterion,
+        "thres_conv": change,
+        "schedule": schedule,
+        "noise": "none",
+    }
     model = DAEP(NOISE, denoiser=make_spy(), **arguments)
     together = model(y, physics)
     assert model.has_converged
     assert len(model.history["discrepancy"][0]) < 60
-    assert all(row[-1] <= 1e3 for row in model.history["discrepancy"])
     for i in range(2):
         alone = DAEP(NOISE, denoiser=make_spy(), **arguments)(y[i : i + 1], physics)
         assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
+    patient = DAEP(NOISE, denoiser=make_spy(), **{**arguments, "thres_conv": 0.0})
+    patient(y, physics)
+    assert not patient.has_converged
 
 
 def test_a_solver_that_runs_away_says_so(unet, measured):
     """A hundred times the paper's step, clipped to [0, 1], would be an image of black and white."""
     _, physics, y = measured
     plain = schedules.paper(NOISE, iterations=30)
-    wild = schedules.Schedule(**{**plain.columns(), "step": tuple(300 * s for s in plain.step)})
+    wild = replace(plain, step=tuple(300 * s for s in plain.step))
     with pytest.raises(DivergenceError, match="diverged: image 0 is farther from its measurement"):
         DAEP(NOISE, "paper", unet, schedule=wild)(y, physics)

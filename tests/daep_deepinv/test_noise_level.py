@@ -8,7 +8,7 @@ import torch
 from deepinv.physics import GaussianNoise
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.noise.estimate import stated_level
+from daep_deepinv.noise.stated import stated_level
 
 
 @pytest.mark.parametrize(

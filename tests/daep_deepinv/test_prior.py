@@ -111,7 +111,7 @@ def test_gradient_through_a_deepinv_denoiser_is_the_finite_difference(name, imag
 
 @pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
 def test_gradient_through_our_networks_is_the_finite_difference(network, images, channels):
-    prior = DAEPrior(network.double(), noise="fixed", samples=2, antithetic=True)
+    prior = DAEPrior(network.double(), noise="fixed")
     x = images(2, channels, 9, 7, dtype=torch.float64)
     gradient = prior.grad(x, WIDTH)
     direction = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(1))
@@ -179,13 +179,6 @@ def test_an_image_gets_the_same_alone_and_in_a_batch_by_a_trained_network(traine
         for i in range(3):
             alone = DAEPrior(trained, seed=2).grad(x[i : i + 1], WIDTH)
             assert (alone - gradient[i]).abs().max() < 1e-5
-
-
-def test_more_samples_are_the_mean_of_their_gradients(gaussian, images):
-    x = images(1, 3, 4, 3, dtype=torch.float64)
-    single = DAEPrior(gaussian)
-    mean = sum(single.grad(x, WIDTH) for _ in range(3)) / 3
-    assert torch.allclose(DAEPrior(gaussian, samples=3).grad(x, WIDTH), mean)
 
 
 def test_grey_images_are_shown_to_a_colour_network(network, images):
@@ -277,8 +270,9 @@ def test_double_precision_stays_double(network, images):
 def test_unsuitable_parts_are_refused_at_construction(network):
     with pytest.raises(ValueError, match=r"noise.*'fresh', 'fixed' or 'none'"):
         DAEPrior(network, noise="sometimes")
-    with pytest.raises(ValueError, match="samples"):
-        DAEPrior(network, samples=0)
+    for width in (0.0, -1, float("nan")):
+        with pytest.raises(ValueError, match="sigma: got"):
+            DAEPrior(network, sigma=width)
     with pytest.raises(TypeError, match="denoiser"):
         DAEPrior(lambda x, sigma: x)
     with pytest.raises(TypeError, match="smaples"):
@@ -343,10 +337,14 @@ def test_it_moves_with_its_denoiser(network):
 
 
 def test_a_notebook_shows_what_a_prior_is_made_of():
-    fixed, other = DAEPrior("dae-sigma25", noise="fixed", seed=7), DAEPrior("dae", jacobian=False, samples=2)
+    fixed, other = DAEPrior("dae-sigma25", noise="fixed", seed=7), DAEPrior("dae", jacobian=False)
     html = fixed._repr_html_()
-    for text in ("ConvDAE", "for a noise level of 25/255", "fixed, 1 a gradient, seed 7", "½"):
+    for text in ("ConvDAE", "for a noise level of 25/255", "fixed, one field a gradient, seed 7", "½"):
         assert text in html
-    for text in ("UNetDAE, 2.39 M parameters, told the noise level", "fresh, 2 a gradient", "the mean shift alone"):
+    for text in (
+        "UNetDAE, 2.39 M parameters, noise-conditional",
+        "fresh, one field a gradient",
+        "the mean shift alone",
+    ):
         assert text in other._repr_html_()
     assert "noise='fixed'" in repr(fixed)

@@ -24,7 +24,7 @@ def run(distributed, ctx, **kwargs):
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][0, 0].numel()))
     model = DAEP(denoiser=network, max_iter=2, tile=None, **kwargs)
     if distributed:
-        model.prior[0].denoiser = distribute(model.prior[0].denoiser, ctx, patch_size=16)
+        model.prior.denoiser = distribute(model.prior.denoiser, ctx, patch_size=16)
     return model(y, physics), max(seen)
 
 
@@ -43,7 +43,7 @@ with DistributedContext(device_mode="cpu") as ctx:
         runpy.run_path(str(example), run_name="__main__")
 
     model = DAEP(denoiser=load_dae(weights))
-    prior = model.prior[0]
+    prior = model.prior
     prior.denoiser = distribute(prior.denoiser, ctx, patch_size=16)
     # deepinv would add up this gradient wrongly
     with pytest.raises(ValueError, match="jacobian"):

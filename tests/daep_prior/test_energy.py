@@ -111,9 +111,14 @@ def eq8_error(gaussian, x, s, expectation):
     return float((2 * expectation(s) - wide).abs().max())
 
 
+def both_signs(fields):
+    """Each field with both signs."""
+    return [signed for field in fields for signed in (field, -field)]
+
+
 def antithetic_mean_shift(denoise, x, s):
-    """``E[A_s(x - eps)] - x`` by the fields of an antithetic source: exact for an affine ``A_s``."""
-    fields = NoiseSource(seed=11, antithetic=True).draw(x)
+    """``E[A_s(x - eps)] - x`` by a field with both signs: exact for an affine ``A_s``."""
+    fields = both_signs(NoiseSource(seed=11).draw(x))
     return sum(denoise(x - s * field, s) - x for field in fields) / len(fields)
 
 
@@ -139,7 +144,7 @@ def test_antithetic_gradient_of_an_affine_denoiser_has_no_noise_in_it(gaussian, 
     """``grad = (I - A')^T (x - A(x - eps))`` is affine in eps, so a pair of both signs cancels it exactly."""
     s = 25 / 255
     exact = energy_gradient(gaussian, x, s)
-    paired = energy_gradient(gaussian, x, s, NoiseSource(seed=4, antithetic=True).draw(x))
+    paired = energy_gradient(gaussian, x, s, both_signs(NoiseSource(seed=4).draw(x)))
     single = energy_gradient(gaussian, x, s, NoiseSource(seed=4).draw(x))
     assert torch.allclose(paired, exact, rtol=0, atol=1e-12)
     assert not torch.allclose(single, exact, rtol=0, atol=1e-4)
@@ -284,7 +289,7 @@ def test_a_denoiser_without_gradient_is_refused_with_the_way_out(x):
 
 def test_an_image_sees_the_same_noise_alone_and_in_a_batch():
     x = torch.zeros(3, 3, 5, 4)
-    together = [NoiseSource(seed=[3, 4, 5]).draw(x)[0]]
+    together = NoiseSource(seed=[3, 4, 5]).draw(x)
     for i, seed in enumerate([3, 4, 5]):
         assert torch.equal(NoiseSource(seed).draw(x[i : i + 1])[0][0], together[0][i])
     shared = NoiseSource(seed=7).draw(x)[0]
@@ -298,21 +303,18 @@ def test_a_gradient_is_the_same_alone_and_in_a_batch(network, size):
     x = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0))
     seeds = [1, 2, 3]
     widths = torch.tensor([0.05, 0.1, 0.15])
-    together = energy_gradient(network, x, widths, NoiseSource(seeds, samples=2).draw(x))
+    together = energy_gradient(network, x, widths, NoiseSource(seeds).draw(x, 2))
     for i in range(3):
         one = x[i : i + 1]
-        alone = energy_gradient(network, one, widths[i : i + 1], NoiseSource(seeds[i], samples=2).draw(one))
+        alone = energy_gradient(network, one, widths[i : i + 1], NoiseSource(seeds[i]).draw(one, 2))
         assert (together[i : i + 1] - alone).abs().max() < 1e-5
 
 
-def test_antithetic_fields_come_in_pairs_and_samples_are_independent():
+def test_fields_are_independent():
     x = torch.zeros(1, 3, 6, 6)
-    fields = NoiseSource(seed=0, samples=2, antithetic=True).draw(x)
-    assert len(fields) == 4
-    assert torch.equal(fields[0], -fields[1])
-    assert torch.equal(fields[2], -fields[3])
-    assert not torch.equal(fields[0], fields[2])
-    assert [f.shape for f in NoiseSource(seed=0, samples=3).draw(x)] == [x.shape] * 3
+    fields = NoiseSource(seed=0).draw(x, 3)
+    assert [f.shape for f in fields] == [x.shape] * 3
+    assert not torch.equal(fields[0], fields[1])
 
 
 def test_streams_move_on_and_start_again_on_reset():
@@ -339,7 +341,5 @@ def test_noise_has_unit_variance_and_no_mean():
 
 
 def test_noise_source_refuses_what_it_cannot_do():
-    with pytest.raises(ValueError, match="samples"):
-        NoiseSource(samples=0)
     with pytest.raises(ValueError, match=r"seed.*2 seeds for 3 images"):
         NoiseSource(seed=[1, 2]).draw(torch.zeros(3, 3, 4, 4))

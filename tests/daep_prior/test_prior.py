@@ -46,6 +46,18 @@ def test_fresh_noise_differs_between_gradients_and_repeats_after_reset(unet, x):
     assert torch.equal(prior.value(x), prior.value(x))
 
 
+def test_a_restarted_copy_has_the_noise_at_its_start_and_leaves_the_prior_alone(unet, x):
+    prior = MeanShiftPrior(unet, sigma=WIDTH)
+    first = prior.gradient(x)
+    copy = prior.restarted()
+    assert copy.denoiser is unet
+    assert torch.equal(copy.gradient(x), first)
+    second = prior.gradient(x)
+    prior.reset()
+    assert torch.equal(prior.gradient(x), first) and torch.equal(prior.gradient(x), second)
+    assert torch.equal(prior.restarted(5).gradient(x), MeanShiftPrior(unet, sigma=WIDTH, seed=5).gradient(x))
+
+
 def test_the_width_is_what_is_asked_or_what_the_network_is_trained_for(unet, x):
     with pytest.raises(ValueError, match="sigma"):
         MeanShiftPrior(unet).value(x)
@@ -73,7 +85,7 @@ def test_the_proximal_step_meets_its_optimality_condition(unet, x):
     [
         ({"noise": "other"}, ValueError, "noise"),
         ({"sigma": 0.0}, ValueError, "sigma"),
-        ({"samples": 0}, ValueError, "samples"),
+        ({"tile": 0}, ValueError, "tile"),
         ({"smaples": 1}, TypeError, "smaples"),
     ],
 )

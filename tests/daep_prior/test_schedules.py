@@ -1,6 +1,5 @@
 """The numbers of the paper, and that a schedule says no to what makes no sense."""
 
-import json
 import math
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from daep_prior import Schedule, schedules
 COLUMNS = ("kernel_width", "prior_weight", "data_weight", "step", "momentum", "average")
 MADE = {
     "paper": lambda n: schedules.paper(2.55 / 255, iterations=n),
-    "paper_sr": lambda n: schedules.paper_sr(3, iterations=n),
+    "paper_sr": lambda n: schedules.paper_sr(factor=3, iterations=n),
     "annealed": lambda n: schedules.annealed(iterations=n),
     "annealed at strong noise": lambda n: schedules.annealed(25 / 255, iterations=n),
     "best": lambda n: schedules.best(2.55 / 255, iterations=n),
@@ -50,11 +49,13 @@ def test_paper_weights_are_those_of_equation_7(sigma):
 
 
 def test_paper_super_resolution_trades_the_prior_for_the_data():
-    schedule = schedules.paper_sr(factor=3)
+    """The data term is ``1/2 ||Kx - y||^2``, a schedule's is divided by the squared noise level."""
+    sigma = 2 / 255
+    schedule = schedules.paper_sr(sigma, factor=3)
     assert len(schedule) == 300
     for k in (1, 4, 100, 300):
         assert schedule.prior_weight[k - 1] == pytest.approx(1 / math.sqrt(k))
-        assert schedule.data_weight[k - 1] == pytest.approx(9 * (1 - 1 / math.sqrt(k)))
+        assert schedule.data_weight[k - 1] == pytest.approx(9 * sigma**2 * (1 - 1 / math.sqrt(k)))
     assert set(schedule.step) == {0.1}
     assert set(schedule.momentum) == {0.9}
 
@@ -137,12 +138,6 @@ def test_only_exact_measurements_have_a_dual_variable():
     assert schedules.fast().dual
 
 
-def test_a_schedule_that_was_stored_without_dual_has_none_and_without_clip_clips():
-    stored = schedules.annealed().to_dict()
-    del stored["dual"], stored["clip"]
-    assert Schedule.from_dict(stored) == schedules.annealed()
-
-
 def test_iterates_are_clipped_but_for_noise_of_the_annealed_presets():
     assert not schedules.fast(0.01).clip and schedules.fast().clip
     assert not schedules.annealed(0.01).clip and schedules.annealed().clip and schedules.paper(0.1).clip
@@ -188,17 +183,21 @@ def test_a_noisy_measurement_first_sees_the_fast_preset():
         assert {name: columns[name][:8] for name in fast} == fast
 
 
-def test_a_phase_can_count_for_more_in_the_mean():
+def test_a_phase_can_weigh_more_in_the_mean():
     phase = schedules.Phase(2, (0.1, 0.1), (1.0, 1.0), (0.5, 0.5), (0.0, 0.0), gradient=False)
-    more = replace(phase, joined=True, averaged=2, counts=3.0)
+    more = replace(phase, extend_mean=True, average_last=2, mean_weight=3.0)
     assert shares(schedules.sequence(phase, more)) == pytest.approx([0, 1 / 7, 3 / 7, 3 / 7])
 
 
-def test_the_forgiving_steps_are_those_between():
-    forgiving = schedules.forgiving(0.02).columns()
-    del forgiving["average"], forgiving["flip"]
-    columns = schedules.annealed(0.02).columns()
-    assert {name: columns[name][8:18] for name in forgiving} == forgiving
+def test_the_noise_is_estimated_with_more_prior_weight_than_images_are_restored():
+    """So that the assumed level, which may be wrong, matters less."""
+    estimating, fast = schedules.for_noise_estimation(0.02), schedules.fast(0.02)
+
+    def strength(schedule):
+        return [w * s**2 for w, s in zip(schedule.prior_weight, schedule.kernel_width, strict=True)]
+
+    assert min(strength(estimating)) > min(strength(fast)) and max(strength(estimating)) > max(strength(fast))
+    assert set(estimating.jacobian) == {0} and estimating.final_width is None
 
 
 def test_the_image_is_seen_from_all_sides_in_turn():
@@ -221,11 +220,6 @@ def test_every_schedule_has_the_length_it_was_asked_for(make, iterations):
     schedule = make(iterations)
     assert len(schedule) == iterations
     assert all(len(getattr(schedule, name)) == iterations for name in COLUMNS)
-
-
-def test_a_schedule_survives_json(make):
-    schedule = make(9)
-    assert Schedule.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
 
 
 def test_a_schedule_cannot_be_changed_in_place(make):
@@ -272,12 +266,42 @@ def test_a_final_width_that_makes_no_sense_is_refused(width):
 
 def test_the_paper_ends_without_another_denoising():
     assert schedules.paper(0.01).final_width is None
-    assert schedules.paper_sr(2).final_width is None
+    assert schedules.paper_sr(factor=2).final_width is None
+
+
+def test_a_schedule_says_which_solver_it_is_for():
+    assert schedules.paper(0.1).solver == schedules.paper_sr().solver == "heavy-ball"
+    for made in (schedules.annealed, schedules.fast, schedules.best, schedules.missing_pixels, schedules.fixed_width):
+        assert made().solver == "proximal"
+    with pytest.raises(ValueError, match="solver: got 'newton'"):
+        Schedule(**constant(), solver="newton")
+    for change in ({"dual": True}, {"flip": (1, 1, 1)}):
+        with pytest.raises(ValueError, match="heavy-ball solver has neither"):
+            Schedule(**constant(), solver="heavy-ball", **change)
+
+
+# -- by name -------------------------------------------------------------------------------------------------------
+
+
+def test_a_preset_is_found_by_name_and_task():
+    assert schedules.preset("annealed", 0.01) == schedules.annealed(0.01)
+    assert schedules.preset("fast", 0.01, iterations=5) == schedules.fast(0.01, 5)
+    assert schedules.preset("best", 0.0) == schedules.best()
+    assert schedules.preset("paper", 0.01, trained_width=0.1) == schedules.paper(0.01, 0.1)
+    assert schedules.preset("paper-sr", 0.01, factor=3) == schedules.paper_sr(0.01, 3)
+    assert schedules.preset("annealed", 0.01, trained_width=0.1, iterations=5) == schedules.fixed_width(0.1, 5)
+    assert schedules.preset("annealed", 0.01, task="denoising") == schedules.denoising(0.01)
+    assert schedules.preset("annealed", 0.0, task="denoising") == schedules.annealed()
+    for name, length in (("annealed", 30), ("fast", 8), ("best", 60)):
+        found = schedules.preset(name, 0.01, task="missing pixels")
+        assert found == schedules.missing_pixels(0.01, length)
+    with pytest.raises(ValueError, match="preset: got 'slow'; expected one of 'annealed'"):
+        schedules.preset("slow", 0.01)
 
 
 def test_an_unknown_column_is_refused():
     with pytest.raises(TypeError, match="stepsize"):
-        Schedule.from_dict({**schedules.paper(0.01, iterations=1).to_dict(), "stepsize": [1.0]})
+        Schedule(**constant(), stepsize=(1.0,) * 3)
 
 
 def test_a_schedule_can_be_derived_from_another():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from daep_prior import UNetDAE, schedules
+from daep_prior import UNetDAE, load_dae, schedules
 
 pyproximal = pytest.importorskip("pyproximal", reason="pip install daep-prior[pyproximal]")
 pylops = pytest.importorskip("pylops")
@@ -98,7 +98,7 @@ def test_another_data_term_and_start_are_used(problem, unet):
 def test_a_schedule_of_ones_own_and_a_seed_are_followed(problem, unet):
     Op, y = problem
     usual = restore(Op, y, SIGMA, denoiser=unet, iterations=3)
-    assert np.array_equal(restore(Op, y, SIGMA, denoiser=unet, schedule=schedules.default(SIGMA, None, 3)), usual)
+    assert np.array_equal(restore(Op, y, SIGMA, denoiser=unet, schedule=schedules.annealed(SIGMA, 3)), usual)
     assert not np.array_equal(restore(Op, y, SIGMA, denoiser=unet, iterations=3, seed=1), usual)
 
 
@@ -130,3 +130,50 @@ def test_bad_input_is_refused_by_name_before_any_work(problem, unet):
             restore(*arguments, denoiser=never, **keywords)
     with pytest.raises(TypeError, match="sede"):
         restore(Op, y, SIGMA, denoiser=unet, sede=1)
+
+
+# -- presets ---------------------------------------------------------------------------------------------------------
+
+
+def test_missing_pixels_are_filled_as_deepinv_fills_them(scene):
+    import deepinv as dinv
+
+    from daep_deepinv import DAEP
+
+    mask = np.random.default_rng(0).random((1, SIZE, SIZE)).repeat(3, 0) > 0.6
+    flat = mask.ravel().astype("float32")
+    Op = pylops.FunctionOperator(
+        lambda x: flat * x.ravel(), lambda y: flat * y.ravel(), scene.size, scene.size, dtype="float32"
+    )
+    Op.dims = scene.shape
+    physics = dinv.physics.Inpainting(scene.shape, mask=torch.from_numpy(mask))
+    theirs = DAEP(0)(physics.A(torch.from_numpy(scene)[None]), physics).numpy()
+    ours = restore(Op, (mask * scene).ravel(), 0)
+    assert psnr(ours, scene) == pytest.approx(psnr(theirs, scene), abs=0.3)
+    assert np.allclose(ours.reshape(scene.shape)[mask], scene[mask], atol=2 / 255)
+
+
+@pytest.mark.parametrize("preset", ["annealed", "fast"])
+def test_a_noisy_image_takes_one_denoiser_evaluation(preset, scene):
+    noise = np.random.default_rng(0).standard_normal(scene.shape, dtype="float32")
+    y = scene + np.float32(0.1) * noise
+    Op = pylops.Identity(scene.size, dtype="float32")
+    Op.dims = scene.shape
+    found = restore(Op, y, 0.1, preset=preset)
+    expected = load_dae("dae")(torch.from_numpy(y)[None], 0.1).clamp(0, 1).numpy()
+    assert np.allclose(found, expected.ravel(), atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["fast", "best", "paper"])
+def test_every_preset_restores(preset, problem, scene):
+    Op, y = problem
+    found = restore(Op, y, SIGMA, preset=preset, x0=padded(y), iterations=40 if preset == "paper" else None)
+    assert psnr(found, scene) > psnr(padded(y), scene) + (1 if preset == "paper" else 3)
+
+
+def test_a_preset_is_checked_before_any_work(problem):
+    Op, y = problem
+    with pytest.raises(ValueError, match="preset: got 'slow'"):
+        restore(Op, y, SIGMA, preset="slow")
+    with pytest.raises(ValueError, match="preset, schedule"):
+        restore(Op, y, SIGMA, preset="paper", schedule=schedules.annealed())

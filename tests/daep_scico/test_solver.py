@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from daep_prior import UNetDAE, schedules
+from daep_prior import UNetDAE, load_dae, schedules
 
 pytest.importorskip("scico", reason="pip install daep-prior[scico]")
 
@@ -104,7 +104,7 @@ def test_another_data_term_and_start_are_used(problem, unet):
 def test_a_schedule_of_ones_own_and_a_seed_are_followed(problem, unet):
     A, y = problem
     usual = np.array(restore(A, y, SIGMA, denoiser=unet, iterations=3))
-    schedule = schedules.default(SIGMA, None, 3)
+    schedule = schedules.annealed(SIGMA, 3)
     assert np.array_equal(np.array(restore(A, y, SIGMA, denoiser=unet, schedule=schedule)), usual)
     assert not np.array_equal(np.array(restore(A, y, SIGMA, denoiser=unet, iterations=3, seed=1)), usual)
 
@@ -137,3 +137,44 @@ def test_bad_input_is_refused_by_name_before_any_work(problem, unet):
             restore(*arguments, denoiser=never, **keywords)
     with pytest.raises(TypeError, match="sede"):
         restore(A, y, SIGMA, denoiser=unet, sede=1)
+
+
+# -- presets ---------------------------------------------------------------------------------------------------------
+
+
+def test_missing_pixels_are_filled_as_deepinv_fills_them(scene):
+    import deepinv as dinv
+
+    from daep_deepinv import DAEP
+
+    mask = (np.random.default_rng(0).random((SIZE, SIZE, 1)) > 0.6).astype("float32").repeat(3, 2)
+    A = linop.Diagonal(snp.array(mask))
+    physics = dinv.physics.Inpainting((3, SIZE, SIZE), mask=torch.from_numpy(mask).permute(2, 0, 1))
+    clean = torch.from_numpy(np.array(scene)).permute(2, 0, 1)[None]
+    theirs = DAEP(0)(physics.A(clean), physics)[0].permute(1, 2, 0).numpy()
+    ours = restore(A, A(scene), 0)
+    assert psnr(ours, scene) == pytest.approx(psnr(theirs, scene), abs=0.3)
+    assert np.allclose(mask * np.array(ours), mask * np.array(scene), atol=2 / 255)
+
+
+def test_a_noisy_image_takes_one_denoiser_evaluation(scene):
+    noise = np.random.default_rng(0).standard_normal(scene.shape, dtype="float32")
+    y = scene + np.float32(0.1) * noise
+    found = restore(linop.Identity(scene.shape), y, 0.1)
+    expected = load_dae("dae")(torch.from_numpy(np.array(y)).permute(2, 0, 1)[None], 0.1).clamp(0, 1)
+    assert np.allclose(found, expected[0].permute(1, 2, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["fast", "best", "paper"])
+def test_every_preset_restores(preset, problem, scene):
+    A, y = problem
+    found = restore(A, y, SIGMA, preset=preset, x0=padded(y), iterations=40 if preset == "paper" else None)
+    assert psnr(found, scene) > psnr(padded(y), scene) + (1 if preset == "paper" else 3)
+
+
+def test_a_preset_is_checked_before_any_work(problem):
+    A, y = problem
+    with pytest.raises(ValueError, match="preset: got 'slow'"):
+        restore(A, y, SIGMA, preset="slow")
+    with pytest.raises(ValueError, match="preset, schedule"):
+        restore(A, y, SIGMA, preset="paper", schedule=schedules.annealed())

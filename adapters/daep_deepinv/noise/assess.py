@@ -104,17 +104,17 @@ def _compared(noise: NoiseModel | None, sigma: float, source: Source) -> NoiseMo
     if noise is None:
         return None
     if noise.differences is not None:  # without an assumed level, texture that the channels share looks like noise
-        return _overruled(noise) if noise.level > SHARED_OVERRIDE_RATIO * sigma > 0 else None
+        return _overruled(noise, sigma) if noise.level > SHARED_OVERRIDE_RATIO * sigma > 0 else None
     if noise.level > max(OVERRIDE_RATIO * sigma, NOISE_FREE_LIMIT):
-        return _overruled(noise)
+        return _overruled(noise, sigma)
     if noise.spectrum is None or noise.level < max(MIN_COLOURED_RATIO * sigma, NOISE_FREE_LIMIT):
         return NoiseModel(sigma, source)
     level = max(sigma, noise.level)
-    return NoiseModel(level, "overruled", spectrum=noise.spectrum.scaled(level / noise.level))
+    return NoiseModel(level, "overruled", assumed=sigma, spectrum=noise.spectrum.scaled(level / noise.level))
 
 
-def _overruled(noise: NoiseModel) -> NoiseModel:
-    return NoiseModel(noise.level, "overruled", noise.differences, noise.spectrum)
+def _overruled(noise: NoiseModel, sigma: float) -> NoiseModel:
+    return NoiseModel(noise.level, "overruled", noise.differences, sigma, noise.spectrum)
 
 
 def _from_patches(
@@ -130,7 +130,9 @@ def _from_patches(
         source = "estimated"
         sigma = shown.level if shown is not None and (shown.white or one_level) else estimate()
     level = sigma if shown is None or not check else _level_by_patches(shown, sigma)
-    return NoiseModel(level, source if level == sigma or source == "estimated" else "overruled")
+    if level == sigma or source == "estimated":
+        return NoiseModel(level, source)
+    return NoiseModel(level, "overruled", assumed=sigma)
 
 
 def _level_by_patches(shown: VisibleNoise, sigma: float) -> float:

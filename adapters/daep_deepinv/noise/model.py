@@ -27,12 +27,14 @@ class NoiseModel:
     :param str source: how it is known.
     :param float differences: standard deviation of the differences between a channel and the mean of the channels, if
         the channels share noise; ``None``: they do not.
+    :param float assumed: the level that was given or stated, if the measurement overruled it.
     :param NoiseSpectrum spectrum: power spectrum of noise that is not white; ``None``: white, or unknown.
     """
 
     level: float
     source: Source
     differences: float | None = None
+    assumed: float | None = None
     spectrum: NoiseSpectrum | None = None
 
     @property
@@ -46,4 +48,5 @@ class NoiseModel:
 
     def __str__(self) -> str:
         level = "" if self.level == 0 else f"{255 * self.level:.3g}/255, "
-        return f"{level}{self.kind} ({self.source})"
+        source = self.source if self.assumed is None else f"overruled; {255 * self.assumed:.3g}/255 was assumed"
+        return f"{level}{self.kind} ({source})"

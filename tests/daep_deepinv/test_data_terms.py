@@ -6,7 +6,8 @@ import torch
 from deepinv.optim.data_fidelity import L2
 
 from daep_deepinv import degradation
-from daep_deepinv.data_terms.least_squares import PerImageL2, SharedNoiseL2, has_closed_prox
+from daep_deepinv.data_terms.least_squares import PerImageL2, has_closed_prox
+from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
 from daep_deepinv.noise.spectrum import NoiseSpectrum
 
 SIZE = (3, 12, 16)

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from daep_prior import MeanShiftPrior, Schedule, restore, schedules
+from daep_prior import DivergenceError, MeanShiftPrior, Schedule, restore
 from daep_prior.restoration import data_weight
-from daep_prior.start import back_projection, fill_holes
+from daep_prior.start import back_projection, fill_missing
 
 SIGMA = 0.1
 
@@ -46,7 +46,7 @@ def test_the_mean_is_that_of_the_last_iterates(y):
     seen = []
     prior = MeanShiftPrior(shrink, seed=3)
     plain = dataclasses.replace(schedule, average=(1.0,) * 6)
-    restore(towards(y, SIGMA), y, prior, plain, callback=lambda k, x: seen.append(x))
+    restore(towards(y, SIGMA), y, prior, plain, callback=lambda k, state: seen.append(state.mean))
     found = restore(towards(y, SIGMA), y, prior, schedule)
     assert len(seen) == 6
     assert torch.allclose(found, torch.stack(seen[3:]).mean(0), atol=1e-12)
@@ -64,7 +64,7 @@ def test_the_last_denoising_is_at_the_final_width(y):
 def test_iterates_leave_the_range_of_images_unless_the_schedule_clips_them_and_the_result_does_not(y, clip):
     seen, prior = [], MeanShiftPrior(shrink, noise="none")
     schedule = dataclasses.replace(constant(5), clip=clip)
-    found = restore(towards(3 * y - 1, SIGMA), y, prior, schedule, callback=lambda k, x: seen.append(x))
+    found = restore(towards(3 * y - 1, SIGMA), y, prior, schedule, callback=lambda k, state: seen.append(state.mean))
     assert all(bool(((x >= 0) & (x <= 1)).all()) == clip for x in seen)
     assert float(found.min()) == 0 and float(found.max()) == 1
     free = restore(towards(3 * y - 1, SIGMA), y, prior, schedule, bounds=None)
@@ -103,7 +103,7 @@ def test_bad_input_is_refused_before_the_network_is_asked(y):
 
 
 def test_a_data_term_that_fails_is_reported_with_its_iteration(y):
-    with pytest.raises(FloatingPointError, match="iteration 0"):
+    with pytest.raises(DivergenceError, match=r"iteration 0: .* no longer finite"):
         restore(lambda v, gamma: v / 0, y, MeanShiftPrior(shrink), constant(3))
 
 
@@ -118,11 +118,65 @@ def test_noise_free_is_a_small_noise():
     assert data_weight(0.1) == pytest.approx(100)
 
 
-def test_the_default_schedule_follows_the_denoiser():
-    assert schedules.default(0.01) == schedules.annealed(0.01)
-    assert schedules.default(0.01, iterations=7) == schedules.annealed(0.01, 7)
-    assert schedules.default(0.0).final_width is None
-    assert set(schedules.default(0.01, 0.1, 5).kernel_width) == {0.1}
+# -- heavy ball ------------------------------------------------------------------------------------------------------
+
+
+def heavy_ball(iterations=400, **changes):
+    return dataclasses.replace(constant(iterations, step=5e-3, **changes), solver="heavy-ball")
+
+
+def test_heavy_ball_ends_at_the_minimiser_too(y):
+    prior = MeanShiftPrior(shrink, noise="none")
+    found = restore(None, torch.zeros_like(y), prior, heavy_ball(), data_gradient=lambda x: (x - y) / SIGMA**2)
+    a, b = 1 / SIGMA**2, 100 / 4
+    assert torch.allclose(found, (a * y + b / 2) / (a + b), atol=1e-8)
+
+
+def test_a_schedule_meets_the_data_term_of_its_solver(y):
+    prior = MeanShiftPrior(shrink, noise="none")
+    with pytest.raises(ValueError, match="schedule: it is for the heavy-ball solver, which needs the gradient"):
+        restore(towards(y, SIGMA), y, prior, heavy_ball())
+    with pytest.raises(ValueError, match="schedule: it is for the proximal solver, which needs data_prox"):
+        restore(None, y, prior, constant(), data_gradient=torch.zeros_like)
+
+
+@pytest.mark.parametrize("solver", ["proximal", "heavy-ball"])
+def test_the_prior_can_be_confined_to_the_measured_pixels(y, solver):
+    """Elsewhere only the data term acts, and where that is zero too a pixel keeps its value."""
+    made = dataclasses.replace(heavy_ball(20) if solver == "heavy-ball" else constant(20), measured_only=True)
+    measured = torch.ones(1, 1, *y.shape[2:], dtype=y.dtype)
+    measured[..., 0, :] = 0
+    prior = MeanShiftPrior(shrink, noise="none")
+    arguments = {"data_gradient": torch.zeros_like, "measured": measured}
+    found = restore(lambda v, gamma: v, y, prior, made, **arguments)
+    assert torch.equal(found[..., 0, :], y[..., 0, :])
+    assert not torch.allclose(found[..., 1:, :], y[..., 1:, :], atol=1e-3)
+    everywhere = restore(lambda v, gamma: v, y, prior, dataclasses.replace(made, measured_only=False), **arguments)
+    assert not torch.allclose(everywhere[..., 0, :], y[..., 0, :], atol=1e-3)
+
+
+# -- the callback ----------------------------------------------------------------------------------------------------
+
+
+def test_finished_images_stay_and_the_loop_ends_with_the_last(y):
+    """Each as it would end alone."""
+    lengths = torch.tensor([3, 5])
+    prior, calls = MeanShiftPrior(shrink), []
+
+    def follow(k, state):
+        calls.append(k)
+        return lengths <= k + 1
+
+    found = restore(towards(y, SIGMA), y, prior, constant(9), callback=follow)
+    assert calls == [0, 1, 2, 3, 4]
+    for i in range(2):
+        alone = restore(towards(y[i : i + 1], SIGMA), y[i : i + 1], prior, constant(int(lengths[i])))
+        assert torch.allclose(found[i : i + 1], alone, atol=1e-12)
+
+
+def test_the_result_can_be_finished_before_it_is_clipped(y):
+    found = restore(towards(y, SIGMA), y, MeanShiftPrior(shrink), constant(2), finish=lambda x: x + 2)
+    assert torch.equal(found, torch.ones_like(y))
 
 
 # -- the start -------------------------------------------------------------------------------------------------------
@@ -144,6 +198,6 @@ def test_back_projection_of_nothing_is_finite():
 def test_holes_are_filled_from_their_neighbours_and_the_rest_is_kept():
     ramp = torch.linspace(0, 1, 16).expand(1, 1, 16, 16).clone()
     mask = (torch.rand(ramp.shape, generator=torch.Generator().manual_seed(0)) > 0.5).float()
-    filled = fill_holes(ramp * mask, mask)
+    filled = fill_missing(ramp * mask, mask)
     assert torch.equal(filled[mask > 0], ramp[mask > 0])
     assert float((filled - ramp).abs().max()) < 0.2

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from daep_prior.images import mirrored
-from daep_prior.solvers import heavy_ball_step, proximal_momentum_step, running_mean
+from daep_prior.solvers import MomentumState, heavy_ball_step, proximal_momentum_step, running_mean
 
 
 def textbook(x, gradients, step, momentum, bounds):
@@ -26,42 +26,45 @@ def test_heavy_ball_is_the_textbook_recursion(bounds):
     x = torch.rand(2, 3, 4, 4, dtype=torch.float64, generator=generator)
     gradients = [torch.randn(x.shape, dtype=x.dtype, generator=generator) for _ in range(12)]
     expected = textbook(x, gradients, 0.1, 0.9, bounds)
-    origin = x
+    state = MomentumState.at_rest(x)
     for gradient, want in zip(gradients, expected, strict=True):
-        x, origin = heavy_ball_step(x, origin, gradient, 0.1, 0.9, bounds)
-        assert torch.allclose(x, want, atol=1e-12)
+        state = heavy_ball_step(state, lambda x, gradient=gradient: gradient, 0.1, 0.9, bounds=bounds)
+        assert torch.allclose(state.x, want, atol=1e-12)
+    x = state.x
     if bounds is not None:
         assert bool(((x == bounds[0]) | (x == bounds[1])).any()), "the clipping was not exercised"
 
 
 def test_clipping_the_image_leaves_the_velocity():
     """A pixel pushed against the bound keeps its velocity, as in the authors' program."""
-    x = torch.tensor([[[[0.95]]]])
-    moved, origin = heavy_ball_step(x, x, torch.tensor([[[[-2.0]]]]), 0.1, 0.9)
-    assert float(moved) == 1
-    assert float(moved - origin) == pytest.approx(0.2)
+    state = MomentumState.at_rest(torch.tensor([[[[0.95]]]]))
+    moved = heavy_ball_step(state, lambda x: torch.tensor([[[[-2.0]]]]), 0.1, 0.9)
+    assert float(moved.x) == 1
+    assert float(moved.x - moved.previous) == pytest.approx(0.2)
 
 
-def test_a_solver_started_with_both_states_equal_is_at_rest():
+def test_without_a_gradient_a_solver_at_rest_stays():
     x = torch.rand(1, 3, 4, 4)
-    moved, origin = heavy_ball_step(x, x, torch.zeros_like(x), 0.1, 0.9)
-    assert torch.equal(moved, x)
-    assert torch.equal(origin, x)
+    state = MomentumState.at_rest(x, dual=True)
+    assert torch.equal(state.dual, torch.zeros_like(x))
+    moved = heavy_ball_step(MomentumState.at_rest(x), torch.zeros_like, 0.1, 0.9)
+    assert all(torch.equal(part, x) for part in moved[:3])
 
 
 def test_steps_may_differ_between_images():
     x = torch.rand(2, 1, 3, 3, dtype=torch.float64)
     gradient = torch.rand_like(x)
     step = torch.tensor([0.1, 0.2], dtype=x.dtype).view(2, 1, 1, 1)
-    moved, _ = heavy_ball_step(x, x, gradient, step, 0.9, None)
-    assert torch.allclose(moved, x - step * gradient)
+    moved = heavy_ball_step(MomentumState.at_rest(x), lambda x: gradient, step, 0.9, bounds=None)
+    assert torch.allclose(moved.x, x - step * gradient)
 
 
 def test_inputs_are_not_modified():
     x, origin, gradient = (torch.rand(1, 3, 4, 4) for _ in range(3))
     copies = [t.clone() for t in (x, origin, gradient)]
-    heavy_ball_step(x, origin, gradient, 0.1, 0.9)
-    proximal_momentum_step(x, origin, torch.sin, torch.cos, 0.5, 0.7)
+    state = MomentumState(x, x, origin)
+    heavy_ball_step(state, lambda x: gradient, 0.1, 0.9)
+    proximal_momentum_step(state, torch.sin, torch.cos, 0.5, 0.7)
     running_mean(x, origin, 0.3)
     assert all(torch.equal(a, b) for a, b in zip((x, origin, gradient), copies, strict=True))
 
@@ -72,19 +75,18 @@ def test_proximal_momentum_is_fista_on_a_lasso(bounds):
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(1, 1, 4, 4, dtype=torch.float64, generator=generator)
     target = torch.rand(x.shape, dtype=x.dtype, generator=generator)
-    previous, expected, expected_before = x, x, x
+    state, expected, expected_before = MomentumState.at_rest(x), x, x
     for k in range(12):
         momentum = k / (k + 3)
         point = expected + momentum * (expected - expected_before)
         descended = point - 0.4 * (point - target)
         shrunk = descended.sign() * (descended.abs() - 0.05).clamp_min(0)
         expected, expected_before = shrunk if bounds is None else shrunk.clamp(*bounds), expected
-        moved, dual = proximal_momentum_step(
-            x, previous, lambda z: z - target, torch.nn.Softshrink(0.05), 0.4, momentum, bounds
+        state = proximal_momentum_step(
+            state, lambda z: z - target, torch.nn.Softshrink(0.05), 0.4, momentum, bounds=bounds
         )
-        x, previous = moved, x
-        assert dual is None
-        assert torch.allclose(x, expected, atol=1e-12)
+        assert state.dual is None
+        assert torch.allclose(state.x, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("bounds", [None, (0.0, 1.0)], ids=["free", "image"])
@@ -101,17 +103,25 @@ def test_with_a_dual_variable_and_whole_steps_it_is_plug_and_play_admm(bounds):
     def data_prox(v):
         return (v + 9 * known * y) / (1 + 9 * known)
 
-    previous, dual = x, torch.zeros_like(x)
+    state = MomentumState.at_rest(x, dual=True)
     expected, scaled = x, torch.zeros_like(x)
     for _ in range(12):
         z = denoise(expected + scaled)
         expected = data_prox(z - scaled)
         scaled = scaled + expected - z
         expected = expected if bounds is None else expected.clamp(*bounds)
-        moved, dual = proximal_momentum_step(x, previous, lambda z: z - denoise(z), data_prox, 1.0, 0.0, bounds, dual)
-        x, previous = moved, x
-        assert torch.allclose(x, expected, atol=1e-12)
-        assert torch.allclose(dual, scaled, atol=1e-12)
+        state = proximal_momentum_step(state, lambda z: z - denoise(z), data_prox, 1.0, 0.0, bounds=bounds)
+        assert torch.allclose(state.x, expected, atol=1e-12)
+        assert torch.allclose(state.dual, scaled, atol=1e-12)
+
+
+def test_finished_images_keep_their_state():
+    before = MomentumState(*(torch.rand(2, 1, 2, 2) for _ in range(4)))
+    after = MomentumState(*(part + 1 for part in before))
+    kept = after.keep(torch.tensor([True, False]), before)
+    for old, new, part in zip(before, after, kept, strict=True):
+        assert torch.equal(part[0], old[0]) and torch.equal(part[1], new[1])
+    assert after._replace(dual=None).keep(torch.tensor([True, False]), before).dual is None
 
 
 def test_running_mean_weighs_the_newest():

@@ -1,13 +1,24 @@
-"""The noise that a measurement shows against the one that was told."""
+"""The noise that a measurement shows, against the assumed noise level."""
 
 import deepinv as dinv
 import pytest
 import torch
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.noise.assess import BelievedNoise, believed_noise
-from daep_deepinv.noise.patches import shown_noise
+from daep_deepinv.noise.assess import assess_noise
+from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.noise.patches import visible_noise
 from daep_prior import schedules
+
+
+def assessed(sigma, y, physics, image):
+    """The noise for an assumed level; what is not visible must not be needed."""
+
+    def estimate(i):
+        raise AssertionError("the noise is given")
+
+    (noise,) = assess_noise(y, physics, image, sigma, "given", check=True, estimate=estimate)
+    return noise
 
 
 @pytest.fixture
@@ -18,12 +29,15 @@ def understated(photograph, kernel):
     return y + 0.04 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0)), physics, photograph
 
 
-def test_noise_that_was_not_told_is_noticed_and_said(understated):
+def test_more_noise_than_assumed_is_noticed_with_a_warning(understated):
     y, physics, truth = understated
-    told, right = DAEP(0.01, preset="fast"), DAEP(0.04, preset="fast")
-    with pytest.warns(UserWarning, match=r"sigma: the noise .* is more than 2.55/255.* for 10[.\d]*/255"):
-        x = told(y, physics)
-    assert told.noise_level == pytest.approx([0.04], rel=0.15)
+    assumed, right = DAEP(0.01, preset="fast"), DAEP(0.04, preset="fast")
+    with pytest.warns(
+        UserWarning, match=r"sigma: the noise .* is more than 2.55/255.* for 10[.\d]*/255, white Gaussian"
+    ):
+        x = assumed(y, physics)
+    assert assumed.noise_level == pytest.approx([0.04], rel=0.15)
+    assert assumed.plans[0].noise.source == "overruled" and assumed.plans[0].noise.assumed == 0.01
     error = float((x - truth).square().mean())
     assert error < 1.1 * float((right(y, physics) - truth).square().mean())
     unchecked = DAEP(0.01, preset="fast", check_noise=False)
@@ -31,16 +45,16 @@ def test_noise_that_was_not_told_is_noticed_and_said(understated):
     assert unchecked.noise_level == [0.01]
 
 
-def test_noise_in_a_measurement_that_was_told_to_have_none_is_noticed(photograph):
+def test_noise_in_a_measurement_that_is_assumed_noise_free_is_noticed(photograph):
     physics = degradation(dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)))
     clean = physics.A(photograph)
     faint = clean + 0.004 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    assert believed_noise(0.0, (255 * clean).round() / 255, physics, photograph) == [BelievedNoise(0.0, 0.0)]
-    (noise,) = believed_noise(0.0, faint, physics, photograph)
-    assert noise.level == noise.differences == pytest.approx(0.004, rel=0.1)
-    told, right, unchecked = DAEP(0, "fast"), DAEP(0.004, "fast"), DAEP(0, "fast", check_noise=False)
+    assert assessed(0.0, (255 * clean).round() / 255, physics, photograph) == NoiseModel(0.0, "given")
+    noise = assessed(0.0, faint, physics, photograph)
+    assert noise.level == pytest.approx(0.004, rel=0.1) and noise.differences is None
+    assumed, right, unchecked = DAEP(0, "fast"), DAEP(0.004, "fast"), DAEP(0, "fast", check_noise=False)
     with pytest.warns(UserWarning, match="sigma: the noise .* is more than 0/255"):
-        restored = told(faint, physics)
+        restored = assumed(faint, physics)
     error, known, without = (
         float((x - photograph).square().mean()) for x in (restored, right(faint, physics), unchecked(faint, physics))
     )
@@ -53,7 +67,7 @@ def test_noise_that_the_channels_share_leaves_their_differences(understated, pre
     _, physics, truth = understated
     y = physics.A(truth)
     y = y + 0.02 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))
-    (noise,) = believed_noise(0.02, y, physics, truth)
+    noise = assessed(0.02, y, physics, truth)
     assert noise.level == pytest.approx(0.02 * 3**0.5, rel=0.1)
     assert noise.differences < 0.2 * noise.level
     model, unchecked = DAEP(0.02, preset), DAEP(noise.level, preset, check_noise=False)
@@ -83,7 +97,7 @@ def test_only_the_image_with_more_noise_is_restored_for_more(understated):
         assert torch.allclose(model(y, physics), together[1:], atol=1e-6)
 
 
-def test_noise_as_told_or_less_is_taken_as_told(understated, recwarn):
+def test_as_much_noise_as_assumed_or_less_changes_nothing(understated, recwarn):
     y, physics, _ = understated
     for sigma in (0.04, 0.08):
         model = DAEP(sigma, preset="fast")
@@ -92,7 +106,7 @@ def test_noise_as_told_or_less_is_taken_as_told(understated, recwarn):
     assert not [w for w in recwarn if "noise" in str(w.message)]
 
 
-def test_paper_presets_and_schedules_are_taken_as_told(understated, make_spy):
+def test_the_papers_presets_and_given_schedules_trust_sigma(understated, make_spy):
     y, physics, _ = understated
     for how in ({"preset": "paper", "max_iter": 1}, {"schedule": schedules.fast(0.01, 1)}):
         model = DAEP(0.01, denoiser=make_spy(), **how)
@@ -100,13 +114,13 @@ def test_paper_presets_and_schedules_are_taken_as_told(understated, make_spy):
         assert model.noise_level == [0.01]
 
 
-def test_noise_of_a_jpeg_file_is_taken_for_more(understated, as_jpeg):
+def test_a_jpeg_file_is_restored_for_more_noise_than_assumed(understated, as_jpeg):
     _, physics, truth = understated
     y = physics.A(truth)
     y = y + 0.02 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
     y = as_jpeg(y)
     model, unchecked = DAEP(0.02, preset="fast"), DAEP(0.02, preset="fast", check_noise=False)
-    with pytest.warns(UserWarning, match="or not white; it is restored for 6.63/255"):
+    with pytest.warns(UserWarning, match="is more than 5.1/255, not white,.* it is restored for 6.63/255"):
         x = model(y, physics)
     assert model.noise_level == pytest.approx([0.026])
     error, without = ((z - truth).square().mean() for z in (x, unchecked(y, physics)))
@@ -120,13 +134,13 @@ def averaged(shape, level):
 
 
 @pytest.mark.parametrize("preset", ["annealed", "fast"])
-def test_averaged_noise_is_restored_with_the_spectrum_that_it_shows(preset, understated):
+def test_averaged_noise_is_restored_with_its_measured_spectrum(preset, understated):
     """Most of it is in coarse detail, so that fine detail is known better than the level says."""
     _, physics, truth = understated
     y = physics.A(truth)
     y = y + averaged(y.shape, 0.02)
     model, unchecked = DAEP(0.02, preset), DAEP(0.02, preset, check_noise=False)
-    with pytest.warns(UserWarning, match=r"or not white; it is restored for .*/255, with the spectrum that it shows"):
+    with pytest.warns(UserWarning, match=r"it is restored for .*/255, Gaussian with a measured spectrum"):
         x = model(y, physics)
     assert model.noise_level == pytest.approx([0.02], rel=0.15)
     error, without = (
@@ -134,18 +148,18 @@ def test_averaged_noise_is_restored_with_the_spectrum_that_it_shows(preset, unde
     )  # a valid blur says little of the border
     assert error < 0.7 * without
     both = torch.cat([y, physics.A(truth)])  # the noise is of this image alone
-    with pytest.warns(UserWarning, match="or not white"):
+    with pytest.warns(UserWarning, match="not white"):
         assert torch.allclose(model(both, physics)[:1], x, atol=1e-5)
 
 
-def test_averaged_noise_in_grey_is_taken_for_more_than_that_of_a_jpeg_file(understated):
+def test_averaged_noise_in_grey_is_restored_for_more_than_that_of_a_jpeg_file(understated):
     """There texture cannot be told from the noise of coarse detail, and the finest says less of it."""
     _, physics, truth = understated
     truth = truth.mean(1, keepdim=True)
     y = physics.A(truth)
     y = y + averaged(y.shape, 0.04)
     model, unchecked = DAEP(0.04, preset="fast"), DAEP(0.04, preset="fast", check_noise=False)
-    with pytest.warns(UserWarning, match="or not white"):
+    with pytest.warns(UserWarning, match="not white"):
         x = model(y, physics)
     assert 1.4 * 0.04 < model.noise_level[0] < 2.1 * 0.04
     error, without = ((z - truth).square().mean() for z in (x, unchecked(y, physics)))
@@ -153,7 +167,7 @@ def test_averaged_noise_in_grey_is_taken_for_more_than_that_of_a_jpeg_file(under
 
 
 def test_an_operator_that_somebody_wrote_is_restored_for_white_noise(understated):
-    """Its proximal step knows no spectrum, but how strong the noise is can be seen all the same."""
+    """Its proximal step takes no spectrum, but the level of the noise is visible."""
 
     class Written(dinv.physics.LinearPhysics):
         def A(self, x, **kwargs):
@@ -165,26 +179,26 @@ def test_an_operator_that_somebody_wrote_is_restored_for_white_noise(understated
     _, blurs, truth = understated
     clean = blurs.A(truth)
     y = clean + averaged(clean.shape, 0.02)
-    (noise,) = believed_noise(0.02, y, Written(), truth)
+    noise = assessed(0.02, y, Written(), truth)
     assert noise.spectrum is None
     white = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    (noise,) = believed_noise(0.01, clean + 0.02 * white, Written(), truth)
+    noise = assessed(0.01, clean + 0.02 * white, Written(), truth)
     assert noise.level == pytest.approx(0.02, rel=0.1)
 
 
-def test_texture_is_not_taken_for_noise_that_is_not_white(kernel):
+def test_texture_does_not_look_like_coloured_noise(kernel):
     """White noise is as strong in the weakest mode as was told, whatever texture adds to the others."""
     skimage = pytest.importorskip("skimage")
     gravel = torch.from_numpy(skimage.data.gravel()[:200, :200] / 255).float().expand(1, 3, -1, -1)
     physics = degradation(kernel[0, 0].numpy())
     y = physics.A(gravel)
     y = y + 0.006 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-    (shown,) = shown_noise(y, physics, gravel)
+    (shown,) = visible_noise(y, physics, gravel)
     assert not shown.white
-    assert believed_noise(0.006, y, physics, gravel) == [BelievedNoise(0.006, 0.006)]
+    assert assessed(0.006, y, physics, gravel) == NoiseModel(0.006, "given")
 
 
-def test_a_measurement_with_next_to_no_noise_is_taken_as_told(understated, recwarn):
+def test_a_measurement_with_hardly_any_noise_changes_nothing(understated, recwarn):
     """Its weakest modes are what is left of the image, which is not white."""
     _, physics, truth = understated
     model = DAEP(0.06, preset="fast")

@@ -13,7 +13,7 @@ from deepinv.physics import Blur
 from deepinv.physics.functional import gaussian_blur
 from PIL import Image
 
-from daep_deepinv.noise.patches import patch_level, shown_noise
+from daep_deepinv.noise.patches import patch_level, visible_noise
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_equal_channels_are_one(photograph) -> None:
 
 
 def test_an_image_that_is_sampled_is_estimated_as_well(photograph, monkeypatch) -> None:
-    monkeypatch.setattr("daep_deepinv.noise.patches.MOST_PATCHES", 2000)
+    monkeypatch.setattr("daep_deepinv.noise.patches.MAX_PATCHES", 2000)
     assert 255 * patch_level(noisy(photograph, 10)) == pytest.approx(10, rel=0.15)
 
 
@@ -83,7 +83,7 @@ def blur(width: float) -> Blur:
 @pytest.mark.parametrize("level", [2.55, 12.75])
 def test_the_noise_of_a_blurred_photograph_shows(photograph, level: float) -> None:
     y = noisy(blur(1.6)(photograph), level)
-    (found,) = shown_noise(y, blur(1.6), photograph)
+    (found,) = visible_noise(y, blur(1.6), photograph)
     assert found.white
     assert 255 * found.level == pytest.approx(level, rel=0.1)
 
@@ -91,7 +91,7 @@ def test_the_noise_of_a_blurred_photograph_shows(photograph, level: float) -> No
 def test_noise_that_the_channels_share_counts_for_more(photograph) -> None:
     y = blur(1.6)(photograph)
     y = y + 0.02 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))
-    (found,) = shown_noise(y, blur(1.6), photograph)
+    (found,) = visible_noise(y, blur(1.6), photograph)
     assert found.level == pytest.approx(0.02 * 3**0.5, rel=0.1)
 
 
@@ -100,14 +100,14 @@ def test_texture_is_not_added_to_the_noise() -> None:
     skimage = pytest.importorskip("skimage")
     grass = torch.from_numpy(skimage.data.grass()[:200, :200] / 255).float().expand(1, 3, -1, -1)
     y = noisy(blur(0.75)(grass), 2.55)
-    (found,) = shown_noise(y, blur(0.75), grass)
+    (found,) = visible_noise(y, blur(0.75), grass)
     assert found.white
     assert 255 * found.level == pytest.approx(2.55, rel=0.1)
 
 
 def test_each_image_has_its_own_noise(photograph) -> None:
     y = blur(1.6)(photograph)
-    levels = shown_noise(torch.cat([noisy(y, 5), noisy(y, 20)]), blur(1.6), torch.cat([photograph, photograph]))
+    levels = visible_noise(torch.cat([noisy(y, 5), noisy(y, 20)]), blur(1.6), torch.cat([photograph, photograph]))
     assert [255 * noise.level for noise in levels] == pytest.approx([5, 20], rel=0.1)
 
 
@@ -122,20 +122,20 @@ def test_each_image_has_its_own_noise(photograph) -> None:
     ids=["hardly a blur", "nothing", "holes", "small"],
 )
 def test_detail_is_not_taken_for_noise(photograph, physics) -> None:
-    assert shown_noise(physics.A(photograph), physics, photograph) is None
+    assert visible_noise(physics.A(photograph), physics, photograph) is None
 
 
 def test_a_few_pixels_and_other_measurements_say_nothing(photograph) -> None:
     small = photograph[..., :90, :90]
-    assert shown_noise(blur(1.6)(small), blur(1.6), small) is None
+    assert visible_noise(blur(1.6)(small), blur(1.6), small) is None
     sensed = dinv.physics.CompressedSensing(m=50, img_size=(3, 16, 16))
     image = photograph[..., :16, :16]
-    assert shown_noise(sensed.A(image), sensed, image) is None
+    assert visible_noise(sensed.A(image), sensed, image) is None
 
 
 def test_a_flat_measurement_holds_no_noise() -> None:
     flat = torch.full((1, 3, 128, 128), 0.5)
-    (found,) = shown_noise(blur(1.6)(flat), blur(1.6), flat)
+    (found,) = visible_noise(blur(1.6)(flat), blur(1.6), flat)
     assert found.level < 1e-3
 
 
@@ -148,5 +148,5 @@ def test_noise_that_is_smoothed_or_compressed_is_not_white(photograph) -> None:
     Image.fromarray(pixels).save(file, "JPEG", quality=85)
     stored = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
     for y in (smoothed, stored):
-        (found,) = shown_noise(y, blur(1.6), photograph)
+        (found,) = visible_noise(y, blur(1.6), photograph)
         assert not found.white
