@@ -84,6 +84,7 @@ def restore(
     if data is None:
         tolerance = {"tol": PROX_RESIDUAL * Op.shape[1] ** 0.5}
         data = pyproximal.L2(Op, y, sigma=weight, niter=PROX_ITERATIONS, solver="cg", kwargs_solver=tolerance)
+        data.OpTb = data.OpTb.ravel()  # PyLops gives it the shape dims if y has the shape dimsd
     start = back_projection(back, seen) if x0 is None else to_tensor(np.asarray(x0).ravel(), layout)
 
     def on_tensors(function: Any, x: Tensor, *numbers: float) -> Tensor:
