@@ -11,9 +11,11 @@ from torch import Tensor
 
 from daep_prior import schedules
 from daep_prior.prior import MeanShiftPrior
+from daep_prior.restoration import restore
 from daep_prior.schedules import DEFAULT_PRESET, PRESETS, Schedule, Task, check_preset, read_settings
+from daep_prior.start import back_projection
 
-__all__ = ["check_schedule", "prior_and_schedule", "recognised_task"]
+__all__ = ["check_schedule", "default_network", "recognised_task", "restore_measurement"]
 
 #: Largest deviation of ``K^T K`` from a mask, for images in [0, 1].
 TOLERANCE = 1e-4
@@ -47,43 +49,54 @@ def default_network(preset: str | None, schedule: Schedule | None) -> str:
     return PRESETS[preset or DEFAULT_PRESET].network
 
 
-def prior_and_schedule(
+def restore_measurement(
     sigma: float,
+    back: Tensor,
     normal: Callable[[Tensor], Tensor],
-    seen: Tensor,
+    data_prox: Callable[[Tensor, float], Tensor],
+    data_gradient: Callable[[Tensor], Tensor],
     *,
-    preset: str | None,
-    schedule: Schedule | None,
-    denoiser: Any,
-    iterations: int | None,
-    settings: str | os.PathLike[str] | None,
-    own_start: bool,
-    options: dict[str, Any],
-) -> tuple[MeanShiftPrior, Schedule]:
-    """Prior and schedule for a measurement ``y = K x + n``.
+    start: Tensor | None = None,
+    preset: str | None = None,
+    schedule: Schedule | None = None,
+    denoiser: Any = None,
+    iterations: int | None = None,
+    settings: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Tensor:
+    """Restore an image from a measurement ``y = K x + n``, by a preset or a schedule.
 
-    :param float sigma: noise level of the measurement; 0: noise-free.
-    :param Callable normal: ``K^T K``, images (B, C, H, W) to images.
-    :param torch.Tensor seen: ``K^T K 1``, (B, C, H, W).
-    :param settings: file of settings, see :func:`daep_prior.schedules.read_settings`.
-    :param bool own_start: the first image is the user's. Then denoising iterates too, because its one step from the
-        measurement would not see that image.
-    :param dict options: of :class:`daep_prior.MeanShiftPrior`.
-    :raises ValueError: arguments that do not fit each other.
+    :param float sigma: noise level of the measurement, images in [0, 1]; 0: noise-free.
+    :param torch.Tensor back: ``K^T y``, (B, C, H, W).
+    :param Callable normal: ``K^T K``, images to images.
+    :param Callable data_prox: see :func:`daep_prior.restore`; likewise ``data_gradient``.
+    :param torch.Tensor start: first images; default :func:`daep_prior.start.back_projection`.
+    :param str preset: a key of :data:`daep_prior.schedules.PRESETS`; default ``"annealed"``.
+    :param Schedule schedule: instead of a preset.
+    :param denoiser: see :class:`daep_prior.MeanShiftPrior`; default the preset's network.
+    :param int iterations: default the preset's number.
+    :param settings: file of ``benchmarks/tune_presets.py``, the presets' numbers for another network.
+    :param options: ``noise``, ``jacobian``, ``seed``, ``device``, ``tile`` of :class:`daep_prior.MeanShiftPrior`.
+    :return: images (B, C, H, W) in [0, 1], float32.
+    :raises ValueError: arguments that do not fit each other; the message names them.
+    :raises TypeError: unknown option.
     """
     check_schedule(preset, schedule, iterations, "iterations")
     prior = MeanShiftPrior(default_network(preset, schedule) if denoiser is None else denoiser, **options)
+    seen = normal(torch.ones_like(back))
     if schedule is None:
         task = recognised_task(normal, seen)
         schedule = schedules.preset(
             preset or DEFAULT_PRESET,
             sigma,
             trained_width=prior.trained_width,
-            task="general" if own_start and task == "denoising" else task,
+            # the one step of denoising does not see another first image
+            task="general" if start is not None and task == "denoising" else task,
             iterations=iterations,
             settings=None if settings is None else read_settings(settings),
         )
-    return prior, schedule
+    first = back_projection(back, seen) if start is None else start
+    return restore(data_prox, first.to(prior.device, torch.float32), prior, schedule, data_gradient=data_gradient)
 
 
 def recognised_task(normal: Callable[[Tensor], Tensor], seen: Tensor) -> Task:

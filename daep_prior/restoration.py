@@ -35,34 +35,25 @@ def restore(
     finish: Callable[[Tensor], Tensor] | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
-    r"""Minimise a data term ``f`` and the prior's energy by the solver of the schedule.
+    r"""Minimise a data term ``f`` plus the prior's energy, by the solver of the schedule.
 
-    ``"proximal"``: a stochastic gradient step on the prior, a proximal step on the data term, and momentum,
-
-    .. math::
-
-        z_k &= x_k + \mu_k (x_k - x_{k-1}) \\
-        x_{k+1} &= \operatorname{clip} \operatorname{prox}_{(c_k t_k / \lambda_k) f}
-            \left( z_k - t_k \nabla R_{s_k}(z_k) \right),
-
-    see :func:`daep_prior.solvers.proximal_momentum_step`. ``"heavy-ball"``: gradient descent on
-    :math:`c_k f + \lambda_k R_s`, see :func:`daep_prior.solvers.heavy_ball_step`.
-
-    The result is the running mean of the last iterates, denoised once at the schedule's ``final_width``. The same
-    arguments give the same image: the noise of the prior restarts at each call. The prior itself is not changed.
+    ``"proximal"``: :func:`daep_prior.solvers.proximal_momentum_step` with the proximal operator of
+    :math:`(c_k t_k / \lambda_k) f`. ``"heavy-ball"``: :func:`daep_prior.solvers.heavy_ball_step` on
+    :math:`c_k f + \lambda_k R_{s_k}`. The result is the running mean of the last iterates, denoised once at the
+    schedule's ``final_width``. The same arguments give the same image; the prior is not changed.
 
     :param Callable data_prox: ``data_prox(v, gamma)`` returns ``argmin_x gamma f(x) + 1/2 ||x - v||^2``; images
-        (B, C, H, W). A heavy-ball schedule does not use it.
+        (B, C, H, W). Only the proximal solver needs it.
     :param torch.Tensor start: first images (B, C, H, W); never written to.
     :param MeanShiftPrior prior: the denoiser, and how eq. 8 is evaluated.
     :param Schedule schedule: see :mod:`daep_prior.schedules`.
-    :param Callable data_gradient: gradient of ``f``, images to images; a heavy-ball schedule needs it.
-    :param torch.Tensor measured: 1 on the pixels that the measurement sees and 0 elsewhere, broadcastable to the image.
-        A schedule with ``measured_only`` applies the prior's gradient there alone; ``None``: everywhere.
+    :param Callable data_gradient: gradient of ``f``, images to images. Only the heavy-ball solver needs it.
+    :param torch.Tensor measured: 1 on measured pixels and 0 elsewhere; a schedule with ``measured_only`` applies the
+        prior's gradient there alone. ``None``: everywhere.
     :param tuple bounds: range of the result, and of the iterates of a schedule with ``clip``; ``None``: no clipping.
-    :param Callable finish: applied to the result after the last denoising, and before it is clipped.
-    :param Callable callback: called with the iteration, from 0, and the :class:`daep_prior.solvers.MomentumState`. It
-        may return a boolean tensor (B,): those images stay as they are, and when all are finished the loop ends.
+    :param Callable finish: applied to the result after the last denoising, before it is clipped.
+    :param Callable callback: called with the iteration, from 0, and the state. It may return a boolean tensor (B,):
+        these images are finished and stay as they are; the loop ends with the last.
     :return: images (B, C, H, W).
     :raises ValueError: ``start`` is not a batch of finite images, or the schedule does not fit the data term.
     :raises DivergenceError: the iterates are no longer finite.

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import scico.numpy as snp
-import torch
 from scico.solver import cg
 from torch import Tensor
 
-from daep_prior import Schedule
-from daep_prior import restore as run
 from daep_prior.array_layout import ImageLayout
-from daep_prior.planning import prior_and_schedule
+from daep_prior.planning import restore_measurement
 from daep_prior.restoration import data_weight
-from daep_prior.start import back_projection
 from daep_scico.exchange import from_torch, to_torch
 
 __all__ = ["restore"]
@@ -25,39 +20,23 @@ PROX_OPTIONS = {"maxiter": 50, "tol": 1e-5}
 
 
 def restore(
-    A: Any,
-    y: Any,
-    sigma: float,
-    *,
-    preset: str | None = None,
-    data: Any = None,
-    x0: Any = None,
-    denoiser: Any = None,
-    schedule: Schedule | None = None,
-    iterations: int | None = None,
-    settings: str | os.PathLike[str] | None = None,
-    channel_axis: int = -1,
-    **options: Any,
+    A: Any, y: Any, sigma: float, *, data: Any = None, x0: Any = None, channel_axis: int = -1, **options: Any
 ) -> Any:
     r"""Minimise :math:`\frac{1}{2 \sigma^2} \|A \mathbf{x} - \mathbf{y}\|_2^2 + \lambda R_s(\mathbf{x})`.
 
-    The solver and the presets are those of ``DAEP`` for deepinv (:func:`daep_prior.restore`). An operator that selects
-    pixels is recognised as inpainting, the identity as denoising.
+    The solver and the presets are those of ``DAEP`` for deepinv. An operator that selects pixels is recognised as
+    inpainting, the identity as denoising.
 
     :param scico.linop.LinearOperator A: forward model; its ``input_shape`` is that of the image, (H, W) or with a
         channel axis.
     :param jax.Array y: measurement, of shape ``A.output_shape``.
     :param float sigma: noise standard deviation of ``y``, for images in [0, 1]; 0: noise-free.
-    :param str preset: ``"annealed"`` (default), ``"fast"``, ``"best"``, ``"paper"`` or ``"paper-sr"``.
     :param scico.functional.Functional data: another data term; used by its ``prox``, and by its ``grad`` under the
         paper's presets.
     :param jax.Array x0: first image; default :func:`daep_prior.start.back_projection`.
-    :param denoiser: as in :class:`DAEPrior`; default the preset's network.
-    :param Schedule schedule: instead of the preset's, see :mod:`daep_prior.schedules`.
-    :param int iterations: default the preset's number.
-    :param settings: file of ``benchmarks/tune_presets.py``, the preset's numbers for another network.
     :param int channel_axis: axis of the channels in ``A.input_shape``.
-    :param options: ``seed``, ``jacobian``, ``noise``, ``device``, ``tile`` as in :class:`daep_prior.MeanShiftPrior`.
+    :param options: ``preset``, ``schedule``, ``denoiser``, ``iterations``, ``settings``, ``seed``, ... of
+        :func:`daep_prior.planning.restore_measurement`.
     :return: the image, of shape ``A.input_shape``, in [0, 1] and of ``y``'s type.
     :raises ValueError: an argument that does not fit the others; the message names it.
     :raises TypeError: unknown option.
@@ -70,17 +49,10 @@ def restore(
         )
     if data is not None and not data.has_prox:
         raise ValueError(f"data: {type(data).__name__} has no proximal step; give a functional with has_prox.")
+    back = A.adj(y)
 
     def on_tensors(function: Any, x: Tensor, *numbers: float) -> Tensor:
         return layout.to_batch(to_torch(function(from_torch(layout.from_batch(x), y), *numbers))).to(x)
-
-    back = A.adj(y)
-    seen = layout.to_batch(to_torch(A.gram(snp.ones(A.input_shape, y.dtype))))
-    prior, schedule = prior_and_schedule(
-        sigma, lambda x: on_tensors(A.gram, x), seen, preset=preset, schedule=schedule, denoiser=denoiser,
-        iterations=iterations, settings=settings, own_start=x0 is not None, options=options,
-    )  # fmt: skip
-    start = back_projection(layout.to_batch(to_torch(back)), seen) if x0 is None else layout.to_batch(to_torch(x0))
 
     def prox(v: Any, gamma: float) -> Any:
         if data is not None:
@@ -88,14 +60,13 @@ def restore(
         # not SquaredL2Loss.prox, which creates, and JAX compiles, a new operator at each call
         return cg(lambda x: x + gamma * weight * A.gram(x), v + gamma * weight * back, v, **PROX_OPTIONS)[0]
 
-    def gradient(x: Any) -> Any:
-        return weight * (A.gram(x) - back) if data is None else data.grad(x)
-
-    restored = run(
+    restored = restore_measurement(
+        sigma,
+        layout.to_batch(to_torch(back)),
+        lambda x: on_tensors(A.gram, x),
         lambda v, gamma: on_tensors(prox, v, gamma),
-        start.to(prior.device, torch.float32),
-        prior,
-        schedule,
-        data_gradient=lambda x: on_tensors(gradient, x),
+        lambda x: on_tensors(data.grad if data is not None else lambda z: weight * (A.gram(z) - back), x),
+        start=None if x0 is None else layout.to_batch(to_torch(x0)),
+        **options,
     )
     return from_torch(layout.from_batch(restored), y)
