@@ -4,13 +4,14 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 DOCS_INSTALLED = $(VENV)/.installed-docs
 
-.PHONY: help demo test docs lint format install clean
+.PHONY: help demo check test docs lint format install clean
 
 help:
 	@echo 'make demo   degrade a photograph, restore it, write demo.png'
-	@echo 'make test   all tests, with lint and types'
+	@echo 'make check  lint, types, the oracles and one restoration: under a minute'
+	@echo 'make test   lint, types and all tests'
 	@echo 'make docs   the documentation, into docs/_build/html; runs the examples, a few minutes'
-	@echo 'make lint   lint and types only;  make format   mend what can be mended'
+	@echo 'make lint   lint and types only;  make format   apply the fixes of the linter'
 	@echo 'make clean  remove the virtual environment and the caches'
 	@echo 'Each creates $(VENV) at first; PYTHON=python3.12 chooses another interpreter.'
 
@@ -27,7 +28,15 @@ $(INSTALLED): pyproject.toml adapters
 demo: $(INSTALLED)
 	$(BIN)/daep demo -o demo.png --overwrite
 
-test: $(INSTALLED)
+# Formulas with known answers, the solvers, the plan of a call, the house rules, and one restoration by the command line.
+FAST = tests/test_house.py tests/daep_prior/test_energy.py tests/daep_prior/test_solvers.py \
+	tests/daep_prior/test_restoration.py tests/daep_prior/test_schedules.py tests/daep_deepinv/test_plan.py
+
+check: lint
+	$(BIN)/python -m pytest --quiet $(FAST)
+	$(BIN)/daep demo -o $(VENV)/check.png --size 64 --overwrite
+
+test: lint
 	$(BIN)/python -m pytest
 
 $(DOCS_INSTALLED): $(INSTALLED)

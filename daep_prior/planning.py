@@ -37,8 +37,8 @@ def check_schedule(preset: str | None, schedule: Schedule | None, iterations: in
         raise ValueError(f"{length_name}, schedule: a schedule has its own length; give one of the two.")
     if preset is not None and PRESETS[preset].solver != schedule.solver:
         raise ValueError(
-            f"preset, schedule: the preset {preset!r} uses the {PRESETS[preset].solver} solver, the schedule is for the "
-            f"{schedule.solver} solver; give one of the two."
+            f"preset, schedule: the preset {preset!r} uses the {PRESETS[preset].solver} solver, the schedule is for "
+            f"the {schedule.solver} solver; give one of the two."
         )
 
 

@@ -149,7 +149,8 @@ def require_finite(x: Tensor, iteration: int | None = None) -> None:
     if x.device.type == "cpu" and not bool(x.sum(dtype=torch.float32).isfinite()):
         where = "" if iteration is None else f"iteration {iteration}: "
         raise DivergenceError(
-            f"{where}the image is no longer finite; raise the noise level sigma, or lower the step (stepsize, schedule)."
+            f"{where}the image is no longer finite; raise the noise level sigma, or lower the step (stepsize, or "
+            "the schedule's)."
         )
 
 

@@ -27,8 +27,8 @@ def back_projection(adjoint: Tensor, seen: Tensor) -> Tensor:
 
 
 def fill_missing(y: Tensor, mask: Tensor) -> Tensor:
-    """Fill the pixels where ``mask`` (B, C, H, W) is 0 by averages of known pixels, at the finest scale that has
-    some.""" if min(y.shape[-2:]) == 1 or bool((mask > 0).all()):
+    """Fill the pixels where ``mask`` (B, C, H, W) is 0 by means of known pixels, at the finest scale that has some."""
+    if min(y.shape[-2:]) == 1 or bool((mask > 0).all()):
         mean = y.sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1)
         return torch.where(mask > 0, y, mean)
     known = F.avg_pool2d(mask, 2, ceil_mode=True, count_include_pad=False)
