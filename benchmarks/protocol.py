@@ -128,9 +128,12 @@ def masked(path: Path, missing: float, box: tuple[int, int, int, int] | None = N
 
 def reduced(path: Path, factor: int) -> Case:
     """Super-resolution, noise-free."""
-    clean = read(path)
+    return super_resolution(f"{path.stem} x{factor}", read(path), factor)
+
+
+def super_resolution(name: str, clean: Tensor, factor: int) -> Case:
+    """Super-resolution, noise-free, of an image (1, C, H, W)."""
     height, width = (n - n % factor for n in clean.shape[-2:])
     clean = clean[..., :height, :width]
-    physics = degradation(factor=factor, img_size=(3, height, width))
-    measurement = eight_bits(physics.A(clean))
-    return Case(f"{path.stem} x{factor}", clean, measurement, physics, 0.0, (factor, factor))
+    physics = degradation(factor=factor, img_size=(clean.shape[1], height, width))
+    return Case(name, clean, eight_bits(physics.A(clean)), physics, 0.0, (factor, factor))

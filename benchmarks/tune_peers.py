@@ -26,6 +26,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from coordinate_search import Point, coordinate_search
 from csv_table import Table
 from deepinv.loss.metric import PSNR
 from deepinv.physics import Inpainting, LinearPhysics
@@ -67,9 +68,8 @@ FREE = {
 #: The denoiser is trained up to 55 of 255; the step of RED is at most 1.
 LARGEST = Settings(first=60, last=100, weight=100, step=1)
 LARGEST_CLASSICAL = 1000.0
+#: Of a step of the search, coarse to fine.
 FACTORS = (2.0, 1.4)
-
-Point = tuple[float, ...]
 
 
 @dataclass
@@ -143,34 +143,6 @@ def first_guess(name: str, problem: Problem, best: Callable[[str], Settings]) ->
     return Settings(hqs.first, hqs.last, 1.0, 0.9 if name == "red" else 1.0)
 
 
-def search(start: Point, largest: Point, free: list[int], value: Callable[[Point], float], trials: int) -> Point:
-    """Coordinate search by factors: along each free coordinate as long as ``value`` rises, then with a finer factor."""
-    seen: dict[Point, float] = {}
-
-    def score(point: Point) -> float:
-        if point not in seen:
-            if len(seen) >= trials:
-                return float("-inf")
-            seen[point] = value(point)
-        return seen[point]
-
-    best = start
-    score(best)
-    for factor in FACTORS:
-        improved = True
-        while improved and len(seen) < trials:
-            improved = False
-            for i in free:
-                for ratio in (factor, 1 / factor):
-                    while True:
-                        moved = min(best[i] * ratio, largest[i])
-                        point = (*best[:i], float(f"{moved:.3g}"), *best[i + 1 :])
-                        if point == best or score(point) <= score(best):
-                            break
-                        best, improved = point, True
-    return best
-
-
 class Trials:
     """All trials, of this search and of earlier ones.
 
@@ -209,9 +181,9 @@ class Trials:
         if isinstance(guess, Settings):
             names = [field.name for field in fields(Settings)]
             free = [names.index(field) for field in FREE[name]]
-            search(astuple(guess), astuple(LARGEST), free, value, TRIALS[name])
+            coordinate_search(astuple(guess), astuple(LARGEST), free, value, TRIALS[name], FACTORS)
         else:
-            search((guess,), (LARGEST_CLASSICAL,), [0], value, TRIALS_CLASSICAL)
+            coordinate_search((guess,), (LARGEST_CLASSICAL,), [0], value, TRIALS_CLASSICAL, FACTORS)
         return self.best(name, problem)
 
 

@@ -23,7 +23,7 @@ from daep_prior.schedules.presets import (
     preset,
 )
 from daep_prior.schedules.schedule import HEAVY_BALL, PROXIMAL, SMALLEST_NOISE, Schedule, Solver
-from daep_prior.schedules.settings import SettingsTable, read_settings, shipped_settings
+from daep_prior.schedules.settings import SettingsTable, read_settings, shipped_settings, write_settings
 
 __all__ = [
     "DEFAULT_PRESET",
@@ -55,4 +55,5 @@ __all__ = [
     "read_settings",
     "sequence",
     "shipped_settings",
+    "write_settings",
 ]

@@ -37,9 +37,9 @@ Task = Literal["denoising", "missing pixels", "general"]
 
 # -- the paper (Bigdeli and Zwicker 2018) ------------------------------------------------------------------------------
 
-#: gamma of eq. 7 in the paper's experiments.
+#: gamma of eq. 7, without unit, in the paper's experiments (section 4).
 PAPER_GAMMA = 6.875
-#: Noise level that the paper's DAE is trained for, and so its kernel width.
+#: Noise level that the paper's DAE is trained for, and so its kernel width; images in [0, 1].
 PAPER_WIDTH = 25 / 255
 #: Iterations, step on the normalised objective, and momentum (section 4 and the authors' program).
 PAPER_ITERATIONS, PAPER_STEP, PAPER_MOMENTUM = 300, 0.1, 0.9
@@ -97,19 +97,26 @@ def _heavy_ball(
 
 # -- ours --------------------------------------------------------------------------------------------------------------
 
+# The numbers that depend on noise level and network are in settings.json; ``benchmarks/tune_presets.py`` finds them.
+# Those here are the same for all. They were chosen by hand on crops of training images, like those with which
+# ``benchmarks/training_crops.py`` compares presets.
+
 #: Iterations of the three phases of :func:`annealed` for a noisy and for a noise-free measurement: those of
 #: :func:`fast`, the mean-shift steps from a wide kernel again, and the gradient.
 ITERATIONS, NOISE_FREE_ITERATIONS = (8, 10, 18), (0, 3, 37)
-#: Gradient phases of :func:`best`.
+#: Number of gradient phases of :func:`best`: 0.05 to 0.10 dB over one.
 SWEEPS = 3
-#: Iterates at the end of a gradient phase that are averaged, and the weight of the result of :func:`fast` in that mean.
-#: On training crops the mean is better than the gradient phases alone: by up to 0.9 dB in smooth crops, by 0.06 dB
-#: under hard kernels.
+#: Number of iterates at the end of a gradient phase that are averaged, and weight of the result of :func:`fast` in that
+#: mean; an iterate has weight 1. The mean is better than the gradient phase alone: by up to 0.9 dB in smooth crops, by
+#: 0.06 dB under hard kernels.
 AVERAGE_LAST, FAST_MEAN_WEIGHT = 6, 3.0
-#: Kernel width, of 255, by which missing pixels are filled: falls from the first to the last value, then stays.
-INPAINTING_WIDTHS = (70.0, 24.0)
-#: Iterations of :func:`missing_pixels` before the mean begins.
+#: First and last kernel width, of 255, of :func:`missing_pixels`, and its weight ``g`` (prior weight ``g / (2 s^2)``).
+INPAINTING_WIDTHS, INPAINTING_WEIGHT = (70.0, 24.0), 2.0
+#: Iterations of :func:`missing_pixels` before the mean begins, in which large gaps are filled. Averaging all later
+#: iterates is better by 0.1 dB in large gaps than averaging the last few.
 BURN_IN = 14
+#: Relative step and momentum of :func:`fixed_width`, and number of its last iterates that are averaged.
+FIXED_STEP, FIXED_MOMENTUM, FIXED_AVERAGE_LAST = 0.5, 0.7, 8
 
 
 def annealed(sigma: float = 0.0, iterations: int | None = None, settings: SettingsTable | None = None) -> Schedule:
@@ -204,7 +211,8 @@ def missing_pixels(sigma: float = 0.0, iterations: int = 30) -> Schedule:
     """
     falling = iterations // 3
     first, last = (max(width / 255, 2 * sigma) for width in INPAINTING_WIDTHS)
-    fall = Phase(falling, (first, last), (2.0, 2.0), (1.0, 1.0), (0.0, 0.0), gradient=False)
+    weights = (INPAINTING_WEIGHT, INPAINTING_WEIGHT)
+    fall = Phase(falling, (first, last), weights, steps=(1.0, 1.0), momentum=(0.0, 0.0), gradient=False)
     rest = iterations - falling
     stay = replace(fall, iterations=rest, widths=(last, last), average_last=max(1, iterations - BURN_IN))
     return sequence(fall, stay, final_width=sigma / 2 if sigma > 0 else None, dual=True)
@@ -215,8 +223,9 @@ def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:
 
     :param float width: the level the denoiser is trained for.
     """
-    weight = 4 * PAPER_GAMMA
-    phase = Phase(iterations, (width, width), (weight, weight), (0.5, 0.5), (0.7, 0.7), gradient=True, average_last=8)
+    weight = 4 * PAPER_GAMMA  # eq. 7: g / (2 s^2) = 2 gamma / s^2
+    widths, weights, steps, momentum = ((v, v) for v in (width, weight, FIXED_STEP, FIXED_MOMENTUM))
+    phase = Phase(iterations, widths, weights, steps, momentum, gradient=True, average_last=FIXED_AVERAGE_LAST)
     return sequence(phase)
 
 
@@ -225,7 +234,7 @@ def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:
 
 @dataclass(frozen=True)
 class Preset:
-    """What a preset's name stands for.
+    """What a preset is.
 
     :param str solver: which the schedule is for.
     :param str network: shipped network that is used when none is given.

@@ -1,11 +1,12 @@
-"""The numbers of the presets that depend on the noise level. ``benchmarks/tune_presets.py`` finds them."""
+"""The numbers of the presets that depend on noise level and network. ``benchmarks/tune_presets.py`` finds them."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 
 from daep_prior.schedules.phases import Pair, Phase
 
-__all__ = ["PhaseSettings", "Settings", "SettingsTable", "read_settings", "shipped_settings"]
+__all__ = ["PhaseSettings", "Settings", "SettingsTable", "read_settings", "shipped_settings", "write_settings"]
 
 #: File of the settings for the shipped network ``dae``, in this package.
 SHIPPED = "settings.json"
+#: What a file of settings says about its numbers.
+UNITS = "noise levels and widths: standard deviation, white is 255; pairs: first and last value of a phase"
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,22 @@ class PhaseSettings:
     :param tuple widths: kernel width, of 255.
     :param tuple weights: ``g``; the prior weight is ``g / (2 s^2)``.
     :param tuple steps: relative step ``t``.
-    :param tuple momentum: weight of the velocity.
+    :param tuple momentum: weight of the velocity, in [0, 1).
+    :raises ValueError: not two numbers, or out of their range.
     """
 
     widths: Pair
     weights: Pair
     steps: Pair
     momentum: Pair
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "weights", "steps"):
+            pair = getattr(self, name)
+            if len(pair) != 2 or not all(0 < value < math.inf for value in pair):
+                raise ValueError(f"{name}: got {pair}; expected two numbers above 0.")
+        if len(self.momentum) != 2 or not all(0 <= value < 1 for value in self.momentum):
+            raise ValueError(f"momentum: got {self.momentum}; expected two numbers in [0, 1).")
 
     def phase(self, iterations: int, *, gradient: bool, **options: Any) -> Phase:
         """The phase of that many iterations; ``options`` are the other fields of :class:`Phase`."""
@@ -49,6 +61,7 @@ class Settings:
     :param PhaseSettings gradient: gradients of the energy.
     :param float fast_final_width: noise level of the last denoising of ``"fast"``, of 255.
     :param float final_width: noise level of the last denoising of the other presets, of 255.
+    :raises ValueError: a final width is not above 0.
     """
 
     fast: PhaseSettings
@@ -57,6 +70,11 @@ class Settings:
     fast_final_width: float
     final_width: float
 
+    def __post_init__(self) -> None:
+        for name in ("fast_final_width", "final_width"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: got {getattr(self, name)}; expected a number above 0.")
+
 
 @dataclass(frozen=True)
 class SettingsTable:
@@ -64,10 +82,15 @@ class SettingsTable:
 
     :param dict levels: noise level of the measurement, of 255 -> settings.
     :param Settings noise_free: for a noise-free measurement.
+    :raises ValueError: no level, or one that is not above 0.
     """
 
     levels: dict[float, Settings]
     noise_free: Settings
+
+    def __post_init__(self) -> None:
+        if not self.levels or not all(0 < level < math.inf for level in self.levels):
+            raise ValueError(f"levels: got {list(self.levels)}; expected noise levels above 0, at least one.")
 
     def at(self, sigma: float) -> Settings:
         """The settings for noise ``sigma``, images in [0, 1]. 0: noise-free. Between two levels every number is
@@ -80,7 +103,7 @@ class SettingsTable:
         if low == high:
             return self.levels[low]
         share = math.log(noise / low) / math.log(high / low)
-        a, b = (_numbers(self.levels[level]) for level in (low, high))
+        a, b = (asdict(self.levels[level]) for level in (low, high))
         return _settings(_between(a, b, share))
 
 
@@ -95,14 +118,32 @@ def _shipped() -> SettingsTable:
 
 
 def read_settings(path: str | os.PathLike[str]) -> SettingsTable:
-    """The settings in a file that ``benchmarks/tune_presets.py`` has written.
+    """The settings in a file of :func:`write_settings`.
 
-    :raises ValueError: not such a file.
+    :raises ValueError: not such a file, with what is wrong in it.
+    :raises OSError: the file cannot be read.
     """
     try:
         return _table(json.loads(Path(path).read_text()))
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"settings: {path} is no file of preset settings: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"settings: got {path}; expected a file of benchmarks/tune_presets.py: {reason}") from error
+
+
+def write_settings(
+    path: str | os.PathLike[str], table: SettingsTable, *, network: str, origin: str, **record: Any
+) -> None:
+    """Write settings to a JSON file, which :func:`read_settings` and ``DAEP(settings=path)`` read.
+
+    :param str network: name of the network that the numbers are for.
+    :param str origin: one sentence: how the numbers were found.
+    :param record: more about their origin, written as it is; reading ignores it.
+    """
+    content = {"network": network, "units": UNITS, "origin": origin, **asdict(table), **record}
+    text = json.dumps(content, indent=2)
+    # a list of numbers in one line; a string in JSON contains no line break
+    flat = re.sub(r"\[(\n[^\[\]{}]*)\]", lambda found: "[" + re.sub(r"\n *", " ", found[1]).strip() + "]", text)
+    Path(path).write_text(flat + "\n")
 
 
 def _table(values: dict[str, Any]) -> SettingsTable:
@@ -117,12 +158,6 @@ def _settings(values: dict[str, Any]) -> Settings:
         for name, value in values.items()
     }
     return Settings(**made)
-
-
-def _numbers(settings: Settings) -> dict[str, Any]:
-    return {
-        name: dict(vars(value)) if isinstance(value, PhaseSettings) else value for name, value in vars(settings).items()
-    }
 
 
 def _between(a: Any, b: Any, share: float) -> Any:

@@ -1,0 +1,162 @@
+"""Search of the numbers of one preset at one noise level: the steps of ``tune_presets.py``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from coordinate_search import Point, coordinate_search
+from csv_table import Table
+from torch import nn, uint8
+from tuning_crops import Crops, Half
+
+from daep_deepinv import DAEP
+from daep_prior import DivergenceError, Schedule
+from daep_prior.schedules import SettingsTable, preset
+from daep_prior.schedules.settings import Settings
+
+#: The presets, in the order of their searches, and the phases whose numbers each of them finds. ``annealed`` begins
+#: with the phase that ``fast`` has found.
+PHASES = {"fast": ("fast",), "annealed": ("gradient", "restart")}
+#: The preset's last denoising, which a noise-free measurement does not have.
+FINAL_WIDTHS = {"fast": "fast_final_width", "annealed": "final_width"}
+#: The numbers of a phase in the order of the search, chosen by hand: the last values, which act on the result directly,
+#: come first. 0: first value, 1: last value.
+ORDER = (
+    ("widths", 1),
+    ("weights", 1),
+    ("weights", 0),
+    ("steps", 1),
+    ("momentum", 1),
+    ("widths", 0),
+    ("steps", 0),
+    ("momentum", 0),
+)
+#: Upper bounds. Widths: white, which is 255. Weights: a hundred times the shipped ones. Steps: below 2, where gradient
+#: steps on an energy whose gradient has Lipschitz constant 1 diverge. Momentum: below 1.
+LARGEST = {"widths": 255.0, "weights": 1000.0, "steps": 1.9, "momentum": 0.95}
+#: Factors of a step of the search, coarse to fine: the square root and the fourth root of 2.
+STEP_FACTORS = (1.4, 1.2)
+#: Least gain of the held-out half, dB. Less is within the effect of another seed.
+MIN_GAIN = 0.01
+
+#: A number of ``Settings``: a field, or a phase, a field of it, and first (0) or last (1) value.
+Name = tuple[str] | tuple[str, str, int]
+
+
+def searched_numbers(preset_name: str, level: float) -> list[Name]:
+    """The numbers that are searched for a preset at a noise level, of 255."""
+    final: list[Name] = [(FINAL_WIDTHS[preset_name],)] if level > 0 else []
+    return final + [(phase, field, end) for phase in PHASES[preset_name] for field, end in ORDER]
+
+
+def get_numbers(settings: Settings, names: list[Name]) -> Point:
+    """The values of these numbers."""
+    return tuple(
+        getattr(settings, name[0]) if len(name) == 1 else getattr(getattr(settings, name[0]), name[1])[name[2]]
+        for name in names
+    )
+
+
+def with_numbers(settings: Settings, names: list[Name], values: Point) -> Settings:
+    """``settings`` with other values of these numbers."""
+    for name, value in zip(names, values, strict=True):
+        new: Any = value
+        if len(name) == 3:
+            phase = getattr(settings, name[0])
+            first, last = getattr(phase, name[1])
+            new = replace(phase, **{name[1]: (first, value) if name[2] else (value, last)})
+        settings = replace(settings, **{name[0]: new})
+    return settings
+
+
+class Trials:
+    """Mean PSNR of settings. Each is measured once and appended to a CSV file, which later runs read.
+
+    Rows of other crops, networks or schedules in the same file are not used.
+
+    :param Path path: the CSV file.
+    :param Crops crops: training crops.
+    :param nn.Module network: noise-conditional denoiser.
+    """
+
+    def __init__(self, path: Path, crops: Crops, network: nn.Module):
+        self.table = Table(path, "problem", "level", "half", "schedule")
+        self.crops, self.network = crops, network
+        digest = hashlib.sha256(crops.fingerprint().encode())
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().reshape(-1).view(uint8).numpy().tobytes())
+        self.problem = digest.hexdigest()[:12]
+
+    def known(self) -> int:
+        """Number of trials in the file with these crops and this network."""
+        return sum(row["problem"] == self.problem for row in self.table.rows)
+
+    def psnr(self, settings: Settings, preset_name: str, level: float, half: Half) -> tuple[float, bool]:
+        """Mean PSNR in dB over one half of the crops, -inf if a restoration diverges; and whether it is new."""
+        table = SettingsTable({level or 1.0: settings}, noise_free=settings)
+        schedule = preset(preset_name, level / 255, settings=table)
+        digest = hashlib.sha256(json.dumps(asdict(schedule)).encode()).hexdigest()[:12]
+        row = self.table.find(self.problem, f"{level:g}", half, digest)
+        if row is not None:
+            return float(row["psnr"]), False
+        psnr = f"{self._measured(schedule, level, half):.4f}"
+        key = {"problem": self.problem, "level": f"{level:g}", "half": half, "schedule": digest}
+        self.table.add({**key, "preset": preset_name, "psnr": psnr, "settings": json.dumps(asdict(settings))})
+        return float(psnr), True
+
+    def _measured(self, schedule: Schedule, level: float, half: Half) -> float:
+        model = DAEP(level / 255, schedule=schedule, denoiser=self.network)
+        cases = self.crops.cases(level, half)
+        try:
+            return sum(case.psnr(model(case.measurement, case.physics)) for case in cases) / len(cases)
+        except DivergenceError:
+            return float("-inf")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Result of a search.
+
+    :param Settings settings: the new ones if they were accepted, else those of the start.
+    :param bool accepted: the held-out half gains too, at least ``MIN_GAIN``.
+    :param tuple search: PSNR in dB on the half that chose, at the start and of what was found.
+    :param tuple held_out: the same on the held-out half.
+    """
+
+    settings: Settings
+    accepted: bool
+    search: tuple[float, float]
+    held_out: tuple[float, float]
+
+
+def search(
+    start: Settings, preset_name: str, level: float, trials: Trials, most: int, log: Callable[[str], None]
+) -> Found:
+    """Search the numbers of a preset at a noise level.
+
+    :param Settings start: first numbers.
+    :param float level: noise level, of 255; 0: noise-free.
+    :param int most: largest number of trials.
+    :param Callable log: called with a line for each trial that is measured.
+    """
+    names, tried = searched_numbers(preset_name, level), []
+    largest = tuple(LARGEST["widths"] if len(name) == 1 else LARGEST[name[1]] for name in names)
+    first = get_numbers(start, names)
+
+    def value(point: Point) -> float:
+        psnr, new = trials.psnr(with_numbers(start, names, point), preset_name, level, "search")
+        tried.append(psnr)
+        if new:
+            log(f"  trial {len(tried)} of {most}: {psnr:.3f} dB, best {max(tried):.3f} dB")
+        return psnr
+
+    best = coordinate_search(first, largest, range(len(names)), value, most, STEP_FACTORS)
+    found = with_numbers(start, names, best)
+    held_out = tuple(trials.psnr(settings, preset_name, level, "held-out")[0] for settings in (start, found))
+    accepted = held_out[1] >= held_out[0] + MIN_GAIN
+    return Found(found if accepted else start, accepted, (tried[0], max(tried)), (held_out[0], held_out[1]))
