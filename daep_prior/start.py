@@ -8,7 +8,7 @@ from torch import Tensor
 
 __all__ = ["back_projection", "fill_missing"]
 
-#: Pixels below this share of the largest entry of ``K^T K 1`` count as missing.
+#: Pixels below this share of the largest entry of ``K^T K 1`` count as missing. Chosen by hand: far above rounding.
 LEAST_SEEN = 1e-3
 
 

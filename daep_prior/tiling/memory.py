@@ -16,7 +16,7 @@ from daep_prior.inference.heap import kept_bytes
 
 __all__ = ["free_memory", "peak_bytes"]
 
-#: What a device that does not tell its free memory is taken to have, in bytes.
+#: Assumed free memory of a device that does not report it, bytes. Chosen by hand: a small device.
 ASSUMED_FREE = 4 * 2**30
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")

@@ -28,25 +28,30 @@ __all__ = ["Share", "TileSize", "Tiler", "check_tile"]
 
 TileSize = int | Literal["auto"] | None
 
-#: Halos up to here are as wide as the field, and the result is exact; wider ones would cost more than they gain.
+#: Largest halo, pixels, that is as wide as the receptive field, so that the result is exact. Chosen by hand: a wider
+#: one costs more than it gains.
 EXACT_HALO = 64
-#: Halo of networks with a wider field, and the half width of the ramps by which their tiles are blended, in pixels. The
-#: shipped U-Net looks 97 pixels far, but nearly all of what it does depends on much less: tiles then change its
-#: gradient by at most 2e-5, or one part in 50 000 of its size; a halo of 64 by 1e-3.
+#: Halo of networks with a wider receptive field, and half width of the ramps between their tiles, pixels. The shipped
+#: U-Net has a radius of 97 pixels. With this halo tiles change its gradient by at most 2e-5, or 1/50 000 of its size;
+#: with a halo of 64 by 1e-3.
 HALO, RAMP = 96, 16
-#: Tiles of networks that do not say to what multiple they pad begin at multiples of this.
+#: Tiles begin at multiples of this, pixels, if the network does not state the multiple that it pads to: four reductions
+#: by 2, as in common U-Nets.
 MULTIPLE = 16
-#: Height and width of the smallest tile that can be asked for.
+#: Height and width of the smallest tile that is accepted, pixels. Chosen by hand.
 SMALLEST_TILE = 8
-#: Bounds of what is chosen: below, nearly all the work is in the halo; above, next to nothing.
+#: Bounds of an automatic tile, pixels. Chosen by hand: of smaller tiles the halo is nearly all the work, of larger ones
+#: next to nothing.
 SMALLEST_CHOSEN, LARGEST_CHOSEN = 32, 2048
-#: Of the free memory, what the tensors of one tile may take: kernels need some too, and so do other programs.
+#: Share of the free memory that the tensors of one tile may take. Chosen by hand: kernels and other programs need the
+#: rest.
 SHARE_OF_MEMORY = 0.5
-#: Buffers of the image's size that are made next to the tiles: result, sum, and a solver's own.
+#: Number of buffers of the image's size beside the tiles, counted in the code: result, sum, and a solver's own.
 IMAGE_BUFFERS = 6
-#: More bytes a pixel than any gradient of a common network takes; an image that fits so is never measured.
+#: Bytes a pixel, more than the gradient of any common network takes. If the image fits at this rate, the network's
+#: memory is not measured.
 MANY_BYTES = 20_000
-#: Height and width of the image on which the memory of a network is measured.
+#: Height and width of the image on which the memory of a network is measured, pixels. Chosen by hand.
 PROBE = 128
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_training_images", "prefetched", "random_crops", "random_generator"]
 
+#: Suffixes of the image files that are read.
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 
 
@@ -88,9 +89,9 @@ def random_crops(images: list[np.ndarray], config: TrainingConfig, step: int) ->
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
-#: A crop is made smaller at most by this factor.
+#: Largest factor by which a crop is reduced. Chosen by hand.
 LARGEST_REDUCTION = 2.0
-#: Colours become at most this many times as far from grey.
+#: Largest factor on the distance of colours from grey; 1: unchanged. Chosen by hand.
 STRONGEST_COLOUR = 2.5
 
 

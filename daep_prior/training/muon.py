@@ -14,8 +14,8 @@ from torch import Tensor
 
 __all__ = ["Muon", "orthogonalized"]
 
-#: Quintic Newton-Schulz iteration of the reference: steep at zero, so that five steps bring every singular value into
-#: about [0.7, 1.2], which is as good as 1.
+#: Coefficients of the quintic Newton-Schulz iteration, and number of iterations, of Jordan et al. Five iterations bring
+#: every singular value into about [0.7, 1.2], close enough to 1.
 COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
 
 

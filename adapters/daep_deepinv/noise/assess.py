@@ -17,7 +17,8 @@ from daep_prior.images import RGB
 
 __all__ = ["assess_noise", "colour_noise"]
 
-# Figures below come from crops of training images under blur, noise levels of 255, unless they say otherwise.
+# Noise levels in these comments are of 255. The limits were chosen by hand, between the figures quoted, which were
+# measured on crops of training images under blur.
 
 #: The assumed level is overruled if the measurement shows this many times as much noise. White noise of 2.55 in colour
 #: was found within 0.93 to 1.06 times its level on 40 crops.
@@ -37,11 +38,12 @@ COLOURED_RATIO, WEAKEST_RANGE = 1.3, (0.1, 0.25)
 #: Noise is white if its weakest mode has at least this share of the assumed level: 0.92 and more in white noise, about
 #: 0.5 in JPEG 90, 0.3 in averaged noise.
 WHITE_MODE_RATIO = 0.8
-#: Below this share of the assumed level the modes say nothing.
+#: The assumed level is kept if the measurement shows at most this share of it: so little noise says nothing about the
+#: noise, and the modes with it.
 MIN_LEVEL_RATIO = 0.1
 #: Standard deviation of rounding to 8 bits, images in [0, 1].
 EIGHT_BITS = 1 / 255 / math.sqrt(12)
-#: Frequency bands in which the noise of a blur is compared, cycles a pixel.
+#: Frequency bands in which the noise of a blur is compared, cycles a pixel. Below the lowest the image is too strong.
 LOW, MIDDLE, HIGH, ALL = (0.16, 0.32), (0.32, FINE_DETAIL), (FINE_DETAIL, MAX_FREQUENCY), (0.16, MAX_FREQUENCY)
 #: Noise of the channel differences is not white if its level at low frequencies is this many times that at high ones:
 #: 0.8 to 1.1 for white noise of 2.55, 1.5 to 29 for averaged noise (24 crops).
@@ -49,9 +51,9 @@ COLOURED_DIFFERENCES_RATIO = 1.5
 #: The same for the channel mean at middle frequencies, where texture adds: at most 1.3 for noise that the channels
 #: share, more in 18 of 24 crops stored as JPEG 90.
 COLOURED_MEAN_RATIO = 1.3
-#: A spectrum is used only if its level is at least this share of the assumed one; below, it is that of the image rest.
+#: A spectrum is used only if its level is at least this share of the assumed one; a weaker one is that of texture.
 MIN_COLOURED_RATIO = 0.5
-#: The channels share noise if their differences have at most this share of the level of their mean.
+#: The channels share noise if their differences have at most this share of the level of their mean; 1: independent.
 SHARED_RATIO = 0.67
 #: The same where no level is assumed: at most 0.22 for shared noise of 2.55 on 40 crops, mostly more for JPEG files.
 ESTIMATED_SHARED_RATIO = 0.25
