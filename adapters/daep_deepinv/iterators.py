@@ -15,7 +15,7 @@ from torch import Tensor
 
 from daep_prior.images import IMAGE_RANGE, mirrored
 from daep_prior.restoration import require_finite
-from daep_prior.solvers import MomentumState, heavy_ball_step, proximal_momentum_step
+from daep_prior.solvers import Map, MomentumState, heavy_ball_step, proximal_momentum_step
 
 __all__ = ["HeavyBallIteration", "ProximalMomentumIteration"]
 
@@ -62,7 +62,16 @@ class _MomentumIteration(OptimIterator):
             require_finite(found)
             return found
 
-        state = self._step(self._state(X["est"]), gradient, cur_data_fidelity, cur_params, y, physics)
+        def data_gradient(x: Tensor) -> Tensor:
+            found: Tensor = cur_params.get("data_weight", 1.0) * cur_data_fidelity.grad(x, y, physics)
+            return found
+
+        def data_prox(v: Tensor) -> Tensor:
+            gamma = cur_params.get("data_weight", 1.0) * cur_params["stepsize"] / cur_params["lambda"]
+            moved: Tensor = cur_data_fidelity.prox(v, y, physics, gamma=gamma)
+            return moved
+
+        state = self._step(self._state(X["est"]), gradient, data_gradient, data_prox, cur_params)
         require_finite(state.x)
         cost = None
         if self.has_cost and self.cost_fn is not None and cur_data_fidelity is not None and cur_prior is not None:
@@ -76,7 +85,7 @@ class _MomentumIteration(OptimIterator):
         return MomentumState.at_rest(est[0], self.dual)._replace(previous=est[-1])
 
     def _step(
-        self, state: MomentumState, gradient: Any, data_fidelity: Any, params: dict[str, Any], y: Any, physics: Any
+        self, state: MomentumState, gradient: Map, data_gradient: Map, data_prox: Map, params: dict[str, Any]
     ) -> MomentumState:
         raise NotImplementedError
 
@@ -99,11 +108,10 @@ class HeavyBallIteration(_MomentumIteration):
     """
 
     def _step(
-        self, state: MomentumState, gradient: Any, data_fidelity: Any, params: dict[str, Any], y: Any, physics: Any
+        self, state: MomentumState, gradient: Map, data_gradient: Map, data_prox: Map, params: dict[str, Any]
     ) -> MomentumState:
         def objective(x: Tensor) -> Tensor:
-            data: Tensor = params.get("data_weight", 1.0) * data_fidelity.grad(x, y, physics)
-            return params["lambda"] * gradient(x) + data
+            return params["lambda"] * gradient(x) + data_gradient(x)
 
         return heavy_ball_step(state, objective, **self._options(params))
 
@@ -122,12 +130,6 @@ class ProximalMomentumIteration(_MomentumIteration):
     """
 
     def _step(
-        self, state: MomentumState, gradient: Any, data_fidelity: Any, params: dict[str, Any], y: Any, physics: Any
+        self, state: MomentumState, gradient: Map, data_gradient: Map, data_prox: Map, params: dict[str, Any]
     ) -> MomentumState:
-        gamma = params.get("data_weight", 1.0) * params["stepsize"] / params["lambda"]
-
-        def prox(v: Tensor) -> Tensor:
-            moved: Tensor = data_fidelity.prox(v, y, physics, gamma=gamma)
-            return moved
-
-        return proximal_momentum_step(state, gradient, prox, **self._options(params))
+        return proximal_momentum_step(state, gradient, data_prox, **self._options(params))

@@ -29,7 +29,7 @@ class Choices:
     """What the user of ``DAEP`` has chosen; see there.
 
     :param float, None sigma: given noise level; ``None``: that of the physics, or estimated.
-    :param bool estimate: estimate the noise level whatever the physics states.
+    :param bool estimate: estimate the noise level even if the physics states one.
     :param str preset: ``None``: ``schedule`` is used.
     """
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from deepinv.distributed.framework import DistributedProcessing
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from daep_deepinv.denoiser import as_denoiser
 from daep_prior import MeanShiftPrior
 from daep_prior.display import table
-from daep_prior.tiling import Share, Tiler, TileSize
+from daep_prior.tiling import Share, Tiler
 
 __all__ = ["DAEPrior"]
 
@@ -33,17 +32,10 @@ class DAEPrior(MeanShiftPrior, Prior):
 
     :param denoiser: any :class:`deepinv.models.Denoiser`, noise-conditional or not; a :class:`daep_prior.DAE`; a
         shipped name; or a weight file.
-    :param str noise: how eq. 8 is evaluated. ``"fresh"`` (the paper): every gradient draws new noise. ``"fixed"``:
-        the same noise at every call, so that the gradient is exactly that of the value and solvers can converge to a
-        point. ``"none"``: no noise.
-    :param bool jacobian: ``False`` gives the DMSP form (no Jacobian, half the cost), which has no energy:
-        ``explicit_prior`` is then ``False``.
-    :param int, list seed: of the noise; one for all images or one an image. :meth:`reset` restarts the noise.
-    :param float sigma: kernel width when the solver passes none (``g_param=None``), images in [0, 1].
-    :param tile: ``"auto"``: evaluate in tiles when the image does not fit into memory; a number: in tiles of that many
-        pixels in height and width; ``None``: never. See :class:`daep_prior.tiling.Tiler`.
-    :raises ValueError: unknown ``noise`` or ``tile``, or a ``sigma`` that is not positive.
-    :raises TypeError: not a denoiser.
+    :param options: ``noise`` ("fresh", "fixed" or "none"), ``jacobian``, ``seed``, ``sigma`` and ``tile`` of
+        :class:`daep_prior.MeanShiftPrior`. ``jacobian=False`` has no energy: ``explicit_prior`` is then ``False``.
+    :raises ValueError: an option out of its range.
+    :raises TypeError: unknown option, or not a denoiser.
 
     >>> import torch
     >>> from daep_deepinv import DAEPrior
@@ -55,20 +47,10 @@ class DAEPrior(MeanShiftPrior, Prior):
 
     _width_advice = "pass g_param (sigma_denoiser) to the optimizer, or DAEPrior(..., sigma=25/255)."
 
-    def __init__(
-        self,
-        denoiser: nn.Module | str | os.PathLike[str] = "dae",
-        *,
-        noise: Literal["fresh", "fixed", "none"] = "fresh",
-        jacobian: bool = True,
-        seed: int | Sequence[int] = 0,
-        sigma: float | None = None,
-        tile: TileSize = "auto",
-    ):
+    def __init__(self, denoiser: nn.Module | str | os.PathLike[str] = "dae", **options: Any):
         Prior.__init__(self)
-        network = as_denoiser(denoiser)
-        MeanShiftPrior.__init__(self, network, noise=noise, jacobian=jacobian, seed=seed, sigma=sigma, tile=tile)
-        self.explicit_prior = jacobian
+        MeanShiftPrior.__init__(self, as_denoiser(denoiser), **options)
+        self.explicit_prior = self.jacobian
 
     def fn(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
         """Energy of each image (B,); see :meth:`daep_prior.MeanShiftPrior.value`.

@@ -47,7 +47,8 @@ class DAEP(Reconstructor):
     For :class:`deepinv.physics.Denoising` the first three return one denoiser evaluation, the posterior mean. For
     :class:`deepinv.physics.Inpainting` they take 30, 8 and 60 mean-shift steps with a dual variable.
 
-    :meth:`plan` tells what a call would do. After a call, ``plans`` holds its plans, ``history`` what happened (name ->
+    :meth:`plan` shows what a call would do. After a call, ``plans`` contains its plans, ``history`` what happened (name
+        ->
     image -> one value an iteration: ``data_residual``, ``discrepancy``, ``step_length``, see
     :class:`daep_deepinv.history.Recorder`), and ``noise_level`` the noise level of each image. One model may be used
     from several threads; these attributes are then those of the call that ended last.

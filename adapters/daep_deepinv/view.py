@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -47,9 +47,8 @@ class View:
             return self
         chosen = list(members)
         physics = physics_of_images(self.physics, self.start, chosen)
-        images = [self.images[i] for i in chosen]
-        y = part_of(self.y, chosen)
-        return View(images, y, physics, self.start[chosen], self.start_name, self.channels)
+        y = TensorList([part[chosen] for part in self.y]) if isinstance(self.y, TensorList) else self.y[chosen]
+        return replace(self, images=[self.images[i] for i in chosen], y=y, physics=physics, start=self.start[chosen])
 
 
 def plain(y: Any) -> Any:
@@ -57,11 +56,6 @@ def plain(y: Any) -> Any:
     if isinstance(y, TensorList):
         return TensorList([plain(part) for part in y])
     return y.clone() if y.is_inference() else y.detach()
-
-
-def part_of(y: Any, chosen: list[int]) -> Any:
-    """The measurement of some images."""
-    return TensorList([part[chosen] for part in y]) if isinstance(y, TensorList) else y[chosen]
 
 
 def views_of(y: Any, physics: LinearPhysics, init: Any, *, split_grey: bool) -> list[View]:
@@ -74,51 +68,37 @@ def views_of(y: Any, physics: LinearPhysics, init: Any, *, split_grey: bool) -> 
     :param bool split_grey: look for such grey images.
     :raises ValueError: the first image cannot be computed for this measurement.
     """
-    grey = (y[:, :1] == y).flatten(1).all(1).tolist() if split_grey and _has_three_channels(y) else []
-    if any(grey):
-        one = _whole_view(y[:, :1], physics, init, GREY_AS_COLOUR)
-        if one is not None and _takes(physics, one):
-            if all(grey):
-                return [one]
-            whole = _view(y, physics, init, COLOUR)
-            members = [[i for i, g in enumerate(grey) if g == kind] for kind in (False, True)]
-            # the physics of some images of the batch is the same for one channel and for three
-            return [whole.subset(members[0]), one.subset(members[1])]
-    view = _view(y, physics, init, COLOUR)
-    return [view if view.start.ndim != 4 or view.start.shape[1] != 1 else _relabelled(view)]
+    in_colour = isinstance(y, Tensor) and y.ndim == 4 and y.shape[1] == RGB
+    grey = (y[:, :1] == y).flatten(1).all(1).tolist() if split_grey and in_colour else []
+    one = _grey_view(y[:, :1], physics, init) if any(grey) else None
+    if one is not None and all(grey):
+        return [one]
+    whole = _view(y, physics, init)
+    if one is None:
+        return [whole]
+    members = [[i for i, g in enumerate(grey) if g == kind] for kind in (False, True)]
+    return [whole.subset(members[0]), one.subset(members[1])]
 
 
-def _has_three_channels(y: Any) -> bool:
-    return isinstance(y, Tensor) and y.ndim == 4 and y.shape[1] == RGB
-
-
-def _whole_view(y: Tensor, physics: LinearPhysics, init: Any, channels: str) -> View | None:
+def _grey_view(y: Tensor, physics: LinearPhysics, init: Any) -> View | None:
+    """All images of the batch as grey ones; ``None``: this physics takes only images of three channels."""
     try:
-        return _view(y, physics, init, channels)
-    except (RuntimeError, ValueError, AssertionError, IndexError):  # physics made for three channels
-        return None
-
-
-def _takes(physics: LinearPhysics, view: View) -> bool:
-    """Whether the physics takes images of one channel."""
-    try:
-        return bool(physics.A(view.start).shape == view.y.shape)
+        view = _view(y, physics, init)
+        fits = bool(physics.A(view.start).shape == y.shape)
     except (RuntimeError, ValueError, AssertionError, IndexError):
-        return False
+        return None
+    return replace(view, channels=GREY_AS_COLOUR) if fits else None
 
 
-def _relabelled(view: View) -> View:
-    return View(view.images, view.y, view.physics, view.start, view.start_name, GREY)
-
-
-def _view(y: Any, physics: LinearPhysics, init: Any, channels: str) -> View:
-    """All images of the batch."""
+def _view(y: Any, physics: LinearPhysics, init: Any) -> View:
+    """All images of the batch as they are."""
     try:
         start, name = first_image(y, physics, init)
     except (RuntimeError, IndexError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ValueError(f"y: a measurement of shape {shape_of(y)} does not fit this physics: {error}") from error
+    channels = GREY if start.ndim == 4 and start.shape[1] == 1 else COLOUR
     return View(list(range(start.shape[0])), y, physics, start, name, channels)
 
 

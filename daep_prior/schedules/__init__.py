@@ -1,59 +1,6 @@
 """Schedules: what a solver does at each iteration, as data, and the presets that make them."""
 
-from daep_prior.schedules.phases import Phase, sequence
-from daep_prior.schedules.presets import (
-    DEFAULT_PRESET,
-    PAPER_GAMMA,
-    PAPER_ITERATIONS,
-    PAPER_MOMENTUM,
-    PAPER_STEP,
-    PAPER_WIDTH,
-    PRESETS,
-    Task,
-    annealed,
-    best,
-    check_preset,
-    denoising,
-    fast,
-    fixed_width,
-    for_noise_estimation,
-    missing_pixels,
-    paper,
-    paper_sr,
-    preset,
-)
-from daep_prior.schedules.schedule import HEAVY_BALL, PROXIMAL, SMALLEST_NOISE, Schedule, Solver
-from daep_prior.schedules.settings import SettingsTable, read_settings, shipped_settings, write_settings
-
-__all__ = [
-    "DEFAULT_PRESET",
-    "HEAVY_BALL",
-    "PAPER_GAMMA",
-    "PAPER_ITERATIONS",
-    "PAPER_MOMENTUM",
-    "PAPER_STEP",
-    "PAPER_WIDTH",
-    "PRESETS",
-    "PROXIMAL",
-    "SMALLEST_NOISE",
-    "Phase",
-    "Schedule",
-    "SettingsTable",
-    "Solver",
-    "Task",
-    "annealed",
-    "best",
-    "check_preset",
-    "denoising",
-    "fast",
-    "fixed_width",
-    "for_noise_estimation",
-    "missing_pixels",
-    "paper",
-    "paper_sr",
-    "preset",
-    "read_settings",
-    "sequence",
-    "shipped_settings",
-    "write_settings",
-]
+from daep_prior.schedules.phases import *
+from daep_prior.schedules.presets import *
+from daep_prior.schedules.schedule import *
+from daep_prior.schedules.settings import *

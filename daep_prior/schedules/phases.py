@@ -29,7 +29,7 @@ class Phase:
     :param bool gradient: ``True``: the gradient of the energy, with the noise of eq. 8. ``False``: the mean-shift
         vector, without Jacobian and without noise.
     :param int average_last: how many of the last iterates enter the mean; 0: none, if those of other phases do.
-    :param bool extend_mean: the mean goes on from the phases before; else it restarts.
+    :param bool extend_mean: the mean continues from the phases before; else it restarts.
     :param float mean_weight: weight of each of these iterates in the mean.
     """
 

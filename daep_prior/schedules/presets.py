@@ -16,6 +16,11 @@ from daep_prior.schedules.settings import Settings, SettingsTable, shipped_setti
 
 __all__ = [
     "DEFAULT_PRESET",
+    "PAPER_GAMMA",
+    "PAPER_ITERATIONS",
+    "PAPER_MOMENTUM",
+    "PAPER_STEP",
+    "PAPER_WIDTH",
     "PRESETS",
     "Task",
     "annealed",

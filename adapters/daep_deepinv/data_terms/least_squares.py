@@ -115,6 +115,6 @@ class PerImageL2(L2):
 
 def has_closed_prox(physics: LinearPhysics) -> bool:
     """Whether ``physics.prox_l2`` is a formula, not an iteration."""
-    if isinstance(physics, Downsampling):  # its formula needs a filter, and holds for circular boundaries
+    if isinstance(physics, Downsampling):  # its formula needs a filter and a circular boundary
         return physics.filter is not None and physics.padding == "circular"
     return type(physics).prox_l2 is not LinearPhysics.prox_l2

@@ -45,7 +45,7 @@ def as_filter(kernel: Tensor | np.ndarray) -> Tensor:
     if filter.ndim != 2 or filter.numel() == 0:
         raise ValueError(f"kernel: got shape {tuple(filter.shape)}; expected (height, width).")
     if not bool(filter.isfinite().all()):
-        raise ValueError("kernel: it holds NaN or infinite values; expected finite numbers.")
+        raise ValueError("kernel: it contains NaN or infinite values; expected finite numbers.")
     total = float(filter.sum())
     if not 0 < total < float("inf"):
         raise ValueError(f"kernel: its values sum to {total:g}; expected a positive sum (it is scaled to one).")
