@@ -1,17 +1,15 @@
 """Speed of the prior. Each number is the ratio of two times that were measured in turn in one run.
 
-    python benchmarks/speed.py [--rows port types overhead batch size memory throughput gpu] [--sizes 128 256 ...]
+    python benchmarks/speed.py [--rows port types overhead batch size throughput gpu] [--sizes 128 256 ...]
 
 * ``port``: our network against a plain port of the authors' program (their network with normalisation as layers,
   float32, contiguous, autograd), for one gradient; and the PSNR of a restoration by each;
 * ``types``: a gradient in the number type that ``daep_prior.inference.fast_dtype`` chooses for this processor, against
   the other of bf16 and float32;
-* ``lean``: a gradient with one bit an activation (``daep_prior/inference/lean.py``) against autograd's;
 * ``overhead``: the part of 30 iterations outside the network, by playing back the network's outputs; for ``DAEP`` and
   for deepinv's own optimizers with the same denoiser;
 * ``batch``: time of a gradient an image, in a batch against alone (a CPU evaluates the images one after another);
 * ``size``: time of a gradient a pixel, against an image of 256 x 256;
-* ``memory``: peak memory of a gradient a pixel, in a process of its own (Linux);
 * ``throughput``: time of the gradient's convolutions alone, against the gradient's;
 * ``gpu``: CUDA graphs against kernels started singly, for gradients and for Table 3's case, 128 x 128 and 300
   evaluations; and that case against the paper's 11.19 s (CUDA only).
@@ -29,8 +27,7 @@ from pathlib import Path
 
 import torch
 from csv_table import Table
-from timing.gradient_rows import batch, lean, port, size, throughput, types
-from timing.memory_rows import memory
+from timing.gradient_rows import batch, port, size, throughput, types
 from timing.race import Rows, conditions
 from timing.solver_rows import gpu, overhead
 
@@ -40,11 +37,9 @@ RESULTS = Path(__file__).parent / "results"
 ROWS: dict[str, Rows] = {
     "port": port,
     "types": types,
-    "lean": lean,
     "overhead": overhead,
     "batch": batch,
     "size": size,
-    "memory": memory,
     "throughput": throughput,
     "gpu": gpu,
 }

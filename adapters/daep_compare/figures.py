@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from daep_compare.comparison import Comparison
+from daep_compare.results import Comparison
 
 __all__ = ["convergence", "interesting_crop", "pictures"]
 

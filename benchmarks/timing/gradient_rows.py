@@ -1,4 +1,4 @@
-"""Rows about one gradient of the prior: ``port``, ``types``, ``lean``, ``batch``, ``size``, ``throughput``."""
+"""Rows about one gradient of the prior: ``port``, ``types``, ``batch``, ``size``, ``throughput``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daep_deepinv import DAEP
 from daep_prior import load_dae
 from daep_prior.inference import fast_dtype
 from timing.plain_port import PlainPort
-from timing.race import NOISE, Figure, Row, by_autograd, figure, gradient, image, photograph, race, singly
+from timing.race import NOISE, Figure, Row, figure, gradient, image, photograph, race, singly
 
 NETWORKS = ("dae", "dae-sigma25")
 
@@ -52,17 +52,6 @@ def types(a: argparse.Namespace) -> Iterator[Row]:
 
     for name in NETWORKS:
         yield f"types | {name}, 256 x 256", partial(measure, name)
-
-
-def lean(a: argparse.Namespace) -> Iterator[Row]:
-    """The gradient with one bit an activation against autograd's."""
-
-    def measure(name: str) -> Figure:
-        work = gradient(load_dae(name, a.device), image(256, a.device))
-        return figure(*race(a.device, a.turns, work, by_autograd(work)), "s a gradient", "autograd against bits")
-
-    for name in NETWORKS:
-        yield f"lean | {name}, 256 x 256", partial(measure, name)
 
 
 def batch(a: argparse.Namespace) -> Iterator[Row]:

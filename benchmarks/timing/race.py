@@ -6,7 +6,6 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +17,6 @@ from protocol import Case, blurred
 from torch import Tensor, nn
 
 import daep_prior.inference.cuda_graphs
-import daep_prior.inference.frozen
 from daep_prior import NoiseSource, energy_gradient
 
 #: Noise level and kernel width, images in [0, 1].
@@ -96,19 +94,11 @@ def photograph(size: int) -> Case:
     return blurred("astronaut", torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, np.eye(9), NOISE)
 
 
-def by_autograd(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """The same work with autograd's own backward pass."""
-    return _patched(work, daep_prior.inference.frozen, "lean", lambda z, chain, body: body(z))
-
-
 def singly(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The same work without CUDA graphs."""
-    return _patched(work, daep_prior.inference.cuda_graphs, "LARGEST", 0)
 
-
-def _patched(work: Callable[[], Tensor], module: ModuleType, name: str, value: object) -> Callable[[], Tensor]:
     def other() -> Tensor:
-        with patch.object(module, name, value):
+        with patch.object(daep_prior.inference.cuda_graphs, "LARGEST", 0):
             return work()
 
     return other
