@@ -26,7 +26,7 @@ class ImageLayout:
         sizes = tuple(int(n) for n in shape)
         if len(sizes) not in (2, 3) or min(sizes) < 1:
             raise ValueError(
-                f"image shape: got {sizes}; expected one image, (H, W) or three axes of which one contains the channels."
+                f"image shape: got {sizes}; expected (H, W), or three axes of which one contains the channels."
             )
         if len(sizes) == 3 and not -3 <= channel_axis < 3:
             raise ValueError(f"channel_axis: got {channel_axis}; expected -3 to 2 for the shape {sizes}.")

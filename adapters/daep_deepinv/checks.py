@@ -16,9 +16,9 @@ __all__ = [
     "adjoint_warning",
     "check_factor",
     "check_image",
-    "check_measurement",
     "check_result",
     "check_sigma",
+    "checked_measurement",
     "shape_of",
     "units_warning",
 ]
@@ -50,8 +50,11 @@ def check_factor(factor: float) -> None:
         raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
 
 
-def check_measurement(y: Tensor | TensorList, physics: Physics) -> None:
-    """Refuse a measurement that is no finite real tensor, and physics that is not linear."""
+def checked_measurement(y: Tensor | TensorList, physics: Physics) -> Any:
+    """The measurement without a graph, as ordinary tensors even if they were made in inference mode.
+
+    :raises ValueError: it is not a finite real tensor, or the physics is not linear.
+    """
     for part in parts_of(y):
         if not isinstance(part, Tensor) or not part.is_floating_point():
             kind = type(part)
@@ -62,6 +65,8 @@ def check_measurement(y: Tensor | TensorList, physics: Physics) -> None:
             raise ValueError("y: the measurement contains NaN or infinite values; expected finite numbers.")
     if not isinstance(physics, LinearPhysics):
         raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv LinearPhysics.")
+    plain = [part.clone() if part.is_inference() else part.detach() for part in parts_of(y)]
+    return TensorList(plain) if isinstance(y, TensorList) else plain[0]
 
 
 def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics, denoiser: nn.Module) -> None:

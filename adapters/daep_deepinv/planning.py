@@ -21,7 +21,7 @@ from daep_prior import NoiseSource, Schedule, schedules
 from daep_prior.images import IMAGE_RANGE, RGB
 from daep_prior.schedules import HEAVY_BALL, PRESETS, SettingsTable, Task
 
-__all__ = ["Choices", "Job", "jobs_of"]
+__all__ = ["Choices", "Job", "jobs_of", "plans_of"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
         check_image(view.start, view.y, view.physics, prior.denoiser)
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
     return [Job(view, _plans(view, prior, choices, own_start)) for view in views]
+
+
+def plans_of(jobs: list[Job]) -> Plans:
+    """The plans in the order of the batch."""
+    by_image = {i: plan for job in jobs for i, plan in zip(job.view.images, job.plans, strict=True)}
+    return Plans(by_image[i] for i in sorted(by_image))
 
 
 def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> list[Plan]:

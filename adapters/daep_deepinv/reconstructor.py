@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,14 +13,13 @@ from deepinv.models import Reconstructor
 from deepinv.physics import Physics
 from torch import Tensor, nn
 
-from daep_deepinv.checks import check_measurement, check_sigma
+from daep_deepinv.checks import check_sigma, checked_measurement
 from daep_deepinv.history import Watching
 from daep_deepinv.plan import Plan, Plans
-from daep_deepinv.planning import Choices, Job, jobs_of
+from daep_deepinv.planning import Choices, Job, jobs_of, plans_of
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.running import Follow, Outcome, combined, progress, run
 from daep_deepinv.start import starting_point
-from daep_deepinv.view import View, plain
 from daep_prior import Schedule
 from daep_prior.planning import check_schedule, default_network
 from daep_prior.schedules import DEFAULT_PRESET, read_settings
@@ -159,13 +159,11 @@ class DAEP(Reconstructor):
         :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
         """
         with torch.inference_mode(False), torch.no_grad():
-            jobs, plans = self._planned(y, physics, init)
-            plans.warn()
-            watching = replace(self._watching, metrics=compute_metrics, x_gt=x_gt)
-            parts = [part for job in jobs for part in job.parts()]
-            with progress([plan for plan, _ in parts], callback, self._progress_bar) as follow:
-                outcome = combined([self._run(plan, view, watching, follow) for plan, view in parts])
-        self._last = (plans, outcome)
+            y = checked_measurement(y, physics)
+            jobs = self._plan(y, physics, init)
+            plans_of(jobs).warn()
+            outcome = self._run(jobs, replace(self._watching, metrics=compute_metrics, x_gt=x_gt), callback)
+            self._last = (plans_of(jobs), outcome)
         return (outcome.x, outcome.history) if compute_metrics else outcome.x
 
     def plan(self, y: Tensor, physics: Physics, init: Any = None) -> Plans:
@@ -174,21 +172,22 @@ class DAEP(Reconstructor):
         ``print(model.plan(y, physics))`` shows a table. The parameters and errors are those of :meth:`forward`.
         """
         with torch.inference_mode(False), torch.no_grad():
-            return self._planned(y, physics, init)[1]
+            return plans_of(self._plan(checked_measurement(y, physics), physics, init))
 
-    def _planned(self, y: Any, physics: Physics, init: Any) -> tuple[list[Job], Plans]:
-        check_measurement(y, physics)
-        jobs = jobs_of(plain(y), physics, self._init if init is None else init, self.prior.restarted(), self.choices)
-        by_image = {i: plan for job in jobs for i, plan in zip(job.view.images, job.plans, strict=True)}
-        return jobs, Plans(by_image[i] for i in sorted(by_image))
+    def _plan(self, y: Any, physics: Any, init: Any) -> list[Job]:
+        return jobs_of(y, physics, self._init if init is None else init, self.prior.restarted(), self.choices)
 
-    def _run(self, plan: Plan, view: View, watching: Watching, follow: Follow | None) -> Outcome:
-        seeds = self.prior.seed
-        if not isinstance(seeds, int) and len(seeds) > 1:
-            seeds = [seeds[i] for i in view.images]
-        if follow is not None:
-            watching = replace(watching, callback=lambda k, x: follow(plan, k, x))
-        return run(plan, view, self.prior.restarted(seeds), watching)
+    def _run(self, jobs: list[Job], watching: Watching, callback: Follow | None) -> Outcome:
+        """Run the parts of the jobs, each with a prior of its own."""
+        seeds, parts = self.prior.seed, [part for job in jobs for part in job.parts()]
+        outcomes = []
+        with progress([plan for plan, _ in parts], callback, self._progress_bar) as follow:
+            for plan, view in parts:
+                one = isinstance(seeds, int) or len(seeds) == 1
+                prior = self.prior.restarted(seeds if one else [seeds[i] for i in view.images])
+                step = None if follow is None else partial(follow, plan)
+                outcomes.append(run(plan, view, prior, replace(watching, callback=step)))
+        return combined(outcomes)
 
     @property
     def plans(self) -> Plans:

@@ -16,7 +16,7 @@ from daep_deepinv.operators.of_batch import physics_of_images
 from daep_deepinv.start import described_start, starting_point
 from daep_prior.images import RGB
 
-__all__ = ["COLOUR", "GREY", "GREY_AS_COLOUR", "View", "plain", "views_of"]
+__all__ = ["COLOUR", "GREY", "GREY_AS_COLOUR", "View", "views_of"]
 
 COLOUR, GREY, GREY_AS_COLOUR = "colour", "grey", "grey, stored as three channels"
 
@@ -49,13 +49,6 @@ class View:
         physics = physics_of_images(self.physics, self.start, chosen)
         y = TensorList([part[chosen] for part in self.y]) if isinstance(self.y, TensorList) else self.y[chosen]
         return replace(self, images=[self.images[i] for i in chosen], y=y, physics=physics, start=self.start[chosen])
-
-
-def plain(y: Any) -> Any:
-    """The measurement without a graph, as ordinary tensors where they were made in inference mode."""
-    if isinstance(y, TensorList):
-        return TensorList([plain(part) for part in y])
-    return y.clone() if y.is_inference() else y.detach()
 
 
 def views_of(y: Any, physics: LinearPhysics, init: Any, *, split_grey: bool) -> list[View]:
