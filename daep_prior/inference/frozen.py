@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from daep_prior.inference.cuda_graphs import Graphs
-from daep_prior.inference.lean import Chain, lean, translate
 from daep_prior.inference.number_type import fast_dtype
 
 __all__ = ["FrozenBody"]
@@ -20,19 +19,18 @@ Version = list[tuple[int, int]]
 
 
 class FastCopy(NamedTuple):
-    """A copy of a network's body in one number type on one device; ``version`` belongs to the weights copied."""
+    """A copy of a network's body in one number type on one device, and the version of the weights it was made from."""
 
     version: Version
     body: nn.Module
-    chain: Chain | None
     graphs: Graphs
 
 
 class FrozenBody:
-    """Evaluates a frozen network body on a cached copy, one copy a number type and device.
+    """Evaluates the frozen body of a network on a cached copy, one for each number type and device.
 
-    A copy is made at the first evaluation and again when the weights have changed. Several threads may evaluate at the
-    same time. Copying or pickling a ``FrozenBody`` gives an empty one.
+    A copy is made at the first evaluation, and again when the weights have changed. Several threads may evaluate at the
+    same time. A copied or unpickled ``FrozenBody`` is empty.
     """
 
     def __init__(self) -> None:
@@ -59,14 +57,14 @@ class FrozenBody:
         self._copies.clear()
 
     def _copy(self, body: nn.Module, dtype: torch.dtype, device: torch.device) -> FastCopy:
+        version = weights_version(body)
         with self._lock:
-            version = weights_version(body)
             fast = self._copies.get((dtype, device))
             if fast is None or fast.version != version:
-                # autograd refuses weights that were made in inference mode
+                # Autograd cannot differentiate through weights made in inference mode.
                 with torch.inference_mode(False), torch.no_grad():
                     twin = copy.deepcopy(body).to(device, dtype).to(memory_format=torch.channels_last).eval()
-                fast = self._copies[dtype, device] = FastCopy(version, twin, translate(twin), Graphs(twin))
+                fast = self._copies[dtype, device] = FastCopy(version, twin, Graphs(twin))
             return fast
 
     def __reduce__(self) -> tuple[type[FrozenBody], tuple[()]]:
@@ -76,10 +74,10 @@ class FrozenBody:
 def _evaluate(fast: FastCopy, z: Tensor) -> Tensor:
     out = fast.graphs(z)
     if out is None:
-        out = fast.body(z) if fast.chain is None else lean(z, fast.chain, fast.body)
+        out = fast.body(z)
     return out
 
 
 def weights_version(body: nn.Module) -> Version:
-    """Fingerprint that changes whenever the weights change, whoever changes them."""
+    """Fingerprint that changes whenever the weights change."""
     return [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in (*body.parameters(), *body.buffers())]

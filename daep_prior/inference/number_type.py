@@ -10,13 +10,13 @@ __all__ = ["fast_dtype"]
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """The number type in which this device computes convolutions fastest at no visible cost.
+    """The number type in which ``device`` computes convolutions fastest, at no visible cost in quality.
 
-    Decided from what the processor declares, never by a stopwatch, so that the same machine always gives the same
-    image: bf16 on GPUs that have it and on CPUs with native bf16 arithmetic (AMX, or AVX512-BF16 of other makers than
-    Intel, whose processors take 1.5 times as long with that as in float32, or more), else float32.
+    The choice depends on what the processor declares, not on a measurement, so the same machine always gives the same
+    image. It is bf16 on GPUs that have it, and on CPUs with AMX or, unless made by Intel, AVX512-BF16. (On Intel's
+    processors AVX512-BF16 takes at least 1.5 times as long as float32.) Everywhere else it is float32.
 
-    :param torch.device device: device the network computes on.
+    :param torch.device device: where the network is evaluated.
     :return: ``torch.bfloat16`` or ``torch.float32``.
     """
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Build a network from its configuration, the dictionary that weight files store."""
+"""Build a network from its configuration, the dictionary that weight files contain."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ARCHITECTURES: dict[str, type[DAE]] = {cls.architecture: cls for cls in (ConvDAE
 
 
 def build_network(config: dict[str, Any]) -> DAE:
-    """The network, in its training form and with fresh weights, that :meth:`DAE.config` describes.
+    """The network, in its training form and with fresh weights, of a configuration as :meth:`DAE.config` returns it.
 
     :param dict config: ``architecture`` and the arguments of its class.
     :raises ValueError: unknown architecture, or arguments it does not take.
     """
-    name = config.get("architecture")
+    arguments = dict(config)
+    name = arguments.pop("architecture", None)
     if name not in ARCHITECTURES:
         raise ValueError(f"architecture: got {name!r}; expected one of {sorted(ARCHITECTURES)}.")
-    arguments = {key: value for key, value in config.items() if key != "architecture"}
     if arguments.get("sigma_range") is not None:
         arguments["sigma_range"] = tuple(arguments["sigma_range"])
     try:

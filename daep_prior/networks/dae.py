@@ -1,6 +1,6 @@
 """What all denoising autoencoders (DAEs) share.
 
-Every network is residual: ``A(x) = x + r(x)``. :class:`DAE` checks the input, treats grey images as three equal
+Every network is residual: ``A(x) = x + r(x)``. :class:`DAE` checks the input, shows grey images as three equal
 channels, pads, and evaluates a frozen network in its fast form. An architecture only builds ``body``, the module that
 maps the network's input to ``r``.
 """
@@ -24,18 +24,19 @@ __all__ = ["DAE", "start_near_identity"]
 class DAE(nn.Module):
     """A residual denoising autoencoder ``A(x) = x + r(x)``; called like a deepinv denoiser.
 
-    Parameters stay in float32 (or whatever ``.to`` makes of them). When none of them requires a gradient, the
-    convolutions run on a cached copy in ``compute_dtype`` and channels-last layout, on a CPU one image after another,
-    on a GPU from a recording (:mod:`daep_prior.graphs`); images, noise and the sum ``x + r`` keep the type of ``x``.
-    Float64 images are always computed in float64.
+    Parameters keep their number type. If none of them requires a gradient, the convolutions run on a cached copy in
+    ``compute_dtype`` and channels-last layout: on a CPU image by image, on a GPU as CUDA graphs
+    (:mod:`daep_prior.inference`). Images, noise and the sum ``x + r`` keep the type of ``x``. Float64 images are always
+    computed in float64. Several threads may call a frozen network at the same time.
 
     :param float, None sigma: noise standard deviation the network is trained for, images in [0, 1]; ``None`` for a
         noise-conditional network, which reads the level from a fourth input channel.
     :param tuple sigma_range: levels a noise-conditional network was trained on.
+    :raises ValueError: both or neither of the two, or levels out of range.
     """
 
     architecture: ClassVar[str]
-    #: Height and width are padded to a multiple of this inside, and cropped back.
+    #: Height and width are padded to a multiple of this, and the output is cropped back.
     multiple: int = 1
 
     body: nn.Module
@@ -44,19 +45,19 @@ class DAE(nn.Module):
         super().__init__()
         if (sigma is None) == (sigma_range is None):
             raise ValueError("give sigma (one level) or sigma_range (noise-conditional), exactly one of the two.")
-        if sigma is not None and not 0 < sigma < float("inf"):
+        if sigma is not None and not 0 < sigma < math.inf:
             raise ValueError(f"sigma: got {sigma}; expected a positive number, for images in [0, 1].")
         if sigma_range is not None and not (len(sigma_range) == 2 and 0 <= sigma_range[0] < sigma_range[1] < math.inf):
             raise ValueError(f"sigma_range: got {sigma_range}; expected two levels, 0 <= low < high, images in [0, 1].")
         self.sigma = sigma
         self.sigma_range = sigma_range
-        #: ``None``: :func:`fast_dtype`; or a torch.dtype that says it.
+        #: Number type of the convolutions; ``None``: :func:`daep_prior.inference.fast_dtype` decides.
         self.compute_dtype: torch.dtype | None = None
-        self._frozen = FrozenBody()
+        self._frozen_body = FrozenBody()
 
     @property
     def conditional(self) -> bool:
-        """Whether the network is told the noise level."""
+        """Whether the network is noise-conditional."""
         return self.sigma is None
 
     @property
@@ -66,21 +67,19 @@ class DAE(nn.Module):
 
     @property
     def radius(self) -> int:
-        """How far away, in pixels, an input can still change an output."""
+        """Largest distance, in pixels, at which an input pixel can change an output pixel."""
         raise NotImplementedError
 
     def config(self) -> dict[str, Any]:
-        """What :func:`build_network` needs to make this network again; JSON-serialisable."""
+        """The argument of :func:`build_network` that makes this network again; JSON-serialisable."""
         raise NotImplementedError
-
-    # -- evaluation ----------------------------------------------------------------------------------------------
 
     def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
         """Denoise.
 
         :param torch.Tensor x: noisy images (B, C, H, W) in [0, 1] up to noise, C = 3 or 1.
-        :param float, torch.Tensor sigma: noise standard deviation, a number or one an image; needed by a
-            noise-conditional network. A network for one level always acts at that level.
+        :param float, torch.Tensor sigma: noise standard deviation, a number or one an image. Required by a
+            noise-conditional network; a network for one level ignores it.
         :return: denoised images, shape and type of ``x``.
         :raises ValueError: wrong shape or type, or a noise level that is missing, negative or not finite.
         """
@@ -101,7 +100,7 @@ class DAE(nn.Module):
         level = None if sigma is None else per_image(sigma, x)
         if self.conditional:
             if level is None:
-                raise ValueError("sigma: this network is noise-conditional; say the noise level.")
+                raise ValueError("sigma: got None; this network is noise-conditional and needs the noise level.")
             z = torch.cat([x, level.expand(-1, 1, height, width)], 1)
         bottom, right = -height % self.multiple, -width % self.multiple
         if bottom or right:
@@ -111,12 +110,11 @@ class DAE(nn.Module):
         if learning or (self.training and any(isinstance(m, nn.BatchNorm2d) for m in self.body.modules())):
             r = self.body(z)
         else:
-            r = self._frozen(self.body, z, self.compute_dtype)
+            r = self._frozen_body(self.body, z, self.compute_dtype)
         return r[..., :height, :width].to(x.dtype)
 
     def _apply(self, fn: Any, recurse: bool = True) -> DAE:
-        # changes are noticed anyway; this lets go of the copy on the old device
-        self._frozen.clear()
+        self._frozen_body.clear()  # frees the copy on the old device
         return super()._apply(fn, recurse)
 
     def fold(self) -> DAE:
@@ -129,8 +127,7 @@ class DAE(nn.Module):
         return f"sigma={255 * (self.sigma or 0):g}/255"
 
 
-def start_near_identity(last: nn.Module) -> None:
+def start_near_identity(last: nn.Conv2d) -> None:
     """Shrink the last convolution, so that training starts from ``A(x)`` close to ``x``."""
-    assert isinstance(last, nn.Conv2d)
     with torch.no_grad():
         last.weight.mul_(0.1)

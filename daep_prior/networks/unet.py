@@ -8,10 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from daep_prior.images import RGB
-from daep_prior.inference.lean import Chain, Residual, steps
 from daep_prior.networks.dae import DAE, start_near_identity
 
-__all__ = ["UNetBody", "UNetDAE"]
+__all__ = ["UNetDAE"]
 
 
 class ResidualBlock(nn.Module):
@@ -28,10 +27,6 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.branch(x)
         return out
-
-    def lean_step(self) -> Residual:
-        """See :mod:`daep_prior.lean`."""
-        return Residual(steps(self.branch))
 
 
 class UNetBody(nn.Module):
@@ -66,23 +61,16 @@ class UNetBody(nn.Module):
         out: Tensor = self.tail(x)
         return out
 
-    def lean_step(self) -> Chain:
-        """See :mod:`daep_prior.lean`; from the bottom up, each scale is a residual around the coarser ones."""
-        inner = Chain(steps(self.bottom))
-        for down, up in zip(reversed(self.down), reversed(self.up), strict=True):
-            inner = Residual([*steps([down]), inner, *steps([up])])
-        return Chain([*steps([self.head]), inner, *steps([self.tail])])
-
 
 class UNetDAE(DAE):
     """A noise-conditional DAE: a bias-free U-Net that reads the noise level from a fourth input channel.
 
-    Without bias the network is homogeneous in (image, noise level), which lets it serve a wide range of levels.
+    Without bias the network is homogeneous in (image, noise level), so it serves a wide range of levels.
 
     :param tuple sigma_range: noise levels it is trained on, images in [0, 1].
     :param list widths: channels of each scale, fine to coarse; each further scale halves the resolution.
     :param int blocks: residual blocks a scale.
-    :param float sigma: for a variant trained for one level.
+    :param float sigma: noise level of a variant for one level; give ``sigma_range=None`` with it.
     """
 
     architecture = "unet"
@@ -99,12 +87,13 @@ class UNetDAE(DAE):
             raise ValueError(f"widths, blocks: got {widths}, {blocks}; expected positive numbers.")
         self.widths, self.blocks = tuple(widths), blocks
         self.multiple = 2 ** (len(widths) - 1)
-        self.body = UNetBody(RGB + self.conditional, self.widths, blocks)
-        start_near_identity(self.body.tail)
+        body = UNetBody(RGB + self.conditional, self.widths, blocks)
+        start_near_identity(body.tail)
+        self.body = body
 
     @property
     def radius(self) -> int:
-        """Two convolutions a block, at each scale in that scale's pixels, going down and coming up."""
+        """Two convolutions a block; at each scale, in pixels of that scale, on the way down and on the way up."""
         a_scale = 2 * self.blocks
         around_skips = sum(2 * a_scale * 2**k for k in range(len(self.widths) - 1))
         head_and_tail = 2
