@@ -12,7 +12,8 @@ motion of 15 to 31 pixels, defocus, or a Gaussian, and white noise; noise-free: 
 number after the other is multiplied and divided by 1.4, then by 1.2, as long as the score rises.
 
 Half of the crops choose the numbers. The other half decides whether they are accepted: its mean PSNR must rise too, by
-0.01 dB or more. The gains of both halves are printed and written to the file, with the crops, the seed and the command.
+0.01 dB and two standard errors or more. The gains of both halves are printed and written to the file, with the crops,
+the seed and the command. More crops make smaller gains certain.
 
 Each trial is appended to settings.trials.csv beside the result. After an interruption (Ctrl-C) the same command
 continues the search, and its result is that of an uninterrupted one.
@@ -66,6 +67,10 @@ def parsed(argv: list[str]) -> argparse.Namespace:
     for name, least in (("trials", 1), ("crops", 2), ("size", SMALLEST_CROP), ("kernels", 1), ("seed", 0)):
         if getattr(arguments, name) < least:
             made.error(f"--{name}: got {getattr(arguments, name)}; expected at least {least}")
+    if arguments.crops // 2 * arguments.kernels < 2:
+        made.error(
+            f"--crops, --kernels: got {arguments.crops}, {arguments.kernels}; expected two held-out measurements"
+        )
     try:
         levels = [float(level) for level in arguments.levels.split(",")]
     except ValueError:
@@ -127,10 +132,12 @@ def tune(arguments: argparse.Namespace, argv: list[str], crops: Crops, trials: T
             table = improved(table, level, found)
             for half, (before, after) in (("search", found.search), ("held-out", found.held_out)):
                 log(f"  {half} half: {before:.3f} -> {after:.3f} dB ({after - before:+.3f})")
-            log("  accepted" if found.accepted else "  not accepted: the held-out half does not gain")
+            verdict = "accepted" if found.accepted else "not accepted"
+            log(f"  {verdict}; standard error of the held-out gain: {found.error:.3f} dB")
             results[f"{noise}, {preset}"] = {
                 "search half, start and found": found.search,
                 "held-out half, start and found": found.held_out,
+                "standard error of the held-out gain": found.error,
                 "accepted": found.accepted,
             }
             notes["mean PSNR in dB over the measured pixels"] = results
