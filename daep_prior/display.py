@@ -21,7 +21,7 @@ def schedule_text(schedule: Schedule) -> str:
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
     dual = ", dual" if schedule.dual else ""
     clip = "" if schedule.clip else ", clip=False"
-    return f"Schedule({len(schedule)} iterations: {columns}, final_width={final}{dual}{clip})"
+    return f"Schedule({schedule.solver}, {len(schedule)} iterations: {columns}, final_width={final}{dual}{clip})"
 
 
 def schedule_html(schedule: Schedule) -> str:
@@ -29,7 +29,7 @@ def schedule_html(schedule: Schedule) -> str:
     rows = {name: (_range(values, "→"), sparkline(values)) for name, values in schedule.columns().items()}
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
     rows |= {"final_width": (final, ""), "dual": (str(schedule.dual), ""), "clip": (str(schedule.clip), "")}
-    return table(f"Schedule of {len(schedule)} iterations", rows)
+    return table(f"Schedule of {len(schedule)} iterations, {schedule.solver} solver", rows)
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -26,7 +26,7 @@ def points(drawing):
 def test_a_schedule_is_shown_whole_in_a_small_table(schedule):
     html = schedule._repr_html_()
     tree = ElementTree.fromstring(html)
-    assert tree.find("caption").text == f"Schedule of {len(schedule)} iterations"
+    assert tree.find("caption").text == f"Schedule of {len(schedule)} iterations, proximal solver"
     assert [row.find("th").text for row in tree.iter("tr")] == [*schedule.columns(), "final_width", "dual", "clip"]
     assert len(tree.findall(".//polyline")) == len(schedule.columns())
 
@@ -35,7 +35,7 @@ def test_the_text_of_a_schedule_is_one_short_line_with_first_and_last_values():
     text = repr(schedules.annealed(0.01))
     assert "\n" not in text
     assert len(text) < 250
-    assert text.startswith("Schedule(36 iterations: kernel_width=0.549->0.02745, ")
+    assert text.startswith("Schedule(proximal, 36 iterations: kernel_width=0.549->0.02745, ")
     assert "data_weight=1, " in text
     assert repr(schedules.paper(0.01)).endswith("final_width=None)")
     assert repr(schedules.missing_pixels()).endswith("final_width=None, dual)")
