@@ -26,7 +26,7 @@ def points(drawing):
 def test_a_schedule_is_shown_whole_in_a_small_table(schedule):
     html = schedule._repr_html_()
     tree = ElementTree.fromstring(html)
-    assert tree.find("caption").text == f"Schedule of {len(schedule)} iterations, proximal solver"
+    assert tree.find("caption").text == f"Schedule of {len(schedule)} iterations, {schedule.solver} solver"
     assert [row.find("th").text for row in tree.iter("tr")] == [*schedule.columns(), "final_width", "dual", "clip"]
     assert len(tree.findall(".//polyline")) == len(schedule.columns())
 
