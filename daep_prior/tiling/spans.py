@@ -15,10 +15,10 @@ __all__ = ["Span", "spans"]
 class Span:
     """One tile along one axis.
 
-    :param slice window: what the network sees.
-    :param slice kept: what is kept of it, counted from the start of the window.
-    :param slice target: where that goes in the image.
-    :param torch.Tensor weight: of each kept pixel, where tiles are blended; ``None``: 1.
+    :param slice window: the pixels of the image that the network sees.
+    :param slice kept: the part of the output that is kept, counted from the start of the window.
+    :param slice target: the pixels of the image that this part is written to.
+    :param torch.Tensor weight: of each kept pixel, if tiles are blended; ``None``: 1.
     """
 
     window: slice
@@ -28,11 +28,11 @@ class Span:
 
 
 def spans(length: int, size: int, halo: int, multiple: int = 1, ramp: int = 0) -> list[Span]:
-    """Cut an axis into tiles of equal length as far as possible.
+    """Cut an axis into tiles of nearly equal length.
 
-    :param int length: of the axis.
-    :param int size: most pixels of a tile without its halo; rounded up to a multiple.
-    :param int halo: pixels that the network sees on each side of what is kept for sure; at least ``ramp``.
+    :param int length: of the axis, pixels.
+    :param int size: largest length of a tile without its halo; rounded up to a multiple.
+    :param int halo: pixels that the network sees beyond each end of a tile; at least ``ramp``.
     :param int multiple: windows begin at multiples of this.
     :param int ramp: half width of the ramps between neighbours; 0: no blending.
     :return: from first to last; their weights add up to 1 at each pixel.
@@ -44,19 +44,15 @@ def spans(length: int, size: int, halo: int, multiple: int = 1, ramp: int = 0) -
     for first, last in zip(cuts, cuts[1:], strict=False):
         start = max(0, first - halo) // multiple * multiple
         stop = min(length, last + halo)
-        lower = max(0, first - ramp) if first > 0 else 0
-        upper = min(length, last + ramp) if last < length else length
-        weight = None
-        if ramp and count > 1:
-            position = torch.arange(lower, upper) + 0.5
-
-            def risen(cut: int, position: Tensor = position) -> Tensor:
-                """0 before the ramp around a cut, 1 after it; the ends of the axis have none."""
-                if cut in (0, length):
-                    return torch.full_like(position, float(cut == 0))
-                return ((position - (cut - ramp)) / (2 * ramp)).clamp(0, 1)
-
-            weight = risen(first) - risen(last)
-        kept = slice(lower - start, upper - start)
-        result.append(Span(slice(start, stop), kept, slice(lower, upper), weight))
+        lower, upper = max(0, first - ramp), min(length, last + ramp)
+        weight = _rise(first, lower, upper, length, ramp) - _rise(last, lower, upper, length, ramp) if ramp else None
+        result.append(Span(slice(start, stop), slice(lower - start, upper - start), slice(lower, upper), weight))
     return result
+
+
+def _rise(cut: int, lower: int, upper: int, length: int, ramp: int) -> Tensor:
+    """At the pixels from ``lower`` to ``upper``: 0 before the ramp around ``cut``, 1 after it; no ramp at the ends."""
+    position = torch.arange(lower, upper) + 0.5
+    if cut in (0, length):
+        return torch.full_like(position, float(cut == 0))
+    return ((position - (cut - ramp)) / (2 * ramp)).clamp(0, 1)

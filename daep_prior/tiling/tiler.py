@@ -1,14 +1,12 @@
-r"""Images larger than memory: the energy, its gradient and the denoiser, evaluated tile by tile.
+r"""The energy, its gradient and the denoiser of images larger than memory, evaluated tile by tile.
 
-A network whose output depends on inputs at most ``radius`` pixels away is evaluated exactly on a part of the image by
-cutting that part out with a halo of ``radius`` pixels. The gradient of the energy at a pixel needs the residual within
-``radius``, and this the image within ``2 radius``, so its halo is twice as wide. Where a tile ends at the border of the
-image it is padded by the network itself, as the whole image would be. A network with a larger field than
-:data:`EXACT_HALO`, or one that does not say, is evaluated with a halo of :data:`HALO` and the tiles are blended
-linearly where they meet.
+If the output of a network depends on inputs at most ``radius`` pixels away, a tile is evaluated exactly when it is cut
+out with a halo of ``radius`` pixels. The gradient of the energy goes through the network twice, so it needs a halo of
+``2 radius``. At the border of the image the network pads a tile as it pads the whole image. If that halo exceeds
+:data:`EXACT_HALO`, or the network states no ``radius``, the halo is :data:`HALO` and neighbouring tiles are blended
+linearly.
 
-Everything else about the evaluation, the noise of eq. 8 above all, belongs to the whole image; so a tiled restoration
-is the untiled one.
+All else, such as the noise of eq. 8, belongs to the whole image. So a tiled restoration equals the untiled one.
 """
 
 from __future__ import annotations
@@ -24,9 +22,11 @@ from daep_prior.energy import Denoise, energy, energy_gradient
 from daep_prior.tiling.memory import free_memory, peak_bytes
 from daep_prior.tiling.spans import spans
 
-__all__ = ["Share", "TileSize", "Tiler", "check_tile"]
+__all__ = ["SMALLEST_TILE", "Share", "TileSize", "Tiler", "check_tile"]
 
 TileSize = int | Literal["auto"] | None
+#: Function of the image, the noise fields if any (all of one shape), and the noise level.
+Function = Callable[[Sequence[Tensor], "float | Tensor"], Tensor]
 
 #: Largest halo, pixels, that is as wide as the receptive field, so that the result is exact. Chosen by hand: a wider
 #: one costs more than it gains.
@@ -78,11 +78,11 @@ class Share(Protocol):
 
 
 class Tiler:
-    """Evaluates energy, gradient and denoiser on the whole image if it fits into memory, else tile by tile.
+    """Evaluates energy, gradient and denoiser: on the whole image if it fits into memory, else tile by tile.
 
-    :param tile: ``"auto"``: tiles only if the image does not fit into free memory, and as large as fit. A number:
-        tiles of that many pixels in height and width (without the halo), one image at a time, for images that are
-        larger. ``None``: never.
+    :param tile: ``"auto"``: tiles only if the image does not fit into the free memory, and as large as fit. A number:
+        tiles of that many pixels in height and width (without the halo) for all larger images, one image at a time.
+        ``None``: no tiles.
     :raises ValueError: anything else.
     """
 
@@ -93,7 +93,7 @@ class Tiler:
 
     def reset(self) -> None:
         """Look again at how much memory is free."""
-        self._sizes.clear()
+        self._sizes = {}
 
     def gradient(
         self,
@@ -123,25 +123,15 @@ class Tiler:
         share: Share | None = None,
     ) -> Tensor:
         """:func:`daep_prior.energy`; ``share`` as above."""
-
-        def tiled(z: Tensor, level: float | Tensor) -> Tensor:
-            return self.denoise(denoise, z, level, share)
-
-        return energy(tiled, x, sigma, noise, replicas)
+        return energy(lambda z, level: self.denoise(denoise, z, level, share), x, sigma, noise, replicas)
 
     def denoise(self, denoise: Denoise, x: Tensor, sigma: float | Tensor, share: Share | None = None) -> Tensor:
         """``denoise(x, sigma)``; ``share`` as above."""
-
-        def function(parts: Sequence[Tensor], level: float | Tensor) -> Tensor:
-            return denoise(parts[0], level)
-
-        return self._evaluate(function, denoise, (x,), sigma, 1, share)
-
-    # -- how and where ---------------------------------------------------------------------------------------------
+        return self._evaluate(lambda parts, level: denoise(parts[0], level), denoise, (x,), sigma, 1, share)
 
     def _evaluate(
         self,
-        function: Callable[[Sequence[Tensor], float | Tensor], Tensor],
+        function: Function,
         denoise: Denoise,
         inputs: Sequence[Tensor],
         sigma: float | Tensor,
@@ -154,12 +144,11 @@ class Tiler:
         if chosen is None:
             return function(inputs, sigma)
         images, size = chosen
-        height, width = x.shape[-2:]
         tiles = [
             (slice(first, first + images), rows, columns)
             for first in range(0, x.shape[0], images)
-            for rows in spans(height, size, halo, multiple, ramp)
-            for columns in spans(width, size, halo, multiple, ramp)
+            for rows in spans(x.shape[-2], size, halo, multiple, ramp)
+            for columns in spans(x.shape[-1], size, halo, multiple, ramp)
         ]
         out = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
         for index in range(len(tiles)) if share is None else share.local_indices(len(tiles)):
@@ -167,63 +156,54 @@ class Tiler:
             window = (batch, slice(None), rows.window, columns.window)
             level = sigma[batch] if isinstance(sigma, Tensor) and sigma.numel() == x.shape[0] > 1 else sigma
             part = function([t[window] for t in inputs], level)[..., rows.kept, columns.kept]
-            target = (batch, slice(None), rows.target, columns.target)
-            if rows.weight is None and columns.weight is None:
-                out[target] = part
-                continue
             for weight, shape in ((rows.weight, (-1, 1)), (columns.weight, (1, -1))):
                 if weight is not None:
                     part = part * weight.to(part).reshape(shape)
-            out[target] += part
+            out[batch, :, rows.target, columns.target] += part
         return out if share is None else share.all_reduce(out)
 
     def _size(
         self,
-        function: Callable[[Sequence[Tensor], float | Tensor], Tensor],
+        function: Function,
         inputs: Sequence[Tensor],
         sigma: float | Tensor,
         passes: int,
         halo: int,
         share: Share | None,
     ) -> tuple[int, int] | None:
-        """Images at a time and pixels in height and width of a tile; ``None``: everything at once."""
+        """Images at a time, and pixels in height and width of a tile; ``None``: the whole batch at once."""
         x = inputs[0]
-        if x.ndim != 4:  # not an image: the denoiser says so
+        if x.ndim != 4 or self.tile is None:  # the denoiser refuses what is not an image
             return None
         if isinstance(self.tile, int):
             return (1, self.tile) if max(x.shape[-2:]) > self.tile or share is not None else None
-        if self.tile is None:
-            return None
         key = (passes, x.shape, x.dtype, x.device)
-        if key not in self._sizes:
-            self._sizes[key] = _choose(function, inputs, sigma, halo)
-        return self._sizes[key]
+        sizes = self._sizes  # another thread may reset them
+        if key not in sizes:
+            sizes[key] = _largest_that_fits(function, inputs, sigma, halo)
+        return sizes[key]
 
 
 def _geometry(denoise: Denoise, passes: int) -> tuple[int, int, int]:
-    """Halo, ramp and multiple for a network that a value goes through ``passes`` times."""
+    """Halo, ramp and multiple for a function that goes through the network ``passes`` times."""
     radius, multiple = getattr(denoise, "radius", None), getattr(denoise, "multiple", MULTIPLE)
     if isinstance(radius, int) and passes * radius <= EXACT_HALO:
         return passes * radius, 0, multiple
     return HALO, RAMP, multiple
 
 
-def _choose(
-    function: Callable[[Sequence[Tensor], float | Tensor], Tensor],
-    inputs: Sequence[Tensor],
-    sigma: float | Tensor,
-    halo: int,
+def _largest_that_fits(
+    function: Function, inputs: Sequence[Tensor], sigma: float | Tensor, halo: int
 ) -> tuple[int, int] | None:
-    """The fewest and largest parts whose evaluation fits into the free memory."""
+    """The largest part of the batch whose evaluation fits into the free memory, as :meth:`Tiler._size` returns it."""
     x = inputs[0]
-    batch, (height, width) = x.shape[0], x.shape[-2:]
-    free = free_memory(x.device)
-    budget = SHARE_OF_MEMORY * (free - IMAGE_BUFFERS * x.numel() * x.element_size())
+    batch, height, width = x.shape[0], *x.shape[-2:]
+    budget = SHARE_OF_MEMORY * (free_memory(x.device) - IMAGE_BUFFERS * x.numel() * x.element_size())
     if MANY_BYTES * batch * height * width <= budget:
         return None
     level = sigma.flatten()[:1] if isinstance(sigma, Tensor) else sigma
     probe = [t[:1, :, :PROBE, :PROBE] for t in inputs]
-    function(probe, level)  # copies of the weights that are made once shall not be counted
+    function(probe, level)  # makes the network's fast copy, which must not be counted
     a_pixel = peak_bytes(lambda: function(probe, level)) / (probe[0].shape[-2] * probe[0].shape[-1])
     images = int(budget / (a_pixel * height * width)) if budget > 0 else 0
     if images >= batch:

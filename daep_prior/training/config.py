@@ -1,4 +1,4 @@
-"""What a training run is, as numbers that are checked."""
+"""The settings of a training run, checked."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ __all__ = ["TrainingConfig"]
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What a training run is; all of it is kept in the checkpoint and in the model card.
+    """The settings of a training run; checkpoint and model card contain all of them.
 
-    The loss is the paper's (section 4): residual learning, L2. So is Adam (0.9, 0.999) at 1e-3, falling; the kernels
-    between feature channels are by default learned by Muon instead, in a fraction of the steps.
+    The loss is the paper's (section 4): residual learning, L2. The kernels between feature channels are trained by Muon
+    (:class:`daep_prior.training.muon.Muon`), all other parameters by Adam with the paper's rates (0.9, 0.999) and 1e-3.
 
     :param dict network: see :func:`daep_prior.networks.build_network`.
-    :param int steps: optimisation steps of the whole run; the learning rate falls by a cosine over them.
+    :param int steps: optimisation steps of the whole run; the learning rates fall by a cosine over them.
     :param int batch: crops a step.
     :param int crop: height and width of a crop, pixels.
-    :param float learning_rate: at its highest, after ``warmup`` steps.
-    :param float final_learning_rate: at the last step.
-    :param str optimizer: ``"muon"`` for the kernels between feature channels and Adam for the rest, or ``"adam"`` for
-        all.
-    :param float muon_learning_rate: of Muon at its highest; rises and falls with ``learning_rate``.
-    :param float ema: decay of the moving average of the weights that is validated and saved.
+    :param float learning_rate: Adam's, at its highest, after ``warmup`` steps.
+    :param float final_learning_rate: Adam's, at the last step.
+    :param float muon_learning_rate: Muon's, at its highest; it rises and falls with ``learning_rate``.
+    :param int warmup: steps over which the learning rates rise linearly.
+    :param float ema: decay of the moving average of the weights, which is validated and saved.
     :param float clip: bound on the gradient's norm.
     :param float level_offset: the squared error of a noise-conditional network is weighted by ``1 / (s + offset)^p``,
-        so that no level starves; the offset is a standard deviation, images in [0, 1].
+        so that high noise levels ``s`` do not dominate; the offset is a standard deviation, images in [0, 1].
     :param float level_power: the ``p`` above.
-    :param float augmentation: share of the crops that are made smaller, and independently of those that are given other
-        colours; files of photographs have smooth, dull colours, which a network takes for a law of nature.
-    :param int validation_images: images held out for the validation line.
+    :param float augmentation: share of the crops that are reduced in size, and independently of those that get other
+        colours. Photographs have smooth, dull colours; without this a network fails on others.
+    :param int validation_images: images that are not trained on but used for validation.
     :param int seed: of crops, noise and initial weights.
+    :raises ValueError: a setting out of range.
     """
 
     network: dict[str, Any] = field(default_factory=lambda: ConvDAE().config())
@@ -44,7 +44,6 @@ class TrainingConfig:
     crop: int = 64
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-5
-    optimizer: str = "muon"
     muon_learning_rate: float = 0.01
     warmup: int = 200
     ema: float = 0.999
@@ -59,13 +58,9 @@ class TrainingConfig:
         for name in ("steps", "batch", "crop", "validation_images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}; expected at least 1.")
-        for name in ("learning_rate", "final_learning_rate", "muon_learning_rate", "clip"):
+        for name in ("learning_rate", "final_learning_rate", "muon_learning_rate", "clip", "level_offset"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: got {getattr(self, name)}; expected a positive number.")
-        if self.optimizer not in ("muon", "adam"):
-            raise ValueError(f"optimizer: got {self.optimizer!r}; expected 'muon' or 'adam'.")
-        if not self.level_offset > 0:
-            raise ValueError(f"level_offset: got {self.level_offset}; expected a positive number.")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed: got {self.seed}; expected a number in [0, 2^32).")
         if not 0 <= self.augmentation <= 1:

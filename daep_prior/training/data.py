@@ -1,30 +1,34 @@
-"""Training images and the crops that are cut from them; everything random is a function of (seed, step)."""
+"""Training images, and the random crops of each step; all random numbers are functions of (seed, step)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from daep_prior.images import RGB
 from daep_prior.training.config import TrainingConfig
 
-if TYPE_CHECKING:
-    import numpy as np
-
 __all__ = ["load_training_images", "prefetched", "random_crops", "random_generator"]
 
 #: Suffixes of the image files that are read.
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+#: Largest factor by which a crop is reduced. Chosen by hand.
+LARGEST_REDUCTION = 2.0
+#: Largest factor on the distance of colours from grey; 1: unchanged. Chosen by hand.
+STRONGEST_COLOUR = 2.5
+#: Batches that are cut in advance. Chosen by hand.
+AHEAD = 4
 
 
 def load_training_images(folder: str | Path, smallest: int, log: Callable[[str], None] = print) -> list[np.ndarray]:
     """Every usable image below ``folder`` as uint8 RGB (H, W, 3), in the order of their paths.
 
-    Grey and 16-bit images are converted; unreadable, mislabelled and too small ones are skipped with one line each.
+    Grey and 16-bit images are converted. Images that cannot be read or are too small are skipped with one line each.
 
     :param str folder: searched with its subfolders.
     :param int smallest: least height and width, pixels.
@@ -33,7 +37,7 @@ def load_training_images(folder: str | Path, smallest: int, log: Callable[[str],
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: not a folder; expected one that holds training images.")
+        raise ValueError(f"{folder}: not a folder; expected one with training images.")
     images = []
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     for path in paths:
@@ -52,7 +56,6 @@ def load_training_images(folder: str | Path, smallest: int, log: Callable[[str],
 
 
 def _read_rgb(path: Path) -> np.ndarray:
-    import numpy as np
     from PIL import Image
 
     with Image.open(path) as file:
@@ -64,8 +67,7 @@ def _read_rgb(path: Path) -> np.ndarray:
 
 
 def random_generator(seed: int, step: int, purpose: int) -> np.random.Generator:
-    import numpy as np
-
+    """A generator for one ``purpose`` (a number of its own) at one step."""
     return np.random.default_rng([seed, step, purpose])
 
 
@@ -74,8 +76,6 @@ def random_crops(images: list[np.ndarray], config: TrainingConfig, step: int) ->
 
     Pixels are equally likely, so large images give more crops.
     """
-    import numpy as np
-
     rng = random_generator(config.seed, step, 0)
     area = np.array([image.shape[0] * image.shape[1] for image in images], dtype=np.float64)
     size = config.crop
@@ -89,15 +89,8 @@ def random_crops(images: list[np.ndarray], config: TrainingConfig, step: int) ->
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
-#: Largest factor by which a crop is reduced. Chosen by hand.
-LARGEST_REDUCTION = 2.0
-#: Largest factor on the distance of colours from grey; 1: unchanged. Chosen by hand.
-STRONGEST_COLOUR = 2.5
-
-
 def _cut(image: np.ndarray, size: int, rng: np.random.Generator, share: float) -> np.ndarray:
-    """A square of ``size`` pixels at a random place; of a ``share`` of them, from a larger one made smaller."""
-    import numpy as np
+    """A random square of ``size`` pixels; with probability ``share`` a larger one, reduced to that size."""
     from PIL import Image
 
     whole = size
@@ -111,23 +104,19 @@ def _cut(image: np.ndarray, size: int, rng: np.random.Generator, share: float) -
 
 
 def _recoloured(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Channels exchanged, and colours from none at all to much stronger ones."""
-    import numpy as np
-
+    """Channels permuted, and the distance of colours from grey multiplied by a random factor."""
     crop = crop[..., rng.permutation(RGB)].astype(np.float64)
     grey = crop.mean(2, keepdims=True)
     return (grey + rng.uniform(0, STRONGEST_COLOUR) * (crop - grey)).round().clip(0, 255).astype(np.uint8)
 
 
 def prefetched(images: list[np.ndarray], config: TrainingConfig, first: int) -> Iterator[Tensor]:
-    """The crops of each step from ``first`` on, the next batches cut while the network works."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    ahead = 4
+    """The crops of each step from ``first`` on; a thread cuts the next batches while the network learns."""
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(random_crops, images, config, s) for s in range(first, min(first + ahead, config.steps))]
-        for step in range(first, config.steps):
+        steps = range(first, config.steps)
+        waiting = [pool.submit(random_crops, images, config, step) for step in steps[:AHEAD]]
+        for step in steps:
             crops = waiting.pop(0).result()
-            if step + ahead < config.steps:
-                waiting.append(pool.submit(random_crops, images, config, step + ahead))
+            if step + AHEAD < config.steps:
+                waiting.append(pool.submit(random_crops, images, config, step + AHEAD))
             yield crops

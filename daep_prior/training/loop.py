@@ -1,12 +1,11 @@
-"""Training a DAE, the loop behind ``daep train``.
+"""The training loop behind ``daep train``.
 
-Everything random (crops, flips, noise) is a function of (seed, step), and a checkpoint holds everything else, so a run
-that is killed at any moment resumes to exactly the run it would have been.
+All random numbers (crops, flips, noise) are functions of (seed, step), and a checkpoint contains everything else. So a
+run that is killed at any moment resumes to the same bits.
 """
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
@@ -18,19 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from daep_prior.networks import DAE
 from daep_prior.pretrained import read_card, read_training_form, save_dae
+from daep_prior.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from daep_prior.training.config import TrainingConfig
 from daep_prior.training.data import load_training_images, prefetched, random_generator
-from daep_prior.training.run import TrainingRun, checkpoint_path
+from daep_prior.training.run import TrainingRun
+from daep_prior.training.validation import validation_psnr
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["TrainingConfig", "load_training_images", "train", "validation_psnr"]
+__all__ = ["train"]
 
-#: Validation noise levels of a noise-conditional network, of 255; 15, 25 and 50 are the usual ones of denoising papers.
-VALIDATION_LEVELS = (5, 15, 25, 50)
 #: Number of steps between checks that the loss is finite. Chosen by hand: each check waits for the GPU.
 CHECK_EVERY = 100
 
@@ -52,89 +50,63 @@ def train(
 ) -> dict[str, Any]:
     """Train a DAE on the images below ``folder`` and write it to ``output``.
 
-    ``output`` is written with every checkpoint, so that a run that is stopped leaves what it had reached. A checkpoint
-    stands beside ``output`` while the run lasts (``NAME.checkpoint.safetensors``); started again with the
-    same settings, the run goes on from it. It is kept at the end, so that a longer run can go on from there. Ctrl-C
-    ends the run after the step that is under way, with a checkpoint; a second one ends it at once.
+    Every checkpoint also writes ``output``, so a stopped run leaves usable weights. The checkpoint is the file
+    ``NAME.checkpoint.safetensors`` beside ``output``. The same call resumes from it; with more ``steps`` it also
+    continues a finished run. Ctrl-C ends the run after the current step, with a checkpoint; a second Ctrl-C ends it at
+    once.
 
-    :param str folder: training images, searched with subfolders; never test images.
+    :param str folder: training images, with subfolders; no test images.
     :param str output: ``.safetensors`` file for the averaged weights.
-    :param TrainingConfig config: the run; default the paper's network.
+    :param TrainingConfig config: the settings; default the paper's network.
     :param str device: default the GPU if there is one.
     :param Callable log: called with each line of progress.
     :param float checkpoint_seconds: time between checkpoints.
-    :param int validate_every: steps between validation lines.
+    :param int validate_every: steps between validations.
     :param bool compiled: use ``torch.compile``; default on a GPU only.
-    :param str start_from: shipped name or ``.safetensors`` file of ours whose weights a new run starts from, to adapt a
-        network to other images; the configuration must be the same.
-    :param bool overwrite: replace ``output`` although it is not of an unfinished run.
-    :param float progress_seconds: time after which a step without a validation line has a shorter one.
-    :return: the model card: configuration, hardware, time, and the validation history.
+    :param str start_from: shipped name or ``.safetensors`` file of a network with the same configuration, whose weights
+        a new run starts from.
+    :param bool overwrite: replace an ``output`` that belongs to no unfinished run.
+    :param float progress_seconds: longest time without a line of progress.
+    :return: the model card: settings, hardware, time, and the validation history.
     :raises ValueError: unusable folder, output or checkpoint.
-    :raises FloatingPointError: the loss is no longer a number.
-    :raises KeyboardInterrupt: Ctrl-C; its message says at which step, if the checkpoint was written.
+    :raises FloatingPointError: the loss is not finite.
+    :raises KeyboardInterrupt: Ctrl-C; if the checkpoint was written, its message says at which step.
     """
-    config = config or TrainingConfig()
-    output = Path(output)
+    config, output = config or TrainingConfig(), Path(output)
+    _check_output(output, overwrite)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    images, held_out = _held_out(load_training_images(folder, config.crop, log), config, log)
+    run = TrainingRun(config, device, device.type == "cuda" if compiled is None else compiled)
+    _begin(run, checkpoint_path(output), start_from, log)
+    log(f"{len(images)} images, {len(held_out)} held out; {run.parameters / 1e6:.2f} M parameters on {device}")
+
+    def save() -> None:
+        save_checkpoint(run, checkpoint_path(output))
+        save_dae(run.average, output, _card(run, len(images)))
+
+    first = run.step
+    _learn(run, images, held_out, save, log, checkpoint_seconds, validate_every, progress_seconds)
+    finished = _step_of(output) == run.step
+    if not finished:  # an earlier run stopped between checkpoint and weights, or the weights were moved away
+        save()
+    unchanged = finished and run.step == first
+    log(f"{output} is finished; more steps go on from it" if unchanged else f"wrote {output}")
+    return _card(run, len(images))
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
     if output.suffix != ".safetensors":
         raise ValueError(f"output: got {output}; expected a file that ends in .safetensors.")
     if not output.parent.is_dir():
         raise ValueError(f"output: the folder {output.parent} does not exist.")
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    checkpoint = checkpoint_path(output)
-    if output.exists() and not checkpoint.exists() and not overwrite:
+    if output.exists() and not checkpoint_path(output).exists() and not overwrite:
         raise ValueError(
             f"output: {output} exists and is not of an unfinished run; name another file, or move it away."
         )
-    images, held_out = _held_out(load_training_images(folder, config.crop, log), config, log)
-    run = TrainingRun(config, device, device.type == "cuda" if compiled is None else compiled)
-    if checkpoint.exists():
-        run.load(checkpoint)
-        if run.step > config.steps:
-            raise ValueError(
-                f"steps: got {config.steps}; {checkpoint} has reached step {run.step} already; give at least as many."
-            )
-        log(f"resumed at step {run.step} from {checkpoint.name}")
-    elif start_from is not None:
-        run.start_from(read_training_form(start_from))
-        log(f"starting from the weights of {start_from}")
-    parameters = sum(p.numel() for p in run.network.parameters())
-    log(f"{len(images)} images, {len(held_out)} held out; {parameters / 1e6:.2f} M parameters on {device}")
-
-    def save() -> None:
-        run.save(checkpoint)
-        save_dae(run.average, output, _card(run, len(images)))
-
-    began = saved = told = time.monotonic()
-    before, first = run.seconds, run.step
-    with _ctrl_c_deferred() as stop:
-        for crops in prefetched(images, config, run.step):
-            run.learn(crops)
-            run.seconds = before + time.monotonic() - began
-            if run.step % CHECK_EVERY == 0:
-                run.mean_loss()
-            last = run.step == config.steps
-            validated = last or run.step % validate_every == 0
-            if validated or time.monotonic() - told > progress_seconds:
-                _report(run, held_out if validated else [], log)
-                told = time.monotonic()
-            stopping = stop.is_set()
-            if last or stopping or time.monotonic() - saved > checkpoint_seconds:
-                save()
-                saved = time.monotonic()
-            if stopping:
-                raise KeyboardInterrupt(f"at step {run.step}")
-    if _step_of(output) != run.step:  # stopped between the last checkpoint and the weights, or moved away since
-        save()
-    elif run.step == first:
-        log(f"{output} is finished; more steps go on from it")
-        return _card(run, len(images))
-    log(f"wrote {output}")
-    return _card(run, len(images))
 
 
 def _held_out(images: list[np.ndarray], config: TrainingConfig, log: Log) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Images to train on, and to validate on: others, if there are enough."""
+    """Images to train on, and others to validate on if there are enough."""
     if len(images) <= config.validation_images:
         log(f"only {len(images)} images: the validation figure is measured on training images")
         return images, images
@@ -143,8 +115,55 @@ def _held_out(images: list[np.ndarray], config: TrainingConfig, log: Log) -> tup
     return [image for i, image in enumerate(images) if i not in set(chosen)], [images[i] for i in chosen]
 
 
+def _begin(run: TrainingRun, checkpoint: Path, start_from: str | Path | None, log: Log) -> None:
+    """Load the checkpoint if there is one, else the weights to start from."""
+    if checkpoint.exists():
+        load_checkpoint(run, checkpoint)
+        if run.step > run.config.steps:
+            raise ValueError(
+                f"steps: got {run.config.steps}; {checkpoint} has reached step {run.step} already; "
+                "give at least as many."
+            )
+        log(f"resumed at step {run.step} from {checkpoint.name}")
+    elif start_from is not None:
+        run.start_from(read_training_form(start_from))
+        log(f"starting from the weights of {start_from}")
+
+
+def _learn(
+    run: TrainingRun,
+    images: list[np.ndarray],
+    held_out: list[np.ndarray],
+    save: Callable[[], None],
+    log: Log,
+    checkpoint_seconds: float,
+    validate_every: int,
+    progress_seconds: float,
+) -> None:
+    """The remaining steps, with progress, validations and checkpoints; the parameters are those of :func:`train`."""
+    began = saved = reported = time.monotonic()
+    before = run.seconds
+    with _ctrl_c_deferred() as stop:
+        for crops in prefetched(images, run.config, run.step):
+            run.learn(crops)
+            run.seconds = before + time.monotonic() - began
+            if run.step % CHECK_EVERY == 0:
+                run.mean_loss()
+            last = run.step == run.config.steps
+            validated = last or run.step % validate_every == 0
+            if validated or time.monotonic() - reported > progress_seconds:
+                _report(run, held_out if validated else [], log)
+                reported = time.monotonic()
+            stopping = stop.is_set()
+            if last or stopping or time.monotonic() - saved > checkpoint_seconds:
+                save()
+                saved = time.monotonic()
+            if stopping:
+                raise KeyboardInterrupt(f"at step {run.step}")
+
+
 def _report(run: TrainingRun, held_out: list[np.ndarray], log: Log) -> None:
-    """A line on how the run stands, with validation figures if there are images for them."""
+    """Log a line of progress, with validation figures if there are images for them."""
     text = f"step {run.step}/{run.config.steps}: loss {run.mean_loss():.5f}"
     if held_out:
         figures = validation_psnr(run.average, held_out, run.device)
@@ -153,38 +172,16 @@ def _report(run: TrainingRun, held_out: list[np.ndarray], log: Log) -> None:
     log(f"{text} ({run.seconds:.0f} s)")
 
 
-def validation_psnr(dae: DAE, images: list[np.ndarray], device: torch.device, crop: int = 160) -> dict[str, float]:
-    """Mean PSNR (dB) of denoising centre crops, noise from a fixed seed, by noise level (of 255)."""
-    dae = dae.fold().to(device)
-    levels = VALIDATION_LEVELS if dae.sigma is None else (255 * dae.sigma,)
-    top = 255 * dae.sigma_range[1] if dae.sigma_range else math.inf
-    result = {}
-    for level in levels:
-        if level > top:
-            continue
-        total = 0.0
-        for i, image in enumerate(images):
-            top_, left = ((n - min(n, crop)) // 2 for n in image.shape[:2])
-            clean = torch.from_numpy(image[top_ : top_ + crop, left : left + crop].copy())
-            clean = clean.permute(2, 0, 1)[None].to(device).float() / 255
-            noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(i)).to(device)
-            with torch.no_grad():
-                out = dae(clean + level / 255 * noise, level / 255).clamp(0, 1)
-            total += -10 * math.log10(max(float((out - clean).square().mean()), 1e-12))
-        result[f"{level:g}"] = total / len(images)
-    return result
-
-
 @contextmanager
 def _ctrl_c_deferred() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, a second one is as ever; where Ctrl-C does something of its own, it still does."""
+    """The first Ctrl-C sets the event, the second acts as usual. A handler of the user's own stays in place."""
     stop = threading.Event()
 
     def ask(*_: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    ours = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    ours = threading.current_thread() is threading.main_thread()  # only this thread may set handlers
     ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, ask)
@@ -196,7 +193,7 @@ def _ctrl_c_deferred() -> Iterator[threading.Event]:
 
 
 def _step_of(weights: Path) -> int | None:
-    """The step at which a weight file was written; ``None`` if it is no readable one of a training run."""
+    """The step at which a weight file was written; ``None`` if it is no readable file of a training run."""
     try:
         step = read_card(weights).get("step")
     except (OSError, ValueError):
@@ -205,10 +202,10 @@ def _step_of(weights: Path) -> int | None:
 
 
 def _card(run: TrainingRun, images: int) -> dict[str, Any]:
-    """What is worth knowing about the weights; kept in the metadata of the weight file."""
+    """The model card, which is saved with the weights."""
     return {
         "config": asdict(run.config),
-        "parameters": sum(p.numel() for p in run.network.parameters()),
+        "parameters": run.parameters,
         "step": run.step,
         "seconds": round(run.seconds),
         "hardware": _hardware(run.device),

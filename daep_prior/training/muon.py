@@ -1,8 +1,8 @@
-"""Muon: momentum descent whose every step is orthogonal, for the kernels of a convolutional network.
+"""Muon: momentum descent with orthogonal steps, for the kernels of a convolutional network.
 
-K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024. A kernel (out, in, h, w) is read as
-a matrix (out, in h w); the momentum matrix ``U S V^T`` is replaced by ``U V^T``, so that all directions are learned at
-the same pace. On the 20 x 64 chain it needs about a tenth of Adam's steps.
+K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024. A kernel (out, in, h, w) is treated
+as a matrix (out, in h w). The momentum matrix ``U S V^T`` is replaced by ``U V^T``, so all directions are learned at
+the same rate. On the 20 x 64 chain Muon needs about a tenth of Adam's steps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """See the module.
+    """The optimizer of this module.
 
     :param Iterable params: tensors of at least two dimensions.
     :param float lr: spectral norm of a step.
@@ -43,12 +43,12 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Tensor], lr: float = 0.01, momentum: float = 0.95):
         params = list(params)
         if any(p.ndim < 2 for p in params):
-            raise ValueError("params: got a vector; Muon's steps are matrices. Give vectors to another optimizer.")
+            raise ValueError("params: got a vector; expected tensors of at least two dimensions (kernels, matrices).")
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step from the gradients in ``.grad``; matrices of one shape together, as a GPU wants them."""
+        """One step from the gradients in ``.grad``; matrices of one shape are computed as a batch."""
         for group in self.param_groups:
             alike: dict[tuple[torch.Size, torch.dtype, torch.device], list[tuple[Tensor, Tensor]]] = {}
             for p in group["params"]:

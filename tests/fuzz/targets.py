@@ -23,6 +23,7 @@ from daep_cli.kernels import read_kernel, read_mask
 from daep_prior import ConvDAE, UNetDAE, load_dae, save_dae
 from daep_prior.pretrained.caffemodel import _net_parameter
 from daep_prior.training import TrainingConfig
+from daep_prior.training.checkpoint import load_checkpoint, save_checkpoint
 from daep_prior.training.run import TrainingRun
 
 __all__ = ["TARGETS", "Target"]
@@ -103,13 +104,13 @@ def _checkpoints() -> dict[str, bytes]:
     for optimizer in run.optimizers:
         optimizer.step()
     with tempfile.TemporaryDirectory() as folder:
-        run.save(Path(folder, "a.safetensors"))
+        save_checkpoint(run, Path(folder, "a.safetensors"))
         return {"run.checkpoint.safetensors": Path(folder, "a.safetensors").read_bytes()}
 
 
 def _resume(path: Path) -> TrainingRun:
     run = TrainingRun(TINY_RUN, torch.device("cpu"))
-    run.load(path)
+    load_checkpoint(run, path)
     return run
 
 

@@ -1,0 +1,120 @@
+"""Checkpoints of a training run: with one, a run resumes to the same bits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daep_prior.pretrained import read_safetensors, write_safetensors
+from daep_prior.training.muon import Muon
+from daep_prior.training.run import TrainingRun
+
+__all__ = ["checkpoint_path", "load_checkpoint", "save_checkpoint"]
+
+CHECKPOINT_FORMAT = "daep-prior-checkpoint/1"
+
+
+def checkpoint_path(output: Path) -> Path:
+    """The checkpoint file of a run that writes its weights to ``output``."""
+    return output.with_name(f"{output.stem}.checkpoint.safetensors")
+
+
+def save_checkpoint(run: TrainingRun, path: Path) -> None:
+    """Write a checkpoint, unless it would overwrite a good one with numbers that are not finite.
+
+    :raises FloatingPointError: weights or loss are not finite.
+    """
+    if not all(bool(t.isfinite().all()) for t in (run.loss_sum, *run.network.state_dict().values())):
+        raise FloatingPointError(
+            f"the loss or the weights are no longer finite at step {run.step}; lower learning_rate and start "
+            f"again (the last good checkpoint, if there is one, is {path})."
+        )
+    tensors = dict(_weights(run))
+    for name, parameter in run.network.named_parameters():
+        for optimizer in run.optimizers:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
+    state = {
+        "step": run.step,
+        "seconds": run.seconds,
+        "history": run.history,
+        "loss_sum": float(run.loss_sum),
+        "loss_count": run.loss_count,
+        "config": asdict(run.config),
+    }
+    write_safetensors(tensors, path, {"format": CHECKPOINT_FORMAT, "state": json.dumps(state)})
+
+
+def load_checkpoint(run: TrainingRun, path: Path) -> None:
+    """Continue from a checkpoint. Of the settings, only ``steps`` may have changed since it was written.
+
+    :raises ValueError: not a checkpoint, a damaged one, or one with other settings.
+    """
+    tensors, metadata = read_safetensors(path)
+    state = _state(metadata, path)
+    now = json.loads(json.dumps(asdict(run.config)))
+    changed = sorted(k for k in now if k != "steps" and now[k] != state["config"].get(k))
+    if changed:
+        raise ValueError(
+            f"{path}: belongs to a run with another {', '.join(changed)}; "
+            "give the same settings, or another output file to start anew."
+        )
+
+    def fill(target: Tensor, name: str) -> None:
+        if name not in tensors or tensors[name].shape != target.shape:
+            raise ValueError(f"{path}: a damaged training checkpoint ({name} is missing or misshapen).")
+        if not bool(tensors[name].isfinite().all()):
+            raise ValueError(f"{path}: a damaged training checkpoint ({name} contains numbers that are not finite).")
+        target.copy_(tensors[name])
+
+    with torch.no_grad():
+        for name, target in _weights(run):
+            if not name.endswith("num_batches_tracked"):
+                fill(target, name)
+        names = {parameter: name for name, parameter in run.network.named_parameters()}
+        for optimizer in run.optimizers:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                optimizer.state[parameter] = _empty_state(optimizer, parameter)
+                for key, target in optimizer.state[parameter].items():
+                    fill(target, f"optimizer.{key}.{names[parameter]}")
+    run.step, run.seconds, run.history = state["step"], state["seconds"], state["history"]
+    run.loss_sum.fill_(state["loss_sum"])
+    run.loss_count = state["loss_count"]
+
+
+def _weights(run: TrainingRun) -> Iterator[tuple[str, Tensor]]:
+    for prefix, module in (("network", run.network), ("average", run.average)):
+        for key, value in module.state_dict().items():
+            yield f"{prefix}.{key}", value
+
+
+def _empty_state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """An optimizer's state of one parameter, in the parameter's memory layout, as in the run that wrote it."""
+    if isinstance(optimizer, Muon):
+        return {"mean": torch.empty_like(parameter)}
+    return {key: torch.empty_like(parameter) for key in ("exp_avg", "exp_avg_sq")} | {"step": torch.zeros(())}
+
+
+def _state(metadata: dict[str, str], path: Path) -> dict[str, Any]:
+    """The checked state of a checkpoint, without its tensors."""
+    if metadata.get("format") != CHECKPOINT_FORMAT:
+        raise ValueError(f"{path}: not a training checkpoint of this version.")
+    try:
+        state = json.loads(metadata["state"])
+        kinds: dict[str, Any] = {
+            "step": int, "seconds": float, "history": list, "loss_sum": float, "loss_count": int, "config": dict
+        }  # fmt: skip
+        state = {key: kind(state[key]) for key, kind in kinds.items()}
+        numbers = [state[key] for key in ("step", "seconds", "loss_count")]
+        if not all(0 <= number < math.inf for number in numbers) or not math.isfinite(state["loss_sum"]):
+            raise ValueError(f"step, seconds, losses {numbers}, their sum {state['loss_sum']}")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: a damaged training checkpoint ({error!r}).") from error
+    return state
