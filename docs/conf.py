@@ -21,13 +21,16 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-# links into the documentation of others need a network, which a build at home may lack
+# links to other documentation need a network, so only the published site has them
 if "READTHEDOCS" in os.environ:
     extensions.append("sphinx.ext.intersphinx")
 intersphinx_mapping = {
     "deepinv": ("https://deepinv.github.io/deepinv/", None),
     "torch": ("https://docs.pytorch.org/docs/stable/", None),
 }
+
+#: Packages with an API page.
+PACKAGES = ("daep_prior", "daep_deepinv", "daep_compare", "daep_pyproximal", "daep_scico")
 
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
@@ -65,8 +68,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,
-    "reference_url": {"daep_prior": None, "daep_deepinv": None},
-    "doc_module": ("daep_prior", "daep_deepinv"),
+    "reference_url": {name: None for name in PACKAGES},
+    "doc_module": PACKAGES,
     "backreferences_dir": "auto_examples/backreferences",
 }
 
@@ -77,5 +80,5 @@ html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": {"**": ["page-toc", "sg_download_links"]},
 }
-html_sidebars = {"installation": [], "citing": [], "results": []}
+html_sidebars = {"installation": [], "citing": []}
 html_show_sourcelink = False
