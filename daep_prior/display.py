@@ -1,4 +1,4 @@
-"""How objects show themselves in a notebook: small tables and line drawings, as plain HTML and SVG."""
+"""Tables and line drawings for notebooks, as plain HTML and SVG."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH, HEIGHT, MARGIN = 160, 28, 2
 
 
 def schedule_text(schedule: Schedule) -> str:
-    """One line: the length of a schedule, and first and last value of each column."""
+    """A schedule in one line: its length, and the first and last value of each column."""
     columns = ", ".join(f"{name}={_range(values, '->')}" for name, values in schedule.columns().items())
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
     dual = ", dual" if schedule.dual else ""
@@ -25,7 +25,7 @@ def schedule_text(schedule: Schedule) -> str:
 
 
 def schedule_html(schedule: Schedule) -> str:
-    """A table of a schedule's columns: first and last value, and a drawing of the way between them."""
+    """A schedule as a table: for each column the first and last value, and a drawing of all values."""
     rows = {name: (_range(values, "→"), sparkline(values)) for name, values in schedule.columns().items()}
     final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
     rows |= {"final_width": (final, ""), "dual": (str(schedule.dual), ""), "clip": (str(schedule.clip), "")}
@@ -36,7 +36,7 @@ def sparkline(values: Sequence[float]) -> str:
     """A line through ``values``, the smallest at the bottom and the largest at the top, as inline SVG."""
     low, high = min(values), max(values)
     step = (WIDTH - 2 * MARGIN) / max(1, len(values) - 1)
-    # a constant runs through the middle
+    # a constant is drawn in the middle
     heights = [(high - value) / (high - low) if high > low else 0.5 for value in values]
     heights = heights if len(heights) > 1 else 2 * heights
     points = " ".join(
@@ -51,7 +51,7 @@ def sparkline(values: Sequence[float]) -> str:
 def table(title: str, rows: Mapping[str, tuple[str, str]]) -> str:
     """An HTML table.
 
-    :param rows: by name, a text, which is escaped, and a drawing, which is not.
+    :param dict rows: name -> (text, drawing); the text is escaped, the drawing is HTML.
     """
     lines = [
         f'<tr><th style="text-align: left">{escape(name)}</th><td style="text-align: left">{escape(text)}</td>'

@@ -20,9 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from daep_prior.tiling.memory import free_memory
-
-__all__ = ["Graphs"]
+__all__ = ["Graphs", "free_gpu_memory"]
 
 #: Pixels of the largest batch that is recorded; larger ones keep a GPU busy without graphs (an H200 from 1024 x 1024).
 LARGEST = 1 << 19
@@ -110,7 +108,7 @@ class Graphs:
         key = (z.shape, stream_of(z.device), derivatives)
         recording = self._recordings.get(key)
         if recording is None:
-            if free_memory(z.device) < FREE_A_PIXEL * pixels(z):
+            if free_gpu_memory(z.device) < FREE_A_PIXEL * pixels(z):
                 return None
             try:
                 with torch.inference_mode(False):  # its tensors could not be written to outside of inference mode
@@ -158,6 +156,12 @@ def transformed(z: Tensor) -> bool:
 def pixels(z: Tensor) -> int:
     """Pixels of the whole batch."""
     return z.shape[0] * z.shape[2] * z.shape[3]
+
+
+def free_gpu_memory(device: torch.device) -> int:
+    """Bytes that can be allocated on a GPU: the free memory of the driver plus that of torch's cache."""
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + cached
 
 
 def stream_of(device: torch.device) -> int:

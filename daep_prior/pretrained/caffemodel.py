@@ -1,9 +1,9 @@
-"""The paper authors' networks (``.caffemodel``), read with the protobuf library and a schema of the few fields needed.
+"""Read the paper authors' networks (``.caffemodel``) with the protobuf library and a schema of the few fields needed.
 
-Their files hold the whole training graph. Of it we read the convolutions ``conv1 .. convN``, the batch normalisations
-``bn2 .. bn(N-1)`` and the standard deviation of the noise layer; every other layer is passed over. The conventions
-differ from ours in three ways, all undone here: channels are BGR, images span 0..255, and a normalisation stores its
-statistics multiplied by a common factor.
+Their files contain the whole training graph. Of it this module reads the convolutions ``conv1 .. convN``, the batch
+normalisations ``bn2 .. bn(N-1)`` and the standard deviation of the noise layer. Three conventions differ from ours and
+are converted: channels are BGR, images are in [0, 255], and a normalisation stores its statistics multiplied by a
+common factor.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from daep_prior.networks import ConvDAE
 
 __all__ = ["read_caffemodel"]
 
-#: The paper's networks take 2.7 MB. The bound also keeps a file of countless empty layers from filling the memory.
+#: Largest file that is read, bytes. The paper's networks take 2.7 MB. A larger file of empty layers could fill the
+#: memory.
 MAX_BYTES = 16 * 2**20
-#: Caffe's range of intensities.
+#: White in Caffe's images.
 CAFFE_PEAK = 255.0
-#: The paper's training noise (section 4), for a file that does not tell its own.
+#: The paper's training noise (section 4), for a file that does not state its own.
 PAPER_SIGMA = 25 / 255
 
 _PACKAGE = "daep_prior.caffe"
-#: message -> field -> (number, type, repeated); numbers as in Caffe's ``caffe.proto``. Strings are taken as bytes,
-#: which look the same in the file: a damaged name is then just a name we do not know.
+#: message -> field -> (number, type, repeated); numbers as in Caffe's ``caffe.proto``. Strings are declared as bytes,
+#: which have the same encoding, so a damaged name is an unknown name and no decoding error.
 _SCHEMA: dict[str, dict[str, tuple[int, str, bool]]] = {
     "BlobShape": {"dim": (1, "int64", True)},
     "BlobProto": {
@@ -65,9 +66,8 @@ def read_caffemodel(path: str | os.PathLike[str], sigma: float | None = None) ->
 
     :param str path: ``.caffemodel`` file: 3 x 3 convolutions ``conv1 .. convN`` with biases, ``bn2 .. bn(N-1)`` without
         a scale layer, ReLU between, output = input + residual.
-    :param float sigma: noise standard deviation it was trained for, images in [0, 1]. Default: what the file's own
-        noise layer says, else the digits in a file name like ``DAE_sigma11.caffemodel`` (of 255), else the paper's
-        25/255.
+    :param float sigma: noise standard deviation it was trained for, images in [0, 1]. Default: that of the file's
+        noise layer, else the digits in a file name like ``DAE_sigma11.caffemodel`` (of 255), else the paper's 25/255.
     :return: the network in its folded form, evaluation mode, parameters frozen; RGB images in [0, 1].
     :raises FileNotFoundError: no such file.
     :raises ImportError: the protobuf library is missing.
@@ -145,7 +145,7 @@ def _build(layers: dict[str, Any], sigma: float) -> ConvDAE:
     if depth < 2 or set(layers) != expected:
         odd = sorted(set(layers) ^ expected) or ["conv1", "conv2"]
         raise ValueError(f"expected layers conv1..convN and bn2..bn(N-1); missing or too many: {', '.join(odd[:8])}.")
-    # every shape is checked before a network is built, so that its size is bounded by the file's
+    # every shape is checked before the network is built, so the size of the file bounds the size of the network
     width = _leading_size(layers["conv1"])
     outputs, inputs = [width] * (depth - 1) + [RGB], [RGB] + [width] * (depth - 1)
     arrays = {
@@ -154,13 +154,14 @@ def _build(layers: dict[str, Any], sigma: float) -> ConvDAE:
     }
     arrays |= {f"bn{i}": _blobs(layers[f"bn{i}"], (width,), (width,), (1,)) for i in range(2, depth)}
 
-    dae = ConvDAE(sigma=sigma, depth=depth, width=width, batch_norm=True)
+    with torch.random.fork_rng(devices=[]):  # leaves the user's random state alone
+        dae = ConvDAE(sigma=sigma, depth=depth, width=width, batch_norm=True)
     convolutions = [m for m in dae.body.children() if isinstance(m, nn.Conv2d)]
     norms = [m for m in dae.body.children() if isinstance(m, nn.BatchNorm2d)]
     for i, convolution in enumerate(convolutions, start=1):
         weight, bias = arrays[f"conv{i}"]
         if i == 1:
-            weight = weight[:, ::-1] * CAFFE_PEAK  # takes RGB of 0..1, where it took BGR of 0..255
+            weight = weight[:, ::-1] * CAFFE_PEAK  # RGB in [0, 1] instead of BGR in [0, 255]
         if i == depth:
             weight, bias = weight[::-1] / CAFFE_PEAK, bias[::-1] / CAFFE_PEAK
         _fill(convolution.weight, weight)
@@ -171,7 +172,7 @@ def _build(layers: dict[str, Any], sigma: float) -> ConvDAE:
         if factor[0] <= 0 or variance.min() < 0:
             raise ValueError(f"layer bn{i}: negative variances, or a scale factor ({factor[0]}) that is not positive.")
         assert norm.running_mean is not None and norm.running_var is not None
-        # our convolutions before a normalisation have no bias: theirs joins the mean, which is subtracted next
+        # our convolutions before a normalisation have no bias; theirs is subtracted from the mean
         _fill(norm.running_mean, mean / factor - arrays[f"conv{i}"][1])
         _fill(norm.running_var, variance / factor)
         parameters = layers[f"bn{i}"].batch_norm_param
@@ -207,7 +208,7 @@ def _blobs(layer: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
         found = _shape(blob, len(shape))
         if found != shape or len(blob.data) != math.prod(shape):
             raise ValueError(f"layer {name}: got shape {found}, {len(blob.data)} numbers; expected {shape}.")
-        with np.errstate(invalid="ignore"):  # of signalling NaNs, which are refused below
+        with np.errstate(invalid="ignore"):  # signalling NaNs are refused below
             values = np.array(blob.data, dtype=np.float64).reshape(shape)
         if not np.isfinite(values).all():
             raise ValueError(f"layer {name}: its numbers are not all finite.")

@@ -1,4 +1,4 @@
-"""Weights from a repository of the Hugging Face Hub, fetched only when a name that begins with ``hf:`` asks for it."""
+"""Download weights from a repository of the Hugging Face Hub, for names that begin with ``hf:`` only."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 
 __all__ = ["PREFIX", "fetch"]
 
-#: What a name begins with that means a repository.
+#: Names that begin with this are repositories.
 PREFIX = "hf:"
-#: The file that is meant when none is named: the Hub's own convention.
+#: The file if none is named, by the convention of the Hub.
 DEFAULT_FILE = "model.safetensors"
 _NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(/(?P<file>[\w./-]+))?(@(?P<revision>[\w./-]+))?")
 
 
 def fetch(name: str) -> Path:
-    """The local copy of a weight file of the Hub; downloaded at the first call, kept in the Hub's own cache.
+    """The local copy of a weight file of the Hub, downloaded at the first call into the Hub's own cache.
 
-    :param str name: ``hf:owner/repository``, perhaps with the file, ``hf:owner/repository/file.safetensors`` (default
-        ``model.safetensors``), and perhaps with a branch, tag or commit at the end, ``...@revision``.
+    :param str name: ``hf:owner/repository``, ``hf:owner/repository/file.safetensors`` (default file:
+        ``model.safetensors``), or either with a branch, tag or commit: ``...@revision``.
+    :return: path of the ``.safetensors`` file.
     :raises ValueError: not such a name, or a file that is not ``.safetensors``.
     :raises ImportError: the library huggingface_hub is missing.
-    :raises ConnectionError: it cannot be fetched: no network, or no such repository, file or revision.
+    :raises ConnectionError: no network, or no such repository, file or revision.
     """
     match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if match is None:

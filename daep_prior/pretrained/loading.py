@@ -1,4 +1,4 @@
-"""Loading and saving DAEs: shipped names, ``.safetensors`` and the paper authors' ``.caffemodel``; never a pickle."""
+"""Load and save DAEs: shipped networks, ``.safetensors`` and the paper authors' ``.caffemodel``; never a pickle."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from daep_prior.pretrained.tensor_files import read_safetensors, write_safetenso
 
 __all__ = ["load_dae", "read_card", "read_training_form", "save_dae", "shipped_networks"]
 
-#: Marks our weight files; the number changes when an older reader could misread a newer file.
+#: Format of our weight files. The number changes when an older version could misread a newer file.
 FORMAT = "daep-prior/1"
-#: No network of ours comes near this; a file that asks for more is damaged or hostile.
+#: Largest number of parameters that is read; the shipped networks have at most 2.4 million. A file with more is
+#: damaged or hostile.
 MAX_PARAMETERS = 100_000_000
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -32,15 +33,18 @@ def shipped_networks() -> list[str]:
 def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> DAE:
     """Load a denoising autoencoder, ready for inference: folded, in evaluation mode, parameters frozen.
 
-    :param str name_or_path: a shipped name (:func:`shipped_networks`), or a path that ends in ``.safetensors`` (ours:
-        the configuration is read from its metadata) or ``.caffemodel`` (the paper authors' networks; needs the extra
-        ``daep-prior[caffe]``), or a repository of the Hugging Face Hub, ``hf:owner/repository`` (see
-        :func:`daep_prior.pretrained.hub.fetch`; needs the extra ``daep-prior[hub]``). Only the last uses the internet.
+    :param str name_or_path: one of
+
+        * a shipped name, see :func:`shipped_networks`;
+        * a ``.safetensors`` file, written by :func:`save_dae` or ``daep train``;
+        * a ``.caffemodel`` file of the paper authors, with the extra ``daep-prior[caffe]``;
+        * a repository of the Hugging Face Hub, ``hf:owner/repository``, with the extra ``daep-prior[hub]``; see
+          :func:`daep_prior.pretrained.hub.fetch`. Only this one uses the internet.
     :param str, torch.device device: where to put it.
     :return: the network; call it as ``dae(noisy, sigma)``, images (B, C, H, W) in [0, 1].
     :raises FileNotFoundError: no such file, or no shipped network of that name.
     :raises ValueError: not a weight file of a known kind, damaged, or inconsistent with its own configuration.
-    :raises ConnectionError: a repository that cannot be fetched.
+    :raises ConnectionError: a repository that cannot be downloaded.
 
     >>> from daep_prior import load_dae
     >>> load_dae("dae-sigma25").sigma * 255
@@ -50,7 +54,7 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
     if path.suffix == ".caffemodel":
         from daep_prior.pretrained.caffemodel import read_caffemodel
 
-        return read_caffemodel(path).fold().to(device)
+        return read_caffemodel(path).to(device)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)[0].fold().to(device)
     if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
@@ -69,12 +73,12 @@ def read_card(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_training_form(name_or_path: str | os.PathLike[str]) -> DAE:
-    """A network of ours as it was saved, normalisation and all, to go on training it; errors as :func:`load_dae`."""
+    """A network of ours as it was saved, not folded, to continue its training; errors as :func:`load_dae`."""
     return _read_safetensors(_located(name_or_path))[0]
 
 
 def _located(name: str | os.PathLike[str]) -> Path:
-    """The file that a shipped name, a repository of the Hub, or a path means."""
+    """The file of a shipped name, a repository of the Hub, or a path."""
     if str(name).startswith(PREFIX):
         return fetch(str(name))
     return WEIGHTS / f"{name}.safetensors" if str(name) in shipped_networks() else Path(name)
@@ -84,10 +88,10 @@ def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | N
     """Write a network as ``.safetensors``, with its configuration and model card in the metadata.
 
     :param DAE dae: network, in either form.
-    :param str path: file to write; written whole or not at all.
-    :param dict card: anything JSON-serialisable worth knowing about the weights.
-    :param bool half: store the kernels of the convolutions in 16 bits, which halves the file; they are computed with in
-        bf16 anyway, which is coarser.
+    :param str path: ``.safetensors`` file; written whole or not at all.
+    :param dict card: model card: data, steps, figures, anything JSON-serialisable.
+    :param bool half: store the convolution kernels in float16, which halves the file. The network computes in bf16,
+        which is coarser.
     :raises ValueError: weights that are not finite, which :func:`load_dae` would refuse.
     """
     if not all(bool(value.isfinite().all()) for value in dae.state_dict().values()):
@@ -98,21 +102,16 @@ def save_dae(dae: DAE, path: str | os.PathLike[str], card: Mapping[str, Any] | N
 
 
 def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:
+    """The network in its training form, and its model card."""
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{path}: its metadata says format {metadata.get('format')!r}, not {FORMAT!r}; "
-            "only files written by `daep train` or save_dae() carry the configuration that is needed."
+            "only files written by `daep train` or save_dae() contain the configuration that is needed."
         )
     try:
         config, card = json.loads(metadata["config"]), dict(json.loads(metadata.get("card", "{}")))
-        with torch.device("meta"):  # sizes first: a hostile configuration must not allocate
-            _bound(config)
-            expected = {
-                key: value.shape
-                for key, value in build_network(config).state_dict().items()
-                if not key.endswith("num_batches_tracked")
-            }
+        expected = _expected_shapes(config)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RuntimeError) as error:
         raise ValueError(f"{path}: its configuration cannot be used: {textwrap.shorten(str(error), 200)}") from error
     if {key: value.shape for key, value in tensors.items()} != expected:
@@ -124,17 +123,22 @@ def _read_safetensors(path: Path) -> tuple[DAE, dict[str, Any]]:
         raise ValueError(f"{path}: its weights are not all finite numbers.")
     if any(key.endswith("running_var") and bool((value < 0).any()) for key, value in weights.items()):
         raise ValueError(f"{path}: it has negative variances.")
-    with torch.random.fork_rng(devices=[]):  # the initial weights, overwritten below, must not disturb the user's seed
+    with torch.random.fork_rng(devices=[]):  # leaves the user's random state alone
         network = build_network(config)
     network.load_state_dict(weights, strict=False)
     return network, card
 
 
-def _bound(config: dict[str, Any]) -> None:
-    """Refuse configurations so large that merely building them would exhaust the machine."""
+def _expected_shapes(config: dict[str, Any]) -> dict[str, torch.Size]:
+    """Names and shapes of a network's tensors, computed without allocating them.
+
+    :raises ValueError: the network is larger than :data:`MAX_PARAMETERS`, or cannot be built.
+    """
     depth, width = int(config.get("depth", 1)), int(config.get("width", 1))
     widths, blocks = [int(w) for w in config.get("widths", [1])], int(config.get("blocks", 1))
-    if max(depth, blocks, len(widths)) > 1000 or 9 * (depth * width**2 + blocks * sum(w * w for w in widths)) > (
-        MAX_PARAMETERS
-    ):
+    kernels = depth * width**2 + blocks * sum(w * w for w in widths)
+    if max(depth, blocks, len(widths)) > 1000 or 9 * kernels > MAX_PARAMETERS:
         raise ValueError("it describes a network larger than any that this version reads.")
+    with torch.device("meta"):
+        state = build_network(config).state_dict()
+    return {key: value.shape for key, value in state.items() if not key.endswith("num_batches_tracked")}

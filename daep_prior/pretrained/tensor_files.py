@@ -16,9 +16,9 @@ __all__ = ["read_safetensors", "write_safetensors"]
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
-    """Write tensors to ``path`` so that, whatever happens, it holds the old content or the new."""
+    """Write tensors and metadata; after a failure or a kill the file has its old content."""
     path = Path(path)
-    # batch normalisation's step counters are of no use to a reader
+    # no reader needs the step counters of batch normalisation
     kept = {k: v.detach().cpu().contiguous() for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

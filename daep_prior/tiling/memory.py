@@ -1,4 +1,4 @@
-"""How much memory is free, and how much a computation takes: what the size of a tile is chosen from."""
+"""The free memory, and the memory that a computation takes: from these the size of a tile is chosen."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from daep_prior.inference.cuda_graphs import free_gpu_memory
 from daep_prior.inference.heap import kept_bytes
 
 __all__ = ["free_memory", "peak_bytes"]
@@ -25,13 +26,12 @@ PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be allocated on ``device``.
 
-    On a GPU what the driver and torch's own cache have left; on Linux what the system calls available, or what is left
-    of the limit of a control group (container, batch job) if that is less, and what the process has freed and kept. Any
-    other device: :data:`ASSUMED_FREE`.
+    On a GPU: the free memory of the driver plus that of torch's cache. On Linux: the least of the system's available
+    memory and the remainders of the limits of control groups (container, batch job), plus the freed memory that the
+    process keeps. On other devices: :data:`ASSUMED_FREE`.
     """
     if device.type == "cuda":
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + cached
+        return free_gpu_memory(device)
     if device.type != "cpu":
         return ASSUMED_FREE
     bounds = [value for value in (_available(), *_left_in_control_groups()) if value is not None]
@@ -44,7 +44,7 @@ def _available() -> int | None:
 
 
 def _left_in_control_groups() -> list[int]:
-    """For each limit that holds for this process, version 1 or 2, and of its parents too: what is left of it."""
+    """The remainders of the memory limits of this process's control groups, version 1 or 2, and of their parents."""
     try:
         lines = (PROC / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -65,7 +65,7 @@ def _left_in_control_groups() -> list[int]:
                 break
             limit, used = _number(folder / names[0]), _number(folder / names[1])
             if limit is not None and used is not None:
-                # files that were read once count as used, and are given up when memory is asked for
+                # cached files count as used, but are dropped when memory is needed
                 left.append(limit - used + (_field(folder / "memory.stat", names[2]) or 0))
     return left
 
@@ -90,14 +90,14 @@ def _field(path: Path, name: str, unit: int = 1) -> int | None:
 
 
 def peak_bytes(computation: Callable[[], object]) -> int:
-    """The most memory that tensors made by ``computation`` take at one time; workspaces inside kernels not counted."""
+    """The peak memory, in bytes, of the tensors that ``computation`` makes, without workspaces inside of kernels."""
     with _LiveBytes() as meter:
         computation()
     return meter.peak
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Adds up the storages of all tensors that come into being, until each is freed."""
+    """Counts the bytes of all storages that are made, until each is freed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _LiveBytes(TorchDispatchMode):
 
     def _add(self, storage: torch.UntypedStorage, given: set[int]) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key in self._known or key in given:  # a view, of ours or of what was there before
+        if key in self._known or key in given:  # a view of a known or of an older storage
             return
         self._known.add(key)
         self.live += size

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from daep_prior.energy import Denoise, energy, energy_gradient
+from daep_prior.inference.heap import working_memory
 from daep_prior.tiling.memory import free_memory, peak_bytes
 from daep_prior.tiling.spans import spans
 
@@ -141,6 +142,7 @@ class Tiler:
         x = inputs[0]
         halo, ramp, multiple = _geometry(denoise, passes)
         chosen = self._size(function, inputs, sigma, passes, halo, share)
+        function = working_memory()(function)
         if chosen is None:
             return function(inputs, sigma)
         images, size = chosen

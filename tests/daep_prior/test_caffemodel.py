@@ -131,7 +131,9 @@ def test_a_file_with_its_own_eps_is_read_with_it(tmp_path):
 
 
 def test_the_network_comes_ready_for_use(file):
+    state = torch.get_rng_state()
     for dae in (read_caffemodel(file), load_dae(file)):
+        assert torch.equal(torch.get_rng_state(), state)  # the user's
         assert not dae.training and not any(p.requires_grad for p in dae.parameters())
         assert (dae.depth, dae.width, dae.batch_norm) == (DEPTH, WIDTH, False)
 

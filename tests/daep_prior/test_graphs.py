@@ -57,7 +57,7 @@ def recordings(monkeypatch, dae):
 
     monkeypatch.setattr(module, "capture", capture)
     monkeypatch.setattr(module, "worthwhile", lambda z: z.shape[-1] <= 16)
-    monkeypatch.setattr(module, "free_memory", lambda device: 2**40)
+    monkeypatch.setattr(module, "free_gpu_memory", lambda device: 2**40)
     monkeypatch.setattr(module, "stream_of", lambda device: 0)
     return made
 
@@ -203,7 +203,7 @@ def test_a_failed_recording_ends_in_the_network_itself_and_is_not_tried_again(da
 
 
 def test_little_memory_is_left_alone(dae, recordings, monkeypatch):
-    monkeypatch.setattr(module, "free_memory", lambda device: module.FREE_A_PIXEL * 8 * 8 - 1)
+    monkeypatch.setattr(module, "free_gpu_memory", lambda device: module.FREE_A_PIXEL * 8 * 8 - 1)
     dae(image(), 0.1)
     assert not recordings
     dae(image(size=4), 0.1)  # fits

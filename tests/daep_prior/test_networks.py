@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -199,6 +201,30 @@ def test_a_copy_is_independent(twin):
     _half_in_place(other)
     assert not torch.allclose(other(x), before, atol=1e-3)
     assert torch.equal(dae(x), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("make", NETWORKS)
+def test_four_threads_get_the_images_and_gradients_of_one(make, dtype):
+    dae = make().fold()
+    dae.compute_dtype = dtype
+    inputs = [images(1, 3, *((24, 20) if k % 2 else (33, 31)), seed=k) for k in range(4)]
+
+    def work(dae: DAE, x: torch.Tensor) -> list[torch.Tensor]:
+        results = []
+        for _ in range(3):
+            z = x.clone().requires_grad_()
+            out = dae(z, SIGMA)
+            results += [out.detach(), *torch.autograd.grad(out.square().sum(), z)]
+        return results
+
+    expected = [work(copy.deepcopy(dae), x) for x in inputs]
+    for _ in range(5):
+        fresh, start = copy.deepcopy(dae), threading.Barrier(4)  # all threads meet a network without a fast copy
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [pool.submit(lambda x, d=fresh, s=start: (s.wait(), work(d, x))[1], x) for x in inputs]
+            for job, results in zip(jobs, expected, strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(job.result(), results, strict=True))
 
 
 @pytest.mark.parametrize("make", NETWORKS)
