@@ -8,7 +8,7 @@ A folder of images, spread over two processes; results that exist are skipped:
 
     torchrun --nproc-per-node 2 examples/distributed_restore.py photos/ -o restored/ --noise 10
 
-On several machines, give torchrun ``--nnodes`` and ``--rdzv-endpoint`` as well; without torchrun, one process does all.
+On several machines, give torchrun ``--nnodes`` and ``--rdzv-endpoint`` too. Without torchrun there is one process.
 """
 
 import argparse
@@ -20,8 +20,8 @@ import torch
 from deepinv.distributed import DistributedContext, distribute
 from PIL import Image
 
-from daep_cli.kernels import read_kernel
-from daep_cli.tensors import centre
+from daep_cli.kernels.reading import read_kernel
+from daep_cli.photographs.tensors import centre
 from daep_deepinv import DAEP, degradation
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
@@ -34,7 +34,7 @@ def read(path, device):
 
 
 def write(x, path):
-    """(1, 3, H, W) in [0, 1] as an 8-bit file, whole or not at all."""
+    """Write (1, 3, H, W) in [0, 1] as an 8-bit file. It is complete when it gets its name."""
     pixels = (255 * x[0]).round().byte().permute(1, 2, 0).cpu().numpy()
     unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
     Image.fromarray(pixels).save(unfinished)
@@ -62,7 +62,7 @@ def main(argv=None):
     with DistributedContext() as ctx:
         model = DAEP(denoiser=arguments.denoiser, max_iter=arguments.iterations, device=ctx.device)
         if arguments.source.is_dir():
-            # many images: each process restores every n-th of them by itself
+            # many images: each process restores its share of them, independently
             arguments.output.mkdir(exist_ok=True)
             paths = sorted(p for p in arguments.source.iterdir() if p.suffix.lower() in SUFFIXES)
             for index in ctx.local_indices(len(paths)):
@@ -71,7 +71,7 @@ def main(argv=None):
                     write(restore(model, read(paths[index], ctx.device), arguments), target)
                     print(f"process {ctx.rank}: {target}")
         else:
-            # one image: every process holds it and computes its share of the tiles of each gradient
+            # one image: every process stores it and computes its share of the tiles of each gradient
             prior = model.prior
             prior.denoiser = distribute(prior.denoiser, ctx, patch_size=arguments.tile)
             x = restore(model, read(arguments.source, ctx.device), arguments)

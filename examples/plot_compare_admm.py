@@ -2,8 +2,8 @@ r"""
 Compare with plug-and-play ADMM
 ===============================
 
-The same measurement and the same network under plug-and-play ADMM and under DAEP: first when the noise is what the
-methods are told, then when it is twice as strong, and DAEP may also find that out by itself.
+Plug-and-play ADMM and DAEP restore the same measurement with the same network. The assumed noise level is right in the
+first case. In the second the noise is twice as strong, and DAEP may also estimate it.
 """
 
 import os
@@ -23,11 +23,11 @@ size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))  # the test suite runs this
 # %%
 # One denoiser for both
 # ---------------------
-# ``DAEDenoiser`` is a deepinv ``Denoiser``, so it stands wherever deepinv takes one. PnP-ADMM's noise level and step
-# were chosen for this photograph and this noise; DAEP runs as it is.
+# ``DAEDenoiser`` is a deepinv ``Denoiser``. The level of the denoiser and the step of PnP-ADMM were chosen for this
+# photograph and this noise. DAEP has its default settings.
 
 denoiser = DAEDenoiser("dae").to(device)
-told = 7.65 / 255
+assumed = 7.65 / 255
 width = 15 / 255
 
 
@@ -35,7 +35,7 @@ def pnp_admm(y, physics):
     model = ADMM(
         prior=PnP(denoiser),
         data_fidelity=L2(),
-        stepsize=2 * (width / told) ** 2,
+        stepsize=2 * (width / assumed) ** 2,
         g_param=width,
         max_iter=30,
     )
@@ -44,12 +44,12 @@ def pnp_admm(y, physics):
 
 
 def daep(y, physics):
-    return DAEP(told, denoiser=denoiser)(y, physics)
+    return DAEP(assumed, denoiser=denoiser)(y, physics)
 
 
 # %%
-# Noise as told, and twice as strong
-# ----------------------------------
+# Noise as assumed, and twice as strong
+# -------------------------------------
 
 photograph = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].to(device) / 255
 x = photograph[..., 50 : 50 + size, 150 : 150 + size]
@@ -57,12 +57,12 @@ shake = MotionBlurGenerator((25, 25), device=device).step(seed=2)["filter"]
 metric = dinv.metric.PSNR()
 
 psnr = {}
-for title, true in {"as told": told, "twice as told": 2 * told}.items():
+for title, true in {"as assumed": assumed, "twice as assumed": 2 * assumed}.items():
     noise = dinv.physics.GaussianNoise(true, rng=torch.Generator(device).manual_seed(0))
     physics = dinv.physics.BlurFFT((3, size, size), filter=shake / shake.sum(), noise_model=noise, device=device)
     y = physics(x)
     restored = {"PnP-ADMM": pnp_admm(y, physics), "DAEP": daep(y, physics)}
-    if true != told:
+    if true != assumed:
         restored["DAEP, noise estimated"] = DAEP("estimate", denoiser=denoiser)(y, physics)
     psnr |= {f"{name}, {title}": metric(image, x).item() for name, image in restored.items()}
     plot(
@@ -75,9 +75,9 @@ for title, true in {"as told": told, "twice as told": 2 * told}.items():
     )
 
 for title, value in psnr.items():
-    print(f"{title:36s} {value:.2f} dB")
+    print(f"{title:40s} {value:.2f} dB")
 
 # %%
-# A solver that assumes too little noise fits it, and no prior helps against the wrong weight of the data. If the noise
-# level is unknown, ``DAEP("estimate")`` estimates it in each image. ``benchmarks/comparison.py`` measures what all
-# methods lose by a wrong noise level, coloured noise and a wrong kernel.
+# A solver that assumes too little noise reproduces the noise. ``DAEP`` detects this where the blur leaves only noise,
+# warns, and uses the level that it finds. If the level is unknown, ``DAEP("estimate")`` estimates it in each image.
+# ``benchmarks/comparison.py`` measures all methods under a wrong noise level, coloured noise and a wrong kernel.

@@ -1,9 +1,9 @@
 r"""
-Bring your own denoiser
-=======================
+Use your own denoiser
+=====================
 
-The prior is made of a denoiser, and any will do that can be differentiated. Here it is one without a single learned
-parameter, written in the example: sliding windows, their cosine transform, and a threshold.
+The prior works with any differentiable denoiser. This example writes one without learned parameters: the cosine
+transform of sliding windows, with a threshold.
 """
 
 import math
@@ -25,9 +25,9 @@ size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))  # the test suite runs this
 # %%
 # The denoiser
 # ------------
-# A deepinv ``Denoiser`` is a module called as ``denoiser(x, sigma)`` with images ``(B, C, H, W)``. Natural images
-# have few large cosine coefficients in a window of 8 x 8 pixels, noise has many small ones: those below three
-# standard deviations are set to zero, and the overlapping windows averaged.
+# A deepinv ``Denoiser`` is a module called as ``denoiser(x, sigma)`` with images ``(B, C, H, W)``. In a window of 8 x 8
+# pixels natural images have few large cosine coefficients, and noise has many small ones. Coefficients below three
+# standard deviations are set to zero. The overlapping windows are averaged.
 
 
 class CosineDenoiser(Denoiser):
@@ -53,8 +53,9 @@ class CosineDenoiser(Denoiser):
 
 
 # %%
-# It takes the place of the network
-# ---------------------------------
+# Restoration
+# -----------
+# ``DAEP(denoiser=...)`` uses it instead of the shipped network.
 
 photograph = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].to(device) / 255
 x = photograph[..., 50 : 50 + size, 150 : 150 + size]
@@ -82,7 +83,8 @@ plot(
 # %%
 # Other denoisers
 # ---------------
-# * deepinv's own: ``DAEP(denoiser=dinv.models.DRUNet())``; its weights are downloaded when it is made.
-# * One trained for a single noise level: give it an attribute ``sigma``, a float; the kernel width then stays there.
-# * One without a gradient: ``DAEP(denoiser=..., jacobian=False)``, the form of Bigdeli, Jin, Favaro and Zwicker (2017).
-# * Your own training of our architectures: :ref:`sphx_glr_auto_examples_plot_training.py`.
+# * A denoiser of deepinv: ``DAEP(denoiser=dinv.models.DRUNet())``. deepinv downloads its weights.
+# * A denoiser for one noise level: give it an attribute ``sigma``, a float, which is then the kernel width.
+# * A denoiser without a gradient: ``DAEP(denoiser=..., jacobian=False)``, the form of Bigdeli, Jin, Favaro and Zwicker
+#   (2017).
+# * The architectures of this package, trained on your images: :ref:`sphx_glr_auto_examples_plot_training.py`.

@@ -1,9 +1,9 @@
 r"""
-Bring your own operator
-=======================
+Use your own operator
+=====================
 
-An operator that deepinv does not have, written this morning, and restored without touching anything else: a lens that
-is sharp in the middle of the image and loses focus towards its corners.
+This example writes an operator that deepinv does not have: a lens that is sharp in the middle of the image and out of
+focus in the corners.
 """
 
 import os
@@ -23,10 +23,9 @@ size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 160))  # the test suite runs this
 # %%
 # The operator
 # ------------
-# A deepinv ``LinearPhysics`` needs two methods: ``A``, what happens to the image, and ``A_adjoint``, its transpose.
-# Here every pixel is a mixture of the sharp and of the blurred image, and the share of the blurred one grows towards
-# the corners: :math:`A x = (1 - w) \, x + w \, (k * x)`. The kernel :math:`k` is symmetric, so blurring is its own
-# transpose.
+# A deepinv ``LinearPhysics`` needs two methods: ``A``, the operator, and ``A_adjoint``, its adjoint. Here
+# :math:`A x = (1 - w) \, x + k * (w \, x)`. The weight :math:`w` of the blurred image grows towards the corners. The
+# kernel :math:`k` is symmetric, so the blur is its own adjoint, and :math:`A^\top y = (1 - w) \, y + w \, (k * y)`.
 
 
 class Defocus(LinearPhysics):
@@ -46,8 +45,8 @@ class Defocus(LinearPhysics):
 
 
 # %%
-# deepinv checks the transpose: the two scalar products :math:`\langle A x, y \rangle` and :math:`\langle x, A^\top y
-# \rangle` must agree. A wrong adjoint is the most frequent reason for a restoration that goes astray.
+# deepinv checks the adjoint: :math:`\langle A x, y \rangle` and :math:`\langle x, A^\top y \rangle` must be equal. A
+# wrong adjoint is the most frequent reason for a bad restoration.
 
 sigma = 2.55 / 255
 noise = dinv.physics.GaussianNoise(sigma, rng=torch.Generator(device).manual_seed(0))
@@ -61,8 +60,8 @@ print(f"adjointness error: {adjointness_error:.1e}")
 # %%
 # Restoration
 # -----------
-# Nothing else is to be said. The proximal step of the data term is computed by conjugate gradients from ``A`` and
-# ``A_adjoint``; an operator that knows a closed form offers it by overriding ``prox_l2``.
+# The operator needs no further methods. The proximal step of the data term is computed by conjugate gradients with
+# ``A`` and ``A_adjoint``. If there is a closed form, override ``prox_l2``.
 
 y = physics(x)
 x_hat = DAEP(device=device)(y, physics)

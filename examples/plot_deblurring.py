@@ -2,8 +2,8 @@ r"""
 Deblurring in one line
 ======================
 
-A photograph is blurred by the shake of a hand and restored by :class:`daep_deepinv.DAEP`, which takes any deepinv
-physics.
+A photograph is blurred by camera shake and restored by :class:`daep_deepinv.DAEP`, which takes any linear physics of
+deepinv.
 """
 
 import os
@@ -22,8 +22,8 @@ size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 160))  # the test suite runs this
 # %%
 # A photograph and its measurement
 # --------------------------------
-# Images are ``(B, C, H, W)`` in [0, 1]. The blur is a ``"valid"`` convolution, so the measurement is smaller than the
-# image, and nothing is assumed about what lies beyond its border. The noise is 1 % of white, as in the paper.
+# Images are ``(B, C, H, W)`` in [0, 1]. The blur is a ``"valid"`` convolution: the measurement is smaller than the
+# image, and nothing is assumed about pixels outside the image. The noise level is 1 % of white, as in the paper.
 
 photograph = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].to(device) / 255
 x = photograph[..., 30 : 30 + size, 130 : 130 + size]
@@ -42,12 +42,19 @@ print(f"image {tuple(x.shape)}, measurement {tuple(y.shape)}")
 # %%
 # Restoration
 # -----------
-# That is all. The noise level is read from the physics, or said: ``DAEP(sigma=2.55 / 255)``.
+# The noise level is that of the physics. ``DAEP(sigma=2.55 / 255)`` gives it explicitly.
 
-x_hat = DAEP(device=device)(y, physics)
+model = DAEP(device=device)
+x_hat = model(y, physics)
 
 # %%
-# The border of the image, half a kernel wide, was hardly seen through the blur; quality is measured without it.
+# The plan of the restoration says what was understood and decided. ``model.plan(y, physics)`` returns it without
+# restoring anything.
+
+print(model.plans)
+
+# %%
+# The blur hardly measures the border of the image, half a kernel wide. The PSNR leaves it out.
 
 metric = dinv.metric.PSNR()
 
@@ -67,11 +74,11 @@ plot(
 )
 
 # %%
-# The paper's own solver
-# ----------------------
-# ``preset="paper"`` is the solver and the kind of network of Bigdeli and Zwicker (2018): one kernel width, gradient
-# descent with momentum, 300 evaluations. Here are its first 30. As with any deepinv optimizer, metrics of one's own are
-# computed at every iteration.
+# The solver of the paper
+# -----------------------
+# ``preset="paper"`` is the solver of Bigdeli and Zwicker (2018), with a network like theirs: one kernel width,
+# gradient descent with momentum, 300 iterations. Here are the first 30. ``custom_metrics`` are computed in every
+# iteration, as in deepinv's optimizers.
 
 
 def psnr_inside(values, previous, current):

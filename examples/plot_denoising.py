@@ -1,9 +1,9 @@
 r"""
-Denoising, and what the energy says
-===================================
+Denoising, and the energy of an image
+=====================================
 
-The prior is an energy: a number for every image, small for natural ones. Noise raises it, and restoration lowers it
-again. Plug-and-play methods have no such number.
+The prior is an energy: one number for each image, small for natural images. Noise raises it, and restoration lowers it.
+Plug-and-play methods have no such number.
 """
 
 import os
@@ -32,8 +32,8 @@ y = physics(x)
 # %%
 # Denoising
 # ---------
-# The network was trained for this problem and solves it in one evaluation: one step along the mean shift. ``DAEP``
-# knows that, and takes just this step when the physics is :class:`deepinv.physics.Denoising`.
+# The network was trained for this problem. One evaluation, which is one mean-shift step, gives the posterior mean. For
+# :class:`deepinv.physics.Denoising`, ``DAEP`` takes just this step.
 
 prior = DAEPrior("dae")
 prior.to(device)
@@ -55,9 +55,9 @@ plot(
 # %%
 # The energy of an image
 # ----------------------
-# ``prior(x, s)`` is :math:`R_s(x) = \tfrac12 \|A_s(x - \epsilon) - x\|^2`, one number an image, at the kernel width
-# :math:`s` and always at the same noise :math:`\epsilon`, so that images can be compared. Here it is divided by the
-# number of values, and its root taken: how far, in grey levels, the network would move a pixel.
+# ``prior(x, s)`` is :math:`R_s(x) = \tfrac12 \|A_s(x - \epsilon) - x\|^2` for the kernel width :math:`s`, one number an
+# image. The noise :math:`\epsilon` is always the same, so images can be compared. With :math:`n` values in the image,
+# :math:`\sqrt{2 R_s(x) / n}` is the root mean square of the change that the network makes, in grey levels.
 
 width = 15 / 255
 images = {"original": x, "noisy": y, "network": network, "DAEP": x_hat, "white noise": torch.rand_like(x)}

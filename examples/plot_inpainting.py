@@ -2,8 +2,8 @@ r"""
 Inpainting a grey photograph
 ============================
 
-Seven of ten pixels are lost. The shipped networks see colour; a grey image is shown to them as three equal channels,
-and nothing has to be said for that.
+70 % of the pixels are missing. The shipped networks are for colour images. ``DAEP`` repeats a grey image to three equal
+channels.
 """
 
 import os
@@ -19,8 +19,8 @@ device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
 size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 160))  # the test suite runs this example on fewer pixels
 
 # %%
-# A photograph with holes
-# -----------------------
+# A photograph with missing pixels
+# --------------------------------
 
 photograph = torch.from_numpy(skimage.data.camera())[None, None].to(device) / 255
 x = photograph[..., 60 : 60 + size, 150 : 150 + size]
@@ -31,14 +31,14 @@ y = physics(x)
 # %%
 # Restoration
 # -----------
-# The solver starts from the known pixels, spread into the holes; the known pixels stay as they are because
-# ``sigma=0`` says that they have no noise.
+# The solver starts from an interpolation of the known pixels. ``sigma=0`` means noise-free, so the known pixels keep
+# their values.
 
 start = starting_point(y, physics)
 x_hat = DAEP(sigma=0, device=device)(y, physics)
 
 metric = dinv.metric.PSNR()
-psnr = {name: metric(image, x).item() for name, image in {"holes": y, "start": start, "DAEP": x_hat}.items()}
+psnr = {name: metric(image, x).item() for name, image in {"missing pixels": y, "start": start, "DAEP": x_hat}.items()}
 plot(
     {"original": x, "30 % known": y, "start": start, "DAEP": x_hat},
     subtitles=["", *(f"{value:.2f} dB" for value in psnr.values())],
@@ -49,11 +49,11 @@ plot(
 )
 
 # %%
-# More of the same
-# ----------------
-# The prior needs many steps where whole regions are missing. ``max_iter`` spreads the same schedule over more of them.
+# More iterations
+# ---------------
+# Large gaps need many iterations. ``max_iter`` stretches the schedule.
 
 longer = DAEP(sigma=0, max_iter=60, device=device)(y, physics)
-psnr["DAEP, twice as long"] = metric(longer, x).item()
+psnr["DAEP, 60 iterations"] = metric(longer, x).item()
 for name, value in psnr.items():
     print(f"{name:20s} {value:.2f} dB")

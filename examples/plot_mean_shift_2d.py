@@ -1,16 +1,16 @@
 r"""
-What a denoiser knows: the mean shift in two dimensions
-=======================================================
+The mean shift in two dimensions
+================================
 
-A denoising autoencoder (DAE) :math:`A_s` that was trained to take away Gaussian noise of standard deviation :math:`s`
-has learned where its data are dense. Its residual is the *mean-shift vector*,
+A denoising autoencoder (DAE) :math:`A_s` is trained to remove Gaussian noise of standard deviation :math:`s`. Its
+residual is the *mean-shift vector*,
 
 .. math::
 
     A_s(x) - x = s^2 \, \nabla \log \, (g_{s^2} * p)(x),
 
 the gradient of the log-density of the data, smoothed by the noise (Theorem 1 and eq. 6 of Bigdeli and Zwicker, *Image
-Restoration using Autoencoding Priors*). In the plane all of it can be drawn, as in the paper's Figure 2.
+Restoration using Autoencoding Priors*). In the plane it can be drawn, as in the paper's Figure 2.
 
 The density, its exact DAE and the small network are in :download:`spiral.py <../../benchmarks/spiral.py>`, which the
 benchmark of that figure uses too.
@@ -28,14 +28,14 @@ from daep_prior import NoiseSource, energy_gradient, mean_shift
 sys.path += ["benchmarks", "../benchmarks"]  # as seen from the repository's root and from examples/
 from spiral import Spiral, plane, stochastic_field, train
 
-# the test suite runs every example on a smaller problem
+# the test suite runs this example on a smaller problem
 quick = "DAEP_EXAMPLE_SIZE" in os.environ
 
 # %%
-# A density, and the same density seen through noise
-# --------------------------------------------------
-# Points lie along a spiral. Adding noise to every point smooths their density with the noise's own Gaussian. Wide
-# kernels merge what is close together: the arms of the spiral begin to touch.
+# A density, and the density of noisy points
+# ------------------------------------------
+# The points lie along a spiral. If Gaussian noise is added to them, their density is smoothed by the same Gaussian. A
+# wide kernel merges structures that are close together: the arms of the spiral begin to touch.
 
 sigma = 0.05
 spiral = Spiral()
@@ -55,11 +55,11 @@ show_density(axes[1], sigma, f"smoothed, $s$ = {sigma}")
 show_density(axes[2], math.sqrt(2) * sigma, rf"smoothed, $\sqrt{{2}}\,s$ = {math.sqrt(2) * sigma:.2f}")
 
 # %%
-# Three fields
-# ------------
+# The mean-shift field: exact, learned, and by eq. 8
+# --------------------------------------------------
 # For this density the optimal DAE is known in closed form. A network with nine thousand parameters learns it from noisy
-# points in a few seconds. The third field is the paper's eq. 8: the network is shown the point *with fresh noise*, and
-# what it says is averaged,
+# points in a few seconds. The third field is the paper's eq. 8: noise is added to the input of the network, and its
+# outputs are averaged,
 #
 # .. math::
 #
@@ -83,9 +83,9 @@ for panel, (title, field) in zip(axes.flat, fields.items(), strict=True):
     panel.quiver(x, y, u, v, color="firebrick", angles="xy", scale_units="xy", scale=1.5, width=0.004)
 
 # %%
-# All arrows point at the spiral and vanish on it; they are drawn at two thirds of their length. The network agrees with
-# the formula wherever noisy points are common; in the corners, where it has never seen one, it guesses. In numbers, for
-# points with the noise that the network was trained on:
+# All arrows point to the spiral and vanish on it. They are drawn at two thirds of their length. The network agrees
+# with the formula where noisy points are common. In the corners there were none in training, so it is wrong there. For
+# points with the noise of the training:
 
 rng = torch.Generator().manual_seed(1)
 clean = spiral.sample(2000, rng)
@@ -101,16 +101,16 @@ ratio = float(averaged.norm() / wide.norm())
 print(f"eq. 8 points along the exact mean shift (mean cosine {cosine:.2f}), and is {ratio:.1f} times as long")
 
 # %%
-# Eq. 8 exchanges a logarithm and an average. That keeps the direction; the length it overestimates where the density is
-# not much wider than the kernel, by up to two times for a line. In a restoration this is a part of the prior's weight.
-# What is gained is that the network only ever sees what it was trained on: points with noise.
+# Eq. 8 exchanges the logarithm and the mean. The direction stays. The length is overestimated where the density is not
+# much wider than the kernel, by up to two times for a line. In a restoration this factor is a part of the prior
+# weight. The advantage: the input of the network always has the noise that it was trained for.
 #
 # %%
-# Descending the prior
-# --------------------
-# The mean shift is zero where the density has its ridges, so its squared length,
-# :math:`R_s(x) = \tfrac12 \|A_s(x) - x\|^2`, is the prior's energy. Points that descend it, with fresh noise at every
-# step as DAEP does it, end on the spiral.
+# Gradient descent on the prior
+# -----------------------------
+# The mean shift is zero on the ridges of the density. The prior's energy is its squared length,
+# :math:`R_s(x) = \tfrac12 \|A_s(x) - x\|^2`. Gradient descent on the energy, with new noise in every step as in DAEP,
+# moves the points onto the spiral.
 
 points = plane(15, 1.0)
 noise = NoiseSource(seed=[*range(len(points))])  # each point draws its own
@@ -120,7 +120,7 @@ for _ in range(60):
     path.append(points)
 
 figure, panel = plt.subplots(figsize=(5.2, 5.2), layout="constrained")
-show_density(panel, 0.0, "60 steps down the energy")
+show_density(panel, 0.0, "60 steps of gradient descent")
 for track in torch.stack(path).flatten(2).unbind(1):
     panel.plot(*track.T, color="grey", linewidth=0.4)
 panel.plot(*points.flatten(1).T, ".", color="firebrick")

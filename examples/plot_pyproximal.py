@@ -2,9 +2,9 @@ r"""
 The prior in pyproximal
 =======================
 
-The same prior for a pipeline of PyLops operators and pyproximal solvers, on NumPy arrays:
-:class:`daep_pyproximal.DAEPrior` is a ``ProxOperator``, :func:`daep_pyproximal.restore` a solver in one line. Install
-it with ``pip install "daep-prior[pyproximal]"``.
+The prior for PyLops operators and pyproximal solvers, on NumPy arrays. :class:`daep_pyproximal.DAEPrior` is a
+``ProxOperator``, :func:`daep_pyproximal.restore` a solver in one line. Installation:
+``pip install "daep-prior[pyproximal]"``.
 """
 
 import os
@@ -22,8 +22,8 @@ size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))  # the test suite runs this
 # %%
 # A photograph and its measurement
 # --------------------------------
-# An image is ``(C, H, W)`` in [0, 1], and a flattened vector for the operators. The blur is known inside the image
-# only: ``Pad`` transposed cuts off the border, where PyLops would take the surroundings for black.
+# An image is ``(C, H, W)`` in [0, 1]. The operators take it as a flattened vector. PyLops treats pixels outside the
+# image as black, so the transpose of ``Pad`` cuts off the border.
 
 x = np.ascontiguousarray(skimage.data.astronaut()[30 : 30 + size, 160 : 160 + size].transpose(2, 0, 1)) / 255
 margin, sigma = 4, 2.55 / 255
@@ -39,18 +39,18 @@ y = Op @ x.ravel() + sigma * np.random.default_rng(0).standard_normal(Op.shape[0
 # %%
 # One line
 # --------
-# The annealed solver of :class:`daep_deepinv.DAEP`, with pyproximal's proximal step of the data term. ``data=`` takes
-# another data term than least squares, any ``ProxOperator``.
+# The default preset of :class:`daep_deepinv.DAEP`, with pyproximal's proximal step of the data term. ``preset=``
+# chooses another preset. ``data=`` replaces least squares by any ``ProxOperator``.
 
 x_hat = restore(Op, y, sigma)
 
 # %%
-# pyproximal's own solver
-# -----------------------
-# The prior has a gradient, so it is the smooth function of ``ProximalGradient``, and the data term the one with a
-# proximal step: FISTA at one kernel width ``s``. ``epsg`` is one over the weight of the prior, the paper's
-# ``2 * 6.875 / s**2``. Only fixed noise makes the prior a function in the strict sense; fresh noise, the default,
-# restores better.
+# A solver of pyproximal
+# ----------------------
+# ``ProximalGradient`` is FISTA here, with one kernel width ``s``. The prior is its smooth function, the data term the
+# one with a proximal step. ``epsg`` is ``1 / weight`` for the prior weight of the paper, ``2 * 6.875 / s**2``. With new
+# noise at each gradient, the default, the prior is no function in the strict sense, but restores better than with
+# ``noise="fixed"``.
 
 width = 15 / 255
 data = pyproximal.L2(Op, y, sigma=1 / sigma**2, niter=30, solver="cg")
@@ -63,7 +63,7 @@ fista = pyproximal.optimization.primal.ProximalGradient(
 
 
 def measured(image):
-    """The part of an image that the measurement shows, (H, W, C) in [0, 1]."""
+    """The measured part of an image, (H, W, C) in [0, 1]."""
     return image.reshape(x.shape)[:, margin:-margin, margin:-margin].transpose(1, 2, 0).clip(0, 1)
 
 

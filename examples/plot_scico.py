@@ -2,9 +2,9 @@ r"""
 The prior in scico
 ==================
 
-The same prior for scico, on JAX arrays: :class:`daep_scico.DAEPrior` is a ``Functional`` with value, gradient and
-proximal step, :func:`daep_scico.restore` a solver in one line. Arrays pass between JAX and PyTorch without a copy.
-Install it with ``pip install "daep-prior[scico]"``.
+The prior for scico, on JAX arrays. :class:`daep_scico.DAEPrior` is a ``Functional`` with value, gradient and proximal
+step, :func:`daep_scico.restore` a solver in one line. JAX and PyTorch exchange arrays without a copy. Installation:
+``pip install "daep-prior[scico]"``.
 """
 
 import os
@@ -23,7 +23,7 @@ size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))  # the test suite runs this
 # %%
 # A photograph and its measurement
 # --------------------------------
-# Images are ``(H, W, C)`` in [0, 1]. The blur wraps around at the border, as scico's ``CircularConvolve`` does.
+# Images are ``(H, W, C)`` in [0, 1]. The blur is circular, as in scico's ``CircularConvolve``.
 
 x = snp.array(skimage.data.astronaut()[30 : 30 + size, 160 : 160 + size].astype("float32") / 255)
 margin, sigma = 4, 2.55 / 255
@@ -35,16 +35,16 @@ y = A(x) + sigma * np.random.default_rng(0).standard_normal(x.shape, dtype="floa
 # %%
 # One line
 # --------
-# The annealed solver of :class:`daep_deepinv.DAEP` for any scico ``LinearOperator``. ``data=`` takes another data term
-# than least squares, any ``Functional`` with a proximal step.
+# The default preset of :class:`daep_deepinv.DAEP` for any scico ``LinearOperator``. ``preset=`` chooses another preset.
+# ``data=`` replaces least squares by any ``Functional`` with a proximal step.
 
 x_hat = restore(A, y, sigma)
 
 # %%
-# scico's own solver
-# ------------------
-# ADMM, which takes the prior by its proximal step (here two gradient steps) and solves the data term in closed form.
-# The weight of the prior is the paper's ``2 * 6.875 / s**2`` for the kernel width ``s``.
+# A solver of scico
+# -----------------
+# ADMM uses the proximal step of the prior (here two gradient steps) and solves the data term in closed form. The prior
+# weight is that of the paper, ``2 * 6.875 / s**2`` for the kernel width ``s``.
 
 width = 15 / 255
 weight = 2 * 6.875 / width**2
@@ -60,11 +60,11 @@ admm = optimize.ADMM(
 ).solve()
 
 # %%
-# The prior is differentiable like any function of JAX, ``scico.grad(prior)`` and ``jax.jit`` included.
+# The prior is a differentiable function of JAX. ``scico.grad(prior)`` and ``jax.jit`` work.
 
 slope = scico.grad(prior)(y)
-print(f"energy {float(prior(y)):.2f} of the measurement, {float(prior(x)):.2f} of the photograph")
-print(f"length of the gradient at the measurement {float(snp.linalg.norm(slope)):.2f}")
+print(f"energy: measurement {float(prior(y)):.2f}, photograph {float(prior(x)):.2f}")
+print(f"norm of the gradient at the measurement: {float(snp.linalg.norm(slope)):.2f}")
 
 # %%
 

@@ -2,8 +2,8 @@ r"""
 Super-resolution
 ================
 
-A photograph is reduced three times and enlarged again. The reduction is MATLAB's antialiased bicubic ``imresize``, the
-one of the paper and of most published figures.
+A photograph is reduced by a factor of 3 and restored. The reduction is MATLAB's antialiased bicubic ``imresize``, as
+in the paper and in most published results.
 """
 
 import os
@@ -22,8 +22,8 @@ factor = 3
 # %%
 # A small photograph
 # ------------------
-# :class:`daep_deepinv.BicubicDownsampling` is deepinv's ``DownsamplingMatlab`` with one thing more: its singular value
-# decomposition is known, so the proximal step that the solver takes is exact and costs almost nothing.
+# :class:`daep_deepinv.BicubicDownsampling` is deepinv's ``DownsamplingMatlab`` with a known singular value
+# decomposition. The proximal step of the data term is therefore exact and fast.
 
 photograph = torch.from_numpy(skimage.data.chelsea()).permute(2, 0, 1)[None].to(device) / 255
 x = photograph[..., 60 : 60 + size, 130 : 130 + size]
@@ -34,7 +34,7 @@ print(f"image {tuple(x.shape)}, measurement {tuple(y.shape)}")
 # %%
 # Restoration
 # -----------
-# ``sigma=0`` says that the measurement has no noise: the result then agrees with it, and the prior decides the rest.
+# ``sigma=0`` means noise-free. The result then agrees with the measurement, and the prior supplies the missing detail.
 
 x_hat = DAEP(sigma=0, device=device)(y, physics)
 bicubic = torch.nn.functional.interpolate(y, scale_factor=factor, mode="bicubic", align_corners=False).clamp(0, 1)
@@ -51,7 +51,7 @@ plot(
 )
 
 # %%
-# Reduced again, the result is the measurement, up to what 8 bits can hold:
+# The reduced result is the measurement, up to less than a grey level:
 
 difference = (physics.A(x_hat) - y).abs().mean().item()
 print(f"mean difference to the measurement: {255 * difference:.2f} of 255")
@@ -59,8 +59,8 @@ print(f"mean difference to the measurement: {255 * difference:.2f} of 255")
 # %%
 # Other operators
 # ---------------
-# Blur before the reduction, or plain subsampling, are said to :func:`daep_deepinv.degradation`; deepinv's own
-# :class:`deepinv.physics.Downsampling` works as well.
+# :func:`daep_deepinv.degradation` adds a blur before the reduction, or uses plain subsampling. deepinv's
+# :class:`deepinv.physics.Downsampling` works too.
 
 from daep_deepinv import degradation  # noqa: E402
 

@@ -2,16 +2,16 @@ r"""
 Swap the prior of an existing deepinv script
 ============================================
 
-You have a deepinv script that restores images with a plug-and-play or RED prior. Trying the denoising-autoencoder
-prior in it is a change of one line:
+A deepinv script restores images with a plug-and-play or RED prior. One line changes to use the denoising-autoencoder
+prior:
 
 .. code-block:: diff
 
     - prior = RED(denoiser)
     + prior = DAEPrior(denoiser)
 
-The denoiser, the physics, the data term and the solver stay as they are. So does the meaning of ``lambda_reg`` and of
-``g_param``, the noise level that the denoiser is told.
+Denoiser, physics, data term and solver stay the same. ``lambda_reg`` and ``g_param``, the noise level of the denoiser,
+keep their meaning.
 """
 
 import os
@@ -29,10 +29,10 @@ device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
 size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 112))  # the test suite runs this example on fewer pixels
 
 # %%
-# The script as it was
-# --------------------
-# A blurred photograph, gradient descent, regularisation by denoising (RED). Any deepinv denoiser would do; this one
-# comes with the package, and nothing has to be downloaded.
+# The script
+# ----------
+# Gradient descent with regularisation by denoising (RED) for a blurred photograph. Any deepinv denoiser can be used.
+# This one comes with the package.
 
 photograph = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].to(device) / 255
 x = photograph[..., 50 : 50 + size, 150 : 150 + size]
@@ -48,7 +48,7 @@ weight = 300.0
 
 
 def restore(prior, width):
-    """The script's solver; ``width`` is the noise level that the denoiser is told."""
+    """The script's solver; ``width`` is the noise level of the denoiser."""
     model = GD(
         prior=prior,
         data_fidelity=L2(sigma=sigma),
@@ -64,9 +64,9 @@ def restore(prior, width):
 # %%
 # The line that changes
 # ---------------------
-# RED shows the denoiser the image as it is. DAEP adds the noise that the denoiser was made for, and differentiates
-# through it. So a wider kernel does not smooth the image away, and reaches further: each prior runs at the level that
-# suits it here.
+# RED evaluates the denoiser at the image itself. DAEP adds noise of level ``width`` to its input, and differentiates
+# through it. Therefore a wider kernel does not smooth the image away. Each prior has the level that is best for it
+# here.
 
 red = restore(RED(denoiser), 10 / 255)
 daep = restore(DAEPrior(denoiser), 25 / 255)
@@ -83,7 +83,7 @@ plot(
 )
 
 # %%
-# Further
-# -------
-# Gradient descent with fixed parameters is not the fastest way. ``DAEP(sigma)(y, physics)`` brings a solver and a
-# schedule that suit the prior; :ref:`sphx_glr_auto_examples_plot_deblurring.py` shows it.
+# A faster solver
+# ---------------
+# ``DAEP(sigma)(y, physics)`` has a solver and a schedule for this prior, which are faster than gradient descent with
+# fixed parameters: :ref:`sphx_glr_auto_examples_plot_deblurring.py`.

@@ -2,8 +2,8 @@ r"""
 Train a small denoising autoencoder
 ===================================
 
-A DAE for your own kind of images: a small network, two photographs and a few hundred steps show how it is done. A
-useful one takes some hundred images and an hour; ``daep train`` does the same from the shell.
+A DAE for your own kind of images. This example trains a small network on two photographs, for a few hundred steps. A
+useful network needs some hundred images and an hour. ``daep train`` does the same from the shell.
 """
 
 import os
@@ -32,10 +32,10 @@ for name in ("chelsea", "coffee"):
     skimage.io.imsave(folder / f"{name}.png", getattr(skimage.data, name)())
 
 # %%
-# A run
-# -----
-# Everything that defines a run is a :class:`daep_prior.training.TrainingConfig`. Crops, noise and first weights come
-# from its seed. A run that is stopped goes on from its checkpoint when it is called again.
+# Training
+# --------
+# A :class:`daep_prior.training.TrainingConfig` defines a run. Crops, noise and first weights follow from its seed. An
+# interrupted run continues from its checkpoint when :func:`daep_prior.training.train` is called again.
 
 config = TrainingConfig(
     network=UNetDAE(widths=(16, 32, 64), blocks=1).config(),
@@ -51,7 +51,7 @@ weights = folder.parent / f"{folder.name}.safetensors"
 card = train(folder, weights, config, device="cpu", validate_every=max(10, config.steps // 8))
 
 # %%
-# The model card is kept in the weight file: configuration, time, hardware, and the course of the validation.
+# The weight file contains a model card: configuration, time, hardware, and the validation PSNR.
 
 steps = [entry["step"] for entry in card["validation"]]
 figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
@@ -62,9 +62,9 @@ axes.legend()
 plt.show()
 
 # %%
-# Put it to use
-# -------------
-# A weight file carries its own architecture, so a path is enough. The photograph was not among those of the training.
+# Restoration with the network
+# ----------------------------
+# The weight file contains the architecture too, so its path is enough. The photograph was not used for training.
 
 denoiser = load_dae(weights)
 photograph = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None] / 255

@@ -1,4 +1,4 @@
-"""Every example runs on few pixels, downloads nothing, draws something, and restores what it says it restores."""
+"""Every example runs on few pixels, downloads nothing, draws a figure, and improves the PSNR."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 #: Height and width of the images, pixels.
 SIZE = 48
-#: Examples of toolkits that are installed only when asked for.
+#: Examples of toolkits that are optional.
 TOOLKITS = {"plot_pyproximal": "pyproximal", "plot_scico": "scico"}
 #: Example -> (what must be better, than what), keys of the example's ``psnr``.
 BETTER = {
     "plot_deblurring": [("DAEP", "blurred")],
     "plot_super_resolution": [("DAEP", "bicubic")],
-    "plot_inpainting": [("DAEP", "start"), ("start", "holes")],
+    "plot_inpainting": [("DAEP", "start"), ("start", "missing pixels")],
     "plot_denoising": [("DAEP", "noisy"), ("network", "noisy")],
     "plot_swap_prior": [("DAEP", "blurred"), ("RED", "blurred")],
-    "plot_compare_admm": [("DAEP, noise estimated, twice as told", "PnP-ADMM, twice as told")],
+    "plot_compare_admm": [("DAEP, noise estimated, twice as assumed", "PnP-ADMM, twice as assumed")],
     "plot_custom_operator": [("DAEP", "measurement")],
     "plot_custom_denoiser": [("cosine windows", "blurred"), ("shipped network", "cosine windows")],
     "plot_pyproximal": [("restore", "blurred"), ("FISTA, one width", "blurred")],
@@ -59,7 +59,7 @@ def test_example_runs_offline_draws_and_restores(path, monkeypatch):
     if path.stem in TOOLKITS:
         pytest.importorskip(TOOLKITS[path.stem], reason=f"pip install daep-prior[{TOOLKITS[path.stem]}]")
     variables = run(path, monkeypatch)
-    assert plt.get_fignums(), "it draws nothing"
+    assert plt.get_fignums(), "no figure"
     plt.close("all")
     psnr = variables.get("psnr", {})
     for better, worse in BETTER.get(path.stem, []):
@@ -70,7 +70,7 @@ def test_example_runs_offline_draws_and_restores(path, monkeypatch):
         assert variables["error"] < 0.6 and variables["cosine"] > 0.7
 
 
-def test_every_example_has_something_it_must_hold():
+def test_every_example_is_checked():
     assert {path.stem for path in EXAMPLES} == {*BETTER, "plot_mean_shift_2d"}
 
 
