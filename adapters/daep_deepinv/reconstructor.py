@@ -36,9 +36,8 @@ class DAEP(Reconstructor):
     Minimises :math:`\frac{1}{2\sigma_d^2} \|Kx - y\|^2 + \lambda R_s(x)` for any linear physics. Presets:
 
     * ``"annealed"`` (default): proximal momentum with a falling kernel width, 36 iterations, half of them mean-shift
-    steps
-      without Jacobian; 40 for a noise-free measurement. Needs a noise-conditional denoiser; with a denoiser for one
-      level the width stays at that level.
+      steps without Jacobian; 40 for a noise-free measurement. Needs a noise-conditional denoiser; with a denoiser for
+      one level the width stays at that level.
     * ``"fast"``: 8 mean-shift steps, as fast as plug-and-play.
     * ``"best"``: ``"annealed"`` with three gradient phases, whose results are averaged; 72 iterations (114).
     * ``"paper"``: the paper's solver for deblurring, inpainting and denoising; 300 iterations.
@@ -47,11 +46,10 @@ class DAEP(Reconstructor):
     For :class:`deepinv.physics.Denoising` the first three return one denoiser evaluation, the posterior mean. For
     :class:`deepinv.physics.Inpainting` they take 30, 8 and 60 mean-shift steps with a dual variable.
 
-    :meth:`plan` shows what a call would do. After a call, ``plans`` contains its plans, ``history`` what happened (name
-        ->
-    image -> one value an iteration: ``data_residual``, ``discrepancy``, ``step_length``, see
-    :class:`daep_deepinv.history.Recorder`), and ``noise_level`` the noise level of each image. One model may be used
-    from several threads; these attributes are then those of the call that ended last.
+    :meth:`plan` shows what a call would do. After a call, ``plans`` contains its plans, ``noise_level`` the noise level
+    of each image, and ``history`` the values of each iteration: name (``data_residual``, ``discrepancy``,
+    ``step_length``, see :class:`daep_deepinv.history.Recorder`) -> image -> one value an iteration. One model may be
+    used from several threads; these attributes are then those of the call that ended last.
 
     :param float, str sigma: noise standard deviation of the measurement, images in [0, 1]; 0: noise-free;
         ``"estimate"``: estimated from each measurement; ``None``: that of ``physics.noise_model``, or estimated if the
