@@ -68,7 +68,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,
-    "reference_url": {name: None for name in PACKAGES},
+    "reference_url": dict.fromkeys(PACKAGES),
     "doc_module": PACKAGES,
     "backreferences_dir": "auto_examples/backreferences",
 }
@@ -80,5 +80,6 @@ html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": {"**": ["page-toc", "sg_download_links"]},
 }
-html_sidebars = {"installation": [], "citing": []}
+# wide tables and figures, or no pages below
+html_sidebars = {page: [] for page in ("installation", "results", "methods", "citing")}
 html_show_sourcelink = False
