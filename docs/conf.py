@@ -83,3 +83,15 @@ html_theme_options = {
 # wide tables and figures, or no pages below
 html_sidebars = {page: [] for page in ("installation", "results", "methods", "citing")}
 html_show_sourcelink = False
+
+
+def show_picture(app, docname, source):
+    """Show the picture of a table or figure below the title of its page, which ``benchmarks/paper.py`` writes."""
+    folder, _, name = docname.partition("/")
+    if folder == "paper":
+        title, rest = source[0].split("\n", 1)
+        source[0] = f"{title}\n\n![{title.lstrip('# ')}](/images/paper/{name}.png)\n{rest}"
+
+
+def setup(app):
+    app.connect("source-read", show_picture)
