@@ -26,8 +26,8 @@ from torch import Tensor
 
 import daep_pyproximal
 import daep_scico
-from daep_cli.demo import NOISE, PHOTOGRAPHS, motion_kernel, photograph_crop
-from daep_cli.tensors import centre
+from daep_cli.demonstration.scene import NOISE, PHOTOGRAPHS, motion_kernel, photograph_crop
+from daep_cli.photographs.tensors import centre
 from daep_deepinv import DAEP, starting_point
 
 RESULTS = Path(__file__).parent / "results"

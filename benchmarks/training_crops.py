@@ -29,7 +29,7 @@ from protocol import Case, blurred, data_folder, eight_bits, read
 from rich.console import Console
 from torch import Tensor
 
-from daep_cli.kernel_shapes import disk, gaussian
+from daep_cli.kernels.shapes import disk, gaussian
 from daep_deepinv import DAEDenoiser, degradation
 
 RESULTS = Path(__file__).parent / "results"

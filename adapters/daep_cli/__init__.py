@@ -1,1 +1,1 @@
-"""The command line ``daep``: restore photographs, train a network, see a demonstration; begin with ``main.py``."""
+"""The command line ``daep``. ``main`` has the commands; ``commands/`` has their options and help."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-import torch
 
-from daep_cli.noise import AUTO, estimate_noise, parse_noise
+from daep_cli.jobs.job import Job
+from daep_cli.jobs.options import Options
+from daep_cli.noise import AUTO, parse_noise
+from daep_cli.photographs.photo import Photo
 
 
 def test_numbers_and_auto_are_understood() -> None:
@@ -19,4 +22,4 @@ def test_numbers_and_auto_are_understood() -> None:
 
 def test_an_estimate_that_fails_names_the_option() -> None:
     with pytest.raises(ValueError, match="--noise auto: 3 x 3 pixels are too few to estimate the noise; give a number"):
-        estimate_noise(torch.rand(1, 3, 3, 3))
+        Job(Options(noise=AUTO)).measure(Photo(np.zeros((3, 3, 3), np.uint8)))

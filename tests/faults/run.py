@@ -27,9 +27,9 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-import daep_cli.folder  # noqa: F401 (imported here, it does not take up most of a forked process's life)
+import daep_cli.jobs.folder  # noqa: F401 (imported before the fork, so that it takes no time of a forked process)
+from daep_cli.jobs.job import Job
 from daep_cli.main import main as daep
-from daep_cli.restore import Job
 from daep_prior import ConvDAE, save_dae
 
 # deepinv's progress bar has a lock for processes, which forked ones share: one that is killed while it holds it would

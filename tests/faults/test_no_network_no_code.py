@@ -22,7 +22,8 @@ def hook(event, arguments):
         raise PermissionError(f"{event} {arguments!r:.200}")
 
 sys.addaudithook(hook)
-import daep_prior, daep_deepinv, daep_cli.main, daep_cli.restore, daep_cli.folder, daep_cli.demo, daep_cli.train
+import daep_prior, daep_prior.training, daep_deepinv, daep_cli.main, daep_cli.jobs.one_image, daep_cli.jobs.folder
+import daep_cli.demonstration.scene, daep_cli.comparison
 from daep_prior import load_dae, shipped_networks
 
 watched += ["pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"]

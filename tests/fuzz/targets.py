@@ -18,8 +18,11 @@ import tifffile
 import torch
 from PIL import Image, ImageCms
 
-from daep_cli.images import MAX_PIXELS, Photo, encode, read_photo
-from daep_cli.kernels import read_kernel, read_mask
+from daep_cli.kernels.reading import read_kernel
+from daep_cli.masks import read_mask
+from daep_cli.photographs.photo import MAX_PIXELS, Photo
+from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.writing import encode
 from daep_prior import ConvDAE, UNetDAE, load_dae, save_dae
 from daep_prior.pretrained.caffemodel import _net_parameter
 from daep_prior.training import TrainingConfig

@@ -1,0 +1,58 @@
+"""``daep kernel``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daep_cli.commands.options import Overwrite
+from daep_cli.kernels.reading import kernel_path
+from daep_cli.paths import check_output_file
+from daep_cli.screen import say
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="KERNEL", help="motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, or a file."),
+]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Write it: .png, .tif, .npy or .txt.")
+]
+
+
+def kernel(name: Name, output: Output = None, overwrite: Overwrite = False) -> None:
+    """Draw, inspect and save a blur kernel, the image of a point of light, as `daep restore --kernel` takes it.
+
+    * **motion:LENGTH:ANGLE**: a straight movement. Pixels; degrees, counter-clockwise from the horizontal.
+    * **gaussian:SIGMA**: a soft blur, as of the atmosphere and many lenses. Standard deviation in pixels.
+    * **disk:RADIUS**: a lens out of focus. Radius in pixels.
+    * **spot:PHOTO**: a photograph of one point of light on a dark background with the same blur: a distant lamp, a
+      star, a pinhole in front of a lamp. The background is subtracted, and the point is cut out and centred.
+    * A file: an image, .npy, .txt, or .npz:KEY.
+
+    The kernel is not estimated from a blurred photograph. If it is unknown, measure the trail of a small bright point
+    in the photograph and try similar shapes, or estimate the kernel with a program for blind deconvolution.
+    docs/own-photograph.md shows how.
+
+    **Examples**
+
+    * `daep kernel motion:15:30`
+    * `daep kernel disk:4 -o defocus.png`
+    * `daep kernel spot:lamp.jpg -o psf.png`
+    * `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise auto`
+    """
+    from daep_cli.kernels.drawing import WRITABLE, encode_kernel, facts, sketch
+    from daep_cli.kernels.reading import read_kernel
+    from daep_cli.whole_files import write_whole
+
+    if output is not None:
+        check_output_file(output, WRITABLE, (kernel_path(name),), overwrite)
+    values = read_kernel(name)
+    for line in sketch(values):
+        typer.echo(line)
+    rows = facts(values)
+    width = max(map(len, rows))
+    for title, text in rows.items():
+        typer.echo(f"{title:<{width}}  {text}")
+    if output is not None:
+        write_whole(output, encode_kernel(values, output.suffix), overwrite)
+        say(f"wrote {output}")

@@ -1,0 +1,136 @@
+"""``daep restore``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daep_cli.commands.options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
+from daep_cli.jobs.options import Options
+from daep_cli.noise import parse_noise
+from daep_cli.paths import check_exists, check_output_file, check_output_folder
+from daep_cli.photographs.photo import SUFFIXES
+from daep_cli.screen import say
+
+Source = Annotated[Path, typer.Argument(metavar="IN", help="Image (PNG, JPEG, TIFF), or a folder of images.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result: a file, or a folder.")]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIGMA|auto",
+        help="Noise standard deviation where white is 255; auto: estimate it from the image. Alone: denoise.",
+    ),
+]
+Kernel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KERNEL",
+        help="Deblur; needs --noise. The blur kernel: motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, or "
+        "a file; see `daep kernel --help`.",
+        autocompletion=lambda: ["motion:", "gaussian:", "disk:", "spot:"],
+    ),
+]
+Scale = Annotated[
+    int | None, typer.Option(metavar="N", help="Enlarge N times (2 to 8); noise-free if --noise is not given.")
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Inpaint. Image of the same size: white is known, black is missing."),
+]
+Tile = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Compute in tiles of N x N pixels, to save memory; default: if memory is short."),
+]
+CheckNoise = Annotated[
+    bool,
+    typer.Option(
+        "--check-noise/--no-check-noise",
+        help="With --kernel: compare --noise with the noise visible in the image. If that is stronger or not white, "
+        "restore for it.",
+    ),
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Print how the image would be restored, and do nothing; -o is not needed.")
+]
+
+
+def restore(
+    source: Source,
+    output: Output = None,
+    noise: Noise = None,
+    kernel: Kernel = None,
+    scale: Scale = None,
+    mask: Mask = None,
+    denoiser: Denoiser = None,
+    preset: Preset = None,
+    iterations: Iterations = None,
+    seed: Seed = 0,
+    device: Device = None,
+    tile: Tile = None,
+    check_noise: CheckNoise = True,
+    explain: Explain = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
+
+    --kernel deblurs, --scale enlarges, --mask inpaints, --noise alone denoises.
+
+    **Files.** 16-bit images stay 16-bit in PNG and TIFF. Transparency and colour profile are kept, the EXIF orientation
+    is applied, other metadata is not copied. Results are written whole or not at all. Ctrl-C saves the latest image.
+
+    **Folders.** Images whose result exists are skipped, so the same command continues an interrupted job. Several
+    processes may work on one folder. An image that fails is reported, and the others are restored. Subfolders are not
+    searched.
+
+    The blur kernel of a photograph is not estimated. docs/own-photograph.md shows how to find it.
+
+    **Exit status.** 0; 2 after an error, with one line on stderr; 130 after Ctrl-C.
+
+    **Examples**
+
+    * `daep restore noisy.png -o clean.png --noise auto`
+    * `daep restore blurred.jpg -o sharp.png --kernel motion:15:30 --noise auto`
+    * `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise 2.55`
+    * `daep restore small.png -o large.png --scale 3`
+    * `daep restore torn.tif -o whole.tif --mask known.png`
+    * `daep restore photos/ -o restored/ --noise 10`
+    * `daep restore blurred.jpg --kernel psf.png --noise 2.55 --explain`
+    """
+    check_exists(source)
+    if output is None and not explain:
+        raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
+    options = Options(
+        parse_noise(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise
+    )
+    failed = _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite)
+    if failed:
+        raise typer.Exit(2)
+
+
+def _explain(source: Path, options: Options) -> int:
+    """The number of images that failed."""
+    from daep_cli.jobs.folder import find_images
+    from daep_cli.jobs.job import Job
+    from daep_cli.jobs.plans import print_plans
+
+    return print_plans(find_images(source)[0] if source.is_dir() else [source], Job(options))
+
+
+def _restore(source: Path, output: Path, options: Options, overwrite: bool) -> int:
+    """The number of images of a folder that failed."""
+    if source.is_dir():
+        check_output_folder(output, source, SUFFIXES)
+    else:
+        check_output_file(output, SUFFIXES, (source, *options.files), overwrite, source)
+    from daep_cli.jobs.folder import restore_folder
+    from daep_cli.jobs.job import Job
+    from daep_cli.jobs.one_image import restore_file
+    from daep_prior.inference.heap import keep_freed_memory
+
+    keep_freed_memory()
+    if not source.is_dir():
+        restore_file(source, output, Job(options), overwrite)
+        return 0
+    tally = restore_folder(source, output, Job(options), overwrite)
+    say(f"{output}: {tally}")
+    return tally.failed

@@ -1,0 +1,106 @@
+"""``daep train``."""
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daep_cli.commands.options import Device, Seed
+from daep_cli.errors import Interrupted, named
+from daep_cli.paths import check_exists, check_output_file
+from daep_cli.screen import say
+
+if TYPE_CHECKING:
+    from daep_prior import DAE
+
+
+class Network(str, Enum):
+    """Architectures of :mod:`daep_prior.networks`."""
+
+    paper = "paper"
+    unet = "unet"
+
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Training images, searched with subfolders.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Weights: NAME.safetensors.")]
+Architecture = Annotated[
+    Network,
+    typer.Option(help="paper: 20 x 64 convolutions, for one noise level; unet: noise-conditional, and faster."),
+]
+Sigma = Annotated[
+    float | None,
+    typer.Option(metavar="SIGMA", help="Noise level, white is 255. paper: default 25; unet: default 0 to 75."),
+]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="Optimisation steps of the whole run; default 200000.")]
+Batch = Annotated[int | None, typer.Option(metavar="N", help="Crops a step; default 32.")]
+Crop = Annotated[int | None, typer.Option(metavar="N", help="Height and width of a crop; default 64.")]
+Rate = Annotated[float | None, typer.Option(metavar="RATE", help="Largest learning rate; default 0.001.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="Start from these weights of the same network, to adapt it to DIR."),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace an OUT without a checkpoint; with one, the run continues in any case."),
+]
+
+
+def train(
+    folder: Folder,
+    output: Output,
+    network: Architecture = Network.paper,
+    sigma: Sigma = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    crop: Crop = None,
+    learning_rate: Rate = None,
+    start_from: StartFrom = None,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a network on the images below DIR.
+
+    A checkpoint is written beside OUT. The same command continues from it, and goes further with more --steps. Ctrl-C
+    ends the run after the current step, with a checkpoint. To start anew, name another OUT or remove the checkpoint.
+
+    **Examples**
+
+    * `daep train photos/ -o mine.safetensors`
+    * `daep train photos/ -o mine.safetensors --network unet --steps 100000`
+    * `daep restore noisy.png -o clean.png --noise 25 --denoiser mine.safetensors`
+    """
+    check_exists(folder)
+    from daep_cli.devices import pick_device
+    from daep_prior import training
+    from daep_prior.inference.heap import keep_freed_memory
+    from daep_prior.pretrained import read_training_form
+    from daep_prior.training import checkpoint_path
+
+    keep_freed_memory()
+    # a run that continues replaces its own result; any other file is the user's
+    check_output_file(output, (".safetensors",), (), overwrite or checkpoint_path(output).exists())
+    chosen = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    config = training.TrainingConfig(network=make_network(network, sigma).config(), seed=seed, **given)  # type: ignore[arg-type]
+    if start_from is not None:
+        with named("--start-from ", start_from):
+            read_training_form(start_from)
+    try:
+        training.train(folder, output, config, pick_device(device), log=say, start_from=start_from, overwrite=overwrite)
+    except KeyboardInterrupt as error:
+        if not error.args:  # a second Ctrl-C, without a checkpoint
+            raise
+        raise Interrupted(f"{error}; the same command continues from there.") from error
+
+
+def make_network(name: str, sigma: float | None) -> "DAE":
+    """The network to train, with new weights. ``sigma`` is its noise level, white is 255."""
+    from daep_prior import ConvDAE, UNetDAE
+
+    if sigma is not None and not 0 < sigma <= 255:
+        raise ValueError(f"--sigma {sigma:g}: expected a standard deviation above 0, up to 255 (white is 255).")
+    if name == Network.paper:
+        return ConvDAE(batch_norm=False) if sigma is None else ConvDAE(sigma=sigma / 255, batch_norm=False)
+    return UNetDAE() if sigma is None else UNetDAE(sigma_range=None, sigma=sigma / 255)

@@ -1,0 +1,1 @@
+"""The example of ``daep demo``: a ``scene`` that is blurred, and the ``picture`` of the result."""

@@ -1,0 +1,244 @@
+"""``daep restore`` on a folder: an image that fails stops no other, and a job that was killed can be continued.
+
+Images of equal size are restored in batches. Several processes may work on the same folder.
+"""
+
+import errno
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+from torch import Tensor
+
+from daep_cli.errors import Interrupted, complaint, one_line
+from daep_cli.jobs.claims import Claim, state
+from daep_cli.jobs.job import Job, Measurement
+from daep_cli.jobs.progress import Bar, progress_bar
+from daep_cli.paths import check_output_file
+from daep_cli.photographs.photo import SUFFIXES, Photo
+from daep_cli.photographs.reading import layout, read_photo
+from daep_cli.photographs.writing import check_writable_as, encode
+from daep_cli.screen import complain, say
+from daep_cli.whole_files import write_whole
+from daep_deepinv import Plan
+
+#: Errors after which nothing more can be written. They end the job.
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+@dataclass
+class Tally:
+    """Number of images restored here and elsewhere, skipped and failed, and of files that are no images."""
+
+    restored: int = 0
+    elsewhere: int = 0
+    skipped: int = 0
+    failed: int = 0
+    ignored: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.restored} restored"]
+        if self.elsewhere:
+            parts.append(f"{self.elsewhere} restored by another process meanwhile")
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped because their result exists (--overwrite replaces)")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.ignored:
+            parts.append(f"{self.ignored} ignored because not named as PNG, JPEG or TIFF")
+        return ", ".join(parts)
+
+
+@dataclass(eq=False)
+class _Item:
+    """One image of the folder and its result.
+
+    :param tuple before: :func:`daep_cli.jobs.claims.state` of the result when the job began.
+    :param tuple layout: (width, height, mode), see :func:`daep_cli.photographs.reading.layout`.
+    """
+
+    source: Path
+    result: Path
+    before: tuple[int, int, int] | None
+    layout: tuple[int, int, str]
+
+    @cached_property
+    def claim(self) -> Claim:
+        return Claim(self.result)
+
+    @property
+    def pixels(self) -> int:
+        """The work of this image, for the progress bar."""
+        return max(1, self.layout[0] * self.layout[1])
+
+
+_Batch: TypeAlias = list[tuple[_Item, Measurement]]
+
+
+def find_images(folder: Path) -> tuple[list[Path], int]:
+    """Images directly in ``folder``, sorted by name, and the number of other files. Hidden files are left out.
+
+    :raises ValueError: there is no image.
+    """
+    files = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    found = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if not found:
+        raise ValueError(
+            f"{folder}: contains no PNG, JPEG or TIFF image (subfolders are not searched); name another folder."
+        )
+    return found, len(files) - len(found)
+
+
+def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tally:
+    """Restore every image of a folder into another folder, under the same name.
+
+    A result that exists is complete, because results are written whole or not at all. At the end, each image has its
+    result, made by this process or another, or its error has been printed.
+
+    :param Path source: folder of images.
+    :param Path output: folder of results; made if its parent exists. Checked, see
+        :func:`daep_cli.paths.check_output_folder`.
+    :raises ValueError: no images, or unusable weights.
+    :raises OSError: the disk is full, or can no longer be written to.
+    :raises Interrupted: Ctrl-C; the message says how many are done.
+    """
+    found, ignored = find_images(source)
+    tally, todo = Tally(ignored=ignored), []
+    for image in found:
+        result = output / image.name
+        before = state(result)
+        if before is None or overwrite:
+            todo.append(_Item(image, result, before, layout(image)))
+            continue
+        tally.skipped += 1
+        with suppress(OSError):  # not important
+            Claim(result).clean()
+    if not todo:
+        return tally
+    _ = job.model  # unusable weights are one error, not one an image
+    output.mkdir(exist_ok=True)
+    # equal sizes together; the largest first, so that a lack of memory shows at once
+    todo.sort(key=lambda item: (-item.pixels, item.layout))
+    try:
+        with progress_bar(sum(item.pixels for item in todo)) as bar:
+            _FolderRun(job, overwrite, bar, tally).restore(todo)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"after {tally}; the same command continues from here.") from error
+    return tally
+
+
+class _FolderRun:
+    """The steps of the job, one after another: claim, read, restore in batches, write."""
+
+    def __init__(self, job: Job, overwrite: bool, bar: Bar, tally: Tally):
+        self.job, self.overwrite, self.bar, self.tally = job, overwrite, bar, tally
+        self.claimed: list[_Item] = []
+
+    def restore(self, todo: list[_Item]) -> None:
+        """Restore all of ``todo``, or wait until other processes have."""
+        try:
+            while todo:
+                busy: list[_Item] = []
+                for batch in self._batches(self._read(todo, busy)):
+                    self._restore(batch)
+                if busy:  # other processes have claimed these; they finish them, or end and leave them
+                    self.bar(description=one_line(f"{busy[0].source.name}: another process restores it"))
+                    busy[0].claim.take(wait=True)
+                    busy[0].claim.release()
+                todo = busy
+        finally:
+            for item in list(self.claimed):
+                self._release(item)
+
+    def _read(self, todo: list[_Item], busy: list[_Item]) -> Iterator[tuple[_Item, Measurement]]:
+        """Claim and read the images in order. Those that other processes have claimed go to ``busy``."""
+        for item in todo:
+            try:
+                if not item.claim.take():
+                    busy.append(item)
+                    continue
+                self.claimed.append(item)
+                if state(item.result) != item.before:
+                    self.tally.elsewhere += 1
+                    self.bar(advance=item.pixels)
+                    self._release(item)
+                    continue
+                check_output_file(item.result, SUFFIXES, (item.source, *self.job.options.files), self.overwrite)
+                photo = read_photo(item.source)
+                check_writable_as(photo, item.result)
+                measured = self.job.measure(photo)
+            except Exception as error:
+                self._fail(item, error)
+                self.bar(advance=item.pixels)
+            else:
+                yield item, measured
+
+    def _batches(self, images: Iterator[tuple[_Item, Measurement]]) -> Iterator[_Batch]:
+        """Consecutive images that can be restored together, as many as the memory is meant for."""
+        batch: _Batch = []
+        for item, measured in images:
+            pixels = (len(batch) + 1) * self.job.pixels(*measured.photo.size)
+            if batch and (pixels > self.job.batch_pixels or not self.job.together(batch[-1][1], measured)):
+                yield batch
+                batch = []
+            batch.append((item, measured))
+        if batch:
+            yield batch
+
+    def _restore(self, batch: _Batch) -> None:
+        work, done = sum(item.pixels for item, _ in batch), 0.0
+        more = f" and {len(batch) - 1} more" if len(batch) > 1 else ""
+        self.bar(description=one_line(batch[0][0].source.name + more))
+
+        def follow(plan: Plan, iteration: int, images: Tensor) -> None:
+            nonlocal done
+            step = work * len(images) / len(batch) / len(plan.schedule)
+            done += step
+            self.bar(advance=step)
+
+        began = time.perf_counter()
+        try:
+            results = self.job.run([measured for _, measured in batch], follow)
+        except Exception as error:
+            if len(batch) > 1:  # one image must not stop the others, whichever it is
+                self.bar(advance=-done)
+                for one in batch:
+                    self._restore([one])
+            else:
+                self._fail(batch[0][0], error)
+                self.bar(advance=work - done)
+            return
+        self.bar(advance=work - done)
+        seconds = (time.perf_counter() - began) / len(batch)
+        for (item, _), (photo, plan) in zip(batch, results, strict=True):
+            width, height = photo.size
+            what = f"{width} x {height} pixels in {seconds:.1f} s ({self.job.summary(plan)})"
+            self._write(item, photo, what)
+
+    def _write(self, item: _Item, photo: Photo, what: str) -> None:
+        path = item.result
+        try:
+            write_whole(path, encode(photo, path.suffix), self.overwrite, item.claim.temporary)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise
+            self._fail(item, error)
+            return
+        self.tally.restored += 1
+        self._release(item)
+        say(f"{path}: {what}")
+
+    def _fail(self, item: _Item, error: Exception) -> None:
+        """Report an expected error; a bug is raised again."""
+        complain(complaint(error, item.source))
+        self.tally.failed += 1
+        self._release(item)
+
+    def _release(self, item: _Item) -> None:
+        if item in self.claimed:
+            self.claimed.remove(item)
+            item.claim.release()

@@ -1,0 +1,1 @@
+"""Weights of the shipped networks; a package, so that they are installed."""

@@ -1,0 +1,198 @@
+"""Kernels and masks: read right, and refused before anything is computed."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from deepinv.physics import Blur
+
+from daep_cli.kernels.reading import as_kernel, check_kernel_fits, kernel_path, read_kernel
+from daep_cli.photographs.photo import Photo
+from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.writing import write_photo
+
+KERNEL = np.array([[0, 1, 2], [0, 5, 0], [3, 0, 0]], dtype=np.uint8)
+
+
+def save(path: Path, dtype: type = np.uint8) -> Path:
+    """The kernel in the format that the ending says."""
+    if path.suffix == ".npy":
+        np.save(path, KERNEL)
+    elif path.suffix == ".npz":
+        np.savez(path, k1=KERNEL)
+    elif path.suffix == ".txt":
+        np.savetxt(path, KERNEL)
+    else:
+        write_photo(Photo(KERNEL.astype(dtype)[..., None]), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["k.npy", "k.npz", "k.txt", "k.png", "k.tif"])
+def test_every_format_gives_the_same_normalised_kernel(tmp_path: Path, name: str) -> None:
+    np.testing.assert_allclose(read_kernel(str(save(tmp_path / name))), KERNEL / KERNEL.sum())
+
+
+def test_16_bit_and_rgb_images_of_kernels(tmp_path: Path) -> None:
+    np.testing.assert_allclose(read_kernel(str(save(tmp_path / "k.png", np.uint16))), KERNEL / KERNEL.sum())
+    write_photo(Photo(np.dstack([KERNEL, KERNEL, 0 * KERNEL])), tmp_path / "rgb.png")
+    np.testing.assert_allclose(read_kernel(str(tmp_path / "rgb.png")), KERNEL / KERNEL.sum())
+
+
+def test_one_kernel_of_several_is_named_behind_a_colon(tmp_path: Path) -> None:
+    path = tmp_path / "k.npz"
+    np.savez(path, k1=np.eye(3), k4=KERNEL)
+    np.testing.assert_allclose(read_kernel(f"{path}:k4"), KERNEL / KERNEL.sum())
+    assert kernel_path(f"{path}:k4") == path
+    with pytest.raises(ValueError, match=r"--kernel .*k\.npz: contains k1, k4; name one, as in .*k\.npz:k1"):
+        read_kernel(str(path))
+    with pytest.raises(ValueError, match="name one"):
+        read_kernel(f"{path}:k9")
+    with pytest.raises(ValueError, match=r"only an \.npz"):
+        read_kernel(f"{save(tmp_path / 'k.npy')}:k1")
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 3), (3, 6)])
+def test_even_sides_are_padded_such_that_deepinvs_blur_does_not_shift(shape: tuple[int, int]) -> None:
+    kernel = np.random.default_rng(0).uniform(size=shape)
+    odd = as_kernel(kernel, "k")
+    assert odd.shape[0] % 2 == odd.shape[1] % 2 == 1
+    x = torch.rand(1, 1, 12, 13, dtype=torch.float64)
+    blurs = [Blur(torch.as_tensor(k / k.sum())[None, None], padding="circular") for k in (kernel, odd)]
+    torch.testing.assert_close(blurs[0](x), blurs[1](x))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.zeros((3, 3)), "sum to 0"),
+        (-np.ones((3, 3)), "sum to -9"),
+        (np.array([[1, np.nan]]), "NaN"),
+        (np.array([[1, np.inf]]), "infinite"),
+        (np.full((2, 2), 1e308), "sum to inf"),
+        (np.zeros((0, 3)), "shape"),
+        (np.ones(5), "shape"),
+        (np.ones((3, 3, 3)), "shape"),
+        (np.ones((3, 3), complex), "complex"),
+        (np.array([["a"]]), "expected a table of numbers"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_unusable_kernels_are_refused(values: np.ndarray, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "k.npy"
+    np.save(path, values)
+    with pytest.raises(ValueError, match=reason):
+        read_kernel(str(path))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 5), (3, 5, 1)])
+def test_a_kernel_with_one_channel_is_its_only_plane(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = np.arange(1.0, 16).reshape(3, 5)
+    np.save(tmp_path / "k.npy", values.reshape(shape))
+    np.testing.assert_allclose(read_kernel(str(tmp_path / "k.npy")), values / values.sum())
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".txt", ".png"])
+def test_damaged_kernel_files_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"k{suffix}")
+    whole = path.read_bytes()
+    for content in (b"", b"\xff\0nonsense", whole[: len(whole) // 2] if suffix != ".txt" else b"1 2\n3"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"k\.\w+: not a readable|expected a table"):
+            read_kernel(str(path))
+
+
+@pytest.mark.parametrize(
+    "header", ["{'descr': '<f8', 'shape': (3", "{'descr': '<f8', 'fortran_order': False, 'shape': (9**99,)}"]
+)
+def test_a_header_that_is_no_python_is_one_short_sentence(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "k.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+    with pytest.raises(ValueError, match=r"k\.npy: not a readable") as caught:
+        read_kernel(str(path))
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+def test_kernel_files_that_could_run_code_or_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    pickled = tmp_path / "p.npy"
+    np.save(pickled, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="not a readable"):
+        read_kernel(str(pickled))
+    liar = tmp_path / "l.npy"
+    np.save(liar, KERNEL)
+    content = liar.read_bytes()
+    liar.write_bytes(content.replace(b"(3, 3), }        ", b"(99999, 99999), }"))
+    with pytest.raises(ValueError, match="not a readable"):
+        read_kernel(str(liar))
+    bomb = tmp_path / "b.npz"
+    np.savez_compressed(bomb, k=np.zeros(9 * 2**20))
+    with pytest.raises(ValueError, match="unpacks to more"):
+        read_kernel(str(bomb))
+
+
+def test_missing_kernel_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_kernel(str(tmp_path / "none.png"))
+
+
+def write_plane(path: Path, values: np.ndarray) -> str:
+    """An 8-bit image with a white peak."""
+    write_photo(Photo((255 * values / values.max()).round().astype(np.uint8)[..., None]), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("ground", [0.03, 0.07, 0.4])
+def test_a_photograph_of_a_point_of_light_that_is_taken_for_a_kernel_is_remarked_on(tmp_path: Path, ground) -> None:
+    spot = np.pad(read_kernel("motion:15:30"), 12)
+    noise = 0.005 * np.random.default_rng(0).standard_normal(spot.shape)
+    path = write_plane(tmp_path / "star.png", ground + (1 - ground) * spot / spot.max() + noise)
+    about = f"star.png: its border is not black \\([0-9]+ % of its peak\\), .* give spot:{path}"
+    with pytest.warns(UserWarning, match=about):
+        read_kernel(path)
+    np.save(tmp_path / "k.npy", read_photo(Path(path)).colour[..., 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_kernel(str(tmp_path / "k.npy"))  # no camera writes numbers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"motion:{length}:{angle}" for length in (1, 2, 5, 6, 15, 40) for angle in (0, 3, 20, 30, 45, 90)),
+        *(f"gaussian:{sigma}" for sigma in (0.1, 0.3, 1, 1.6, 5, 40)),
+        *(f"disk:{radius}" for radius in (0.5, 1, 1.5, 2, 3, 4, 10, 30)),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_kernels_of_every_shape_are_not_taken_for_photographs(tmp_path: Path, name: str) -> None:
+    kernel = read_kernel(name)
+    read_kernel(write_plane(tmp_path / "whole.png", kernel))
+    if min(kernel.shape) > 4:  # cut too tightly
+        read_kernel(write_plane(tmp_path / "cut.png", kernel[1:-1, 1:-1]))
+    read_kernel(write_plane(tmp_path / "box.png", np.ones(kernel.shape)))
+
+
+def test_a_photograph_that_is_too_large_for_a_kernel_may_be_one_of_a_point_of_light(tmp_path: Path) -> None:
+    path = write_plane(tmp_path / "k.png", np.ones((9, 9)))
+    with pytest.raises(ValueError, match=f"empty border, or if it is a photograph of a .*, give spot:{path}"):
+        check_kernel_fits(read_kernel(path), (8, 20), path)
+    for name in ("disk:4", f"spot:{path}"):
+        with pytest.raises(ValueError, match=r"empty border\."):
+            check_kernel_fits(np.ones((9, 9)), (8, 20), name)
+
+
+def test_an_archive_whose_header_lies_about_the_size_reserves_no_memory(tmp_path: Path) -> None:
+    """Ninety gigabytes by the header, a hundred bytes by the file."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (3 << 32,)})
+    with zipfile.ZipFile(tmp_path / "k.npz", "w") as archive:
+        archive.writestr("k.npy", header.getvalue() + bytes(64))
+    with pytest.raises(ValueError, match=r"not a readable .npz file, or damaged"):
+        read_kernel(str(tmp_path / "k.npz"))

@@ -1,0 +1,293 @@
+"""Files in, files out: nothing of a photograph may get lost or turned."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from daep_cli.photographs import photo, reading
+from daep_cli.photographs.photo import Photo
+from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.writing import encode, write_photo
+
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+DEPTHS = [np.uint8, np.uint16]
+
+
+@pytest.fixture
+def make(scene):
+    """``make(channels, dtype, icc)``: a photograph with or without transparency."""
+
+    def photo(channels: int, dtype: type, icc: bytes | None = None) -> Photo:
+        pixels = scene(7, 9, channels, dtype)
+        alpha = pixels[..., -1].copy() if channels in (2, 4) else None
+        return Photo(pixels[..., : 1 if channels < 3 else 3].copy(), alpha, icc)
+
+    return photo
+
+
+def equal(a: Photo, b: Photo) -> bool:
+    same_alpha = (a.alpha is None and b.alpha is None) or np.array_equal(a.alpha, b.alpha)
+    return a.colour.dtype == b.colour.dtype and np.array_equal(a.colour, b.colour) and same_alpha and a.icc == b.icc
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".TIFF"])
+@pytest.mark.parametrize("dtype", DEPTHS)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("icc", [None, ICC], ids=["plain", "icc"])
+def test_lossless_formats_return_every_bit(make, tmp_path: Path, suffix: str, dtype: type, channels: int, icc) -> None:
+    path, photo = tmp_path / f"a{suffix}", make(channels, dtype, icc)
+    write_photo(photo, path)
+    assert equal(read_photo(path), photo)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", DEPTHS)
+def test_jpeg_is_close_in_8_bits(make, tmp_path: Path, suffix: str, channels: int, dtype: type) -> None:
+    path, photo = tmp_path / f"a{suffix}", make(channels, dtype, ICC)
+    write_photo(photo, path)
+    back = read_photo(path)
+    assert back.colour.dtype == np.uint8
+    assert back.icc == ICC
+    assert np.abs(back.colour / 255 - photo.colour / photo.largest).max() < 0.1
+    with Image.open(path) as file:
+        assert file.mode == ("L" if channels == 1 else "RGB")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_other_readers_understand_our_16_bit_png(make, tmp_path: Path, channels: int) -> None:
+    path = tmp_path / "a.png"
+    write_photo(make(channels, np.uint16, ICC), path)
+    with Image.open(path) as file:
+        file.load()
+        assert file.info["icc_profile"] == ICC
+
+
+def upright_by_pillow(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    from PIL import ImageOps
+
+    image = Image.fromarray(pixels)
+    image.getexif()[reading.ORIENTATION] = orientation
+    return np.array(ImageOps.exif_transpose(image))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_exif_orientation_of_8_bit_files_is_applied_once(scene, tmp_path: Path, orientation: int, suffix: str) -> None:
+    pixels = scene(16, 24)
+    exif = Image.Exif()
+    exif[reading.ORIENTATION] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif, **({"quality": 100, "subsampling": 0} if suffix == "jpg" else {}))
+    wanted = upright_by_pillow(pixels, orientation)
+    colour = read_photo(path).colour
+    assert colour.shape == wanted.shape
+    assert np.abs(colour.astype(int) - wanted).max() < 20
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_of_16_bit_files_is_applied_once(scene, tmp_path: Path, orientation: int) -> None:
+    pixels = scene(6, 9, 3, np.uint16)
+    wanted = upright_by_pillow((pixels >> 8).astype(np.uint8), orientation)
+    tif = tmp_path / "a.tif"
+    tag = (reading.ORIENTATION, "H", 1, orientation, True)
+    tifffile.imwrite(tif, pixels, photometric="rgb", extratags=[tag], metadata=None)
+    png = tmp_path / "a.png"
+    data = bytes(imagecodecs.png_encode(pixels))
+    exif = Image.Exif()
+    exif[reading.ORIENTATION] = orientation
+    body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    png.write_bytes(data[:33] + chunk + data[33:])
+    for path in (tif, png):
+        np.testing.assert_array_equal(read_photo(path).colour >> 8, wanted)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"compression": "lzw"},
+        {"compression": "lzw", "predictor": True},
+        {"compression": "adobe_deflate", "tile": (16, 16)},
+        {"planarconfig": "separate"},
+        {"byteorder": ">"},
+        {"bigtiff": True},
+    ],
+    ids=str,
+)
+def test_16_bit_tiff_in_every_usual_layout(scene, tmp_path: Path, layout: dict) -> None:
+    pixels, path = scene(20, 30, 3, np.uint16), tmp_path / "a.tif"
+    plane = np.moveaxis(pixels, -1, 0) if "planarconfig" in layout else pixels
+    tifffile.imwrite(path, np.ascontiguousarray(plane), photometric="rgb", **layout)
+    np.testing.assert_array_equal(read_photo(path).colour, pixels)
+
+
+def test_16_bit_tiff_whose_zero_is_white(scene, tmp_path: Path) -> None:
+    pixels, path = scene(5, 6, 1, np.uint16)[..., 0], tmp_path / "a.tif"
+    tifffile.imwrite(path, 65535 - pixels, photometric="miniswhite")
+    np.testing.assert_array_equal(read_photo(path).colour[..., 0], pixels)
+
+
+def test_palettes_and_bilevel_images_become_rgb_and_grey(scene, tmp_path: Path) -> None:
+    rgb = Image.fromarray(scene(8, 8))
+    rgb.quantize(16).save(tmp_path / "p.png")
+    assert read_photo(tmp_path / "p.png").colour.shape == (8, 8, 3)
+    clear = rgb.quantize(16)
+    clear.save(tmp_path / "t.png", transparency=0)
+    assert read_photo(tmp_path / "t.png").alpha is not None
+    rgb.convert("1").save(tmp_path / "b.png")
+    assert set(np.unique(read_photo(tmp_path / "b.png").colour)) <= {0, 255}
+
+
+def bytes_of(kind: str) -> bytes:
+    suffix, bits = kind.split()
+    pixels = np.random.default_rng(0).integers(0, 2 ** int(bits), (40, 50, 3)).astype(f"uint{bits}")
+    return encode(Photo(pixels), f".{suffix}")
+
+
+KINDS = ["png 8", "png 16", "jpg 8", "tif 8", "tif 16"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.3, 0.9])
+def test_truncated_files_are_refused_in_one_sentence(tmp_path: Path, kind: str, part: float) -> None:
+    whole = bytes_of(kind)
+    path = tmp_path / f"a.{kind[:3]}"
+    path.write_bytes(whole[: int(part * len(whole))])
+    with pytest.raises(ValueError, match=r"a\.\w+: not a readable") as caught:
+        read_photo(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files_never_raise_anything_but_value_error(tmp_path: Path, kind: str) -> None:
+    whole, rng = bytes_of(kind), np.random.default_rng(0)
+    path, refusals = tmp_path / "damaged.tmp", []
+    for _ in range(40):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 400), 3):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_photo(path)
+        except ValueError as error:
+            refusals.append(str(error))
+    assert all("damaged.tmp" in line for line in refusals)
+
+
+def test_uncompressed_16_bit_tiff_without_its_end_is_not_filled_with_black(scene, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, scene(40, 50, 3, np.uint16), photometric="rgb")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="not a readable"):
+        read_photo(path)
+
+
+def huge_png(depth: int) -> bytes:
+    """A header that announces 30000 x 30000 pixels, and little else."""
+    chunks = b""
+    header = struct.pack(">IIBBBBB", 30000, 30000, depth, 2, 0, 0, 0)
+    for body in (b"IHDR" + header, b"IDAT" + zlib.compress(b"\0" * 100), b"IEND"):
+        chunks += struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return reading.PNG_SIGNATURE + chunks
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_decompression_bombs_are_refused_before_they_unpack(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(huge_png(depth))
+    with pytest.raises(ValueError, match="million pixels"):
+        read_photo(path)
+
+
+def test_between_one_and_two_of_pillows_limits_is_refused_too(make, tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "a.png"
+    write_photo(make(3, np.uint8), path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(ValueError, match="million pixels"):
+        read_photo(path)
+
+
+def test_an_ordinary_50_megapixel_photo_is_below_the_limit() -> None:
+    assert photo.MAX_PIXELS > 8700 * 5800
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda p: Image.new("CMYK", (4, 4)).save(p), "CMYK"),
+        (lambda p: tifffile.imwrite(p, np.zeros((4, 4), np.float32)), "32 bits"),
+        (lambda p: tifffile.imwrite(p, np.zeros((4, 4), np.int16)), "16-bit unsigned integers"),
+        (lambda p: tifffile.imwrite(p, np.zeros((3, 4, 4), np.uint16), photometric="minisblack"), "contains 3 images"),
+    ],
+    ids=["cmyk", "float", "signed", "pages"],
+)
+def test_intact_images_of_kinds_we_do_not_handle_say_which(tmp_path: Path, write, reason: str) -> None:
+    path = tmp_path / "a.tif"
+    write(path)
+    with pytest.raises(ValueError, match=reason):
+        read_photo(path)
+
+
+def test_other_formats_are_not_even_tried(make, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 4)).save(path, "GIF")
+    with pytest.raises(ValueError, match="unknown format"):
+        read_photo(path)
+    with pytest.raises(ValueError, match="cannot write"):
+        encode(make(3, np.uint8), ".gif")
+
+
+def test_a_chunk_that_claims_four_gigabytes_reserves_no_memory(scene, tmp_path: Path) -> None:
+    path, whole = tmp_path / "a.png", encode(Photo(scene()), ".png")
+    place = whole.index(b"IDAT")
+    path.write_bytes(whole[: place - 4] + b"\xff\xff\xff\xf0" + whole[place:])
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ValueError):
+            read_photo(path)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_damaged_profile_of_a_16_bit_png_puts_nothing_on_the_screen(make, tmp_path: Path, capfd) -> None:
+    path, photo = tmp_path / "a.png", make(3, np.uint16, ICC)
+    whole = encode(photo, ".png")
+    place, end = whole.index(b"iCCP") + 25, whole.index(b"IDAT") - 8
+    path.write_bytes(whole[:place] + bytes(end - place) + whole[end:])
+    capfd.readouterr()
+    with contextlib.suppress(ValueError):
+        np.testing.assert_array_equal(read_photo(path).colour, photo.colour)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_larger_than_any_image_is_refused_unread(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_BYTES", 100)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
+    with pytest.raises(ValueError, match="more than 89 million pixels"):
+        read_photo(photo)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a file; give the name of an image"):
+        read_photo(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(photo))
+
+    monkeypatch.setattr(reading, "_read_pillow", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        read_photo(photo)
