@@ -16,8 +16,9 @@ from deepinv.utils import plot, plot_curves
 
 from daep_deepinv import DAEP, starting_point
 
-device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
-size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 160))  # the test suite runs this example on fewer pixels
+device = "cuda" if torch.cuda.is_available() else "cpu"
+# the test suite runs this example on fewer pixels
+size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 160))
 
 # %%
 # A photograph and its measurement

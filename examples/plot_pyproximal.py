@@ -17,7 +17,8 @@ import skimage
 
 from daep_pyproximal import DAEPrior, restore
 
-size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))  # the test suite runs this example on fewer pixels
+# the test suite runs this example on fewer pixels
+size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))
 
 # %%
 # A photograph and its measurement

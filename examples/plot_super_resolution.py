@@ -15,8 +15,9 @@ from deepinv.utils import plot
 
 from daep_deepinv import DAEP, BicubicDownsampling
 
-device = dinv.utils.get_freer_gpu() if torch.cuda.is_available() else "cpu"
-size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 192))  # the test suite runs this example on fewer pixels
+device = "cuda" if torch.cuda.is_available() else "cpu"
+# the test suite runs this example on fewer pixels
+size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 192))
 factor = 3
 
 # %%

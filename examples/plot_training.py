@@ -20,7 +20,8 @@ from daep_deepinv import DAEP
 from daep_prior import UNetDAE, load_dae
 from daep_prior.training import TrainingConfig, train
 
-size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))  # the test suite runs this example on fewer pixels
+# the test suite runs this example on fewer pixels
+size = int(os.environ.get("DAEP_EXAMPLE_SIZE", 128))
 quick = "DAEP_EXAMPLE_SIZE" in os.environ
 
 # %%
