@@ -84,7 +84,7 @@ class Plans(tuple[Plan, ...]):
     def warn(self) -> None:
         """Emit each different warning of the plans once."""
         for warning in {str(warning): warning for plan in self for warning in plan.warnings}.values():
-            warnings.warn(warning, stacklevel=4)
+            warnings.warn(warning, stacklevel=5)  # the line that calls the model
 
     def __str__(self) -> str:
         groups = self.groups()
