@@ -16,8 +16,9 @@ from daep_pyproximal.prior import Array, from_tensor, to_tensor
 __all__ = ["restore"]
 
 #: Conjugate gradients of a proximal step: maximum number, and the residual a pixel at which they stop (a hundredth of a
-#: grey level). They start from the result of the last step.
-PROX_ITERATIONS = 50
+#: grey level). They start from the result of the last step, the first from zero: after 50 it was not converged, which
+#: cost 0.9 dB in 256 x 256 pixels under motion blur; 100 and 200 give the same PSNR.
+PROX_ITERATIONS = 100
 PROX_RESIDUAL = 0.01 / 255
 
 
