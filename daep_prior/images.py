@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 __all__ = ["IMAGE_RANGE", "RGB", "mirrored", "per_image", "replicate", "replicated_level"]
@@ -29,8 +30,8 @@ def per_image(sigma: float | Tensor, x: Tensor) -> Tensor:
         bad = sigma.device.type == "cpu" and not bool((sigma >= 0).all() and sigma.isfinite().all())
         level = sigma.to(x).reshape(-1, 1, 1, 1)
     else:
-        bad = not 0 <= float(sigma) < float("inf")
-        level = x.new_full((1, 1, 1, 1), float(sigma))  # filled in place: no copy from the host
+        bad = not 0 <= float(sigma) <= torch.finfo(x.dtype).max
+        level = x.new_full((1, 1, 1, 1), 0.0 if bad else float(sigma))  # filled in place: no copy from the host
     if bad:
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
     return level.expand(x.shape[0], 1, 1, 1)

@@ -181,8 +181,8 @@ class DAEP(Reconstructor):
         outcomes = []
         with progress([plan for plan, _ in parts], callback, self._progress_bar) as follow:
             for plan, view in parts:
-                one = isinstance(seeds, int) or len(seeds) == 1
-                prior = self.prior.restarted(seeds if one else [seeds[i] for i in view.images])
+                one_for_all = isinstance(seeds, int) or len(seeds) == 1
+                prior = self.prior.restarted(seeds if one_for_all else [list(seeds)[i] for i in view.images])
                 step = None if follow is None else partial(follow, plan)
                 outcomes.append(run(plan, view, prior, replace(watching, callback=step)))
         return combined(outcomes)
