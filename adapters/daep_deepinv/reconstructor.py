@@ -177,12 +177,12 @@ class DAEP(Reconstructor):
 
     def _run(self, jobs: list[Job], watching: Watching, callback: Follow | None) -> Outcome:
         """Run the parts of the jobs, each with a prior of its own."""
-        seeds, parts = self.prior.seed, [part for job in jobs for part in job.parts()]
+        seed, parts = self.prior.seed, [part for job in jobs for part in job.parts()]
+        seeds = [seed] if isinstance(seed, int) else list(seed)
         outcomes = []
         with progress([plan for plan, _ in parts], callback, self._progress_bar) as follow:
             for plan, view in parts:
-                one_for_all = isinstance(seeds, int) or len(seeds) == 1
-                prior = self.prior.restarted(seeds if one_for_all else [list(seeds)[i] for i in view.images])
+                prior = self.prior.restarted(seeds if len(seeds) == 1 else [seeds[i] for i in view.images])
                 step = None if follow is None else partial(follow, plan)
                 outcomes.append(run(plan, view, prior, replace(watching, callback=step)))
         return combined(outcomes)
