@@ -1,9 +1,9 @@
-"""A frozen network on a GPU as CUDA graphs: the forward pass alone, or with the vector-Jacobian product.
+"""A frozen network on a GPU as CUDA graphs: its forward pass and its vector-Jacobian product.
 
 For a small image, launching hundreds of kernels takes longer than running them. A graph launches all of them at once:
-the same kernels on the same numbers, so the result is equal to the last bit. A graph is recorded once for each image
-size, stream and set of weights, in some hundredths of a second. If recording fails, the network runs without graphs,
-and one warning says so.
+the same kernels on the same numbers, so the result is equal to the last bit. A pair of graphs is recorded once for each
+image size, stream and set of weights, in some hundredths of a second. If recording fails, the network runs without
+graphs, and one warning says so.
 
 Measured on an H200 (``benchmarks/speed.py --device cuda``). On the CPU, the tests replace the recording by a stand-in.
 """
@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +23,8 @@ __all__ = ["Graphs", "free_gpu_memory"]
 
 #: Pixels of the largest batch that is recorded; larger ones keep a GPU busy without graphs (an H200 from 1024 x 1024).
 LARGEST = 1 << 19
-#: Free memory required to record, in bytes a pixel. A recording keeps the memory of one pass: 1.1 kB a pixel for the
-#: U-Net, 2.8 kB for the paper's network.
+#: Free memory required to record, in bytes a pixel. A recording keeps the memory of one gradient: 1.1 kB a pixel for
+#: the U-Net, 2.8 kB for the paper's network.
 FREE_A_PIXEL = 16_000
 #: Most recordings kept for one network.
 MOST = 4
@@ -33,24 +32,34 @@ MOST = 4
 WARM_UP = 3
 
 
-class _Forward(NamedTuple):
-    """Recording of the forward pass, from ``z`` to ``out``."""
+class Recording:
+    """Graphs of the forward pass, from ``z`` to ``out``, and of its vector-Jacobian product, from ``g`` to ``product``.
 
-    z: Tensor
-    out: Tensor
-    replay: Callable[[], object]
+    :param torch.nn.Module body: the network.
+    :param torch.Tensor z: an input of the size to record.
+    """
 
+    def __init__(self, body: nn.Module, z: Tensor):
+        self.z = z.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+        with torch.no_grad():
+            self.g = torch.zeros_like(body(self.z))
+        outs: list[Tensor] = []
 
-class _Pair:
-    """Recordings of the forward pass and of the product of the transposed Jacobian with ``g``."""
+        def forward() -> Tensor:
+            with torch.enable_grad():
+                outs[:] = [body(self.z)]
+            return outs[0]
 
-    def __init__(self, z: Tensor, g: Tensor, out: Tensor, product: Tensor, replays: list[Callable[[], object]]):
-        self.z, self.g, self.out, self.product = z, g, out, product
-        self.replay, self.replay_product = replays
-        #: Number of the last pass; a product can use the activations only of the forward pass right before it.
+        def product() -> Tensor:
+            (gradient,) = torch.autograd.grad(outs.pop(), self.z, self.g)
+            return gradient
+
+        (self.out, self.product), (self.replay, self.replay_product) = capture([forward, product], z.device)
+        #: Number of the last pass. A product needs the activations of the forward pass right before it.
         self.turn = 0
 
     def forward(self, z: Tensor) -> Tensor:
+        """The static output at ``z``."""
         self.turn += 1
         with torch.no_grad():
             self.z.copy_(z)
@@ -59,78 +68,77 @@ class _Pair:
 
 
 class Graphs:
-    """The recordings of one network. One lock guards their memory, so several threads may use them.
+    """Evaluates a network from its recordings. One lock guards their memory, so several threads may use them.
 
-    :param torch.nn.Module body: the network, on a GPU, its parameters frozen.
+    :param torch.nn.Module body: the network, its parameters frozen.
     """
 
     def __init__(self, body: nn.Module):
         self.body = body
-        self._recordings: OrderedDict[tuple[Any, ...], _Forward | _Pair] = OrderedDict()
+        self._recordings: dict[tuple[Any, ...], Recording] = {}
         self._lock = threading.Lock()
         self._failed = False
 
-    def __call__(self, z: Tensor) -> Tensor | None:
-        """``body(z)``, differentiable by ``z`` if that is asked for; ``None`` if no graph can be used.
+    def __call__(self, z: Tensor) -> Tensor:
+        """``body(z)``, from a graph if that is faster and possible; differentiable by ``z``.
 
         :param torch.Tensor z: input (B, C, H, W), in the body's number type and channels-last.
         """
-        if self._failed or not worthwhile(z) or transformed(z):
-            return None
-        with self._lock:
-            recording = self._recorded(z, derivatives=torch.is_grad_enabled() and z.requires_grad)
-            if recording is None:
-                return None
-            if isinstance(recording, _Forward):
-                recording.z.copy_(z)
-                recording.replay()
-                return recording.out.clone()
-        out: Tensor = _Recorded.apply(z, recording, self)
-        return out
+        recording = None
+        if worthwhile(z) and not self._failed and not transformed(z):
+            with self._lock:
+                recording = self._recorded(z)
+        if recording is None:
+            plain: Tensor = self.body(z)
+            return plain
+        if torch.is_grad_enabled() and z.requires_grad:
+            out: Tensor = _Recorded.apply(z, recording, self)
+            return out
+        return self.forward(z, recording)[0]
 
-    def forward(self, z: Tensor, pair: _Pair) -> tuple[Tensor, int]:
+    def forward(self, z: Tensor, recording: Recording) -> tuple[Tensor, int]:
         """The output, and the number of the pass."""
         with self._lock:
-            return pair.forward(z).clone(), pair.turn
+            return recording.forward(z).clone(), recording.turn
 
-    def product(self, z: Tensor, g: Tensor, pair: _Pair, turn: int) -> Tensor:
+    def product(self, z: Tensor, g: Tensor, recording: Recording, turn: int) -> Tensor:
         """The transposed Jacobian at ``z`` times ``g``; ``turn`` is the number of the forward pass at ``z``."""
         with self._lock:
-            if pair.turn != turn:  # another pass has overwritten the activations
-                pair.forward(z)
-            pair.turn += 1
-            pair.g.copy_(g)
-            pair.replay_product()
-            return pair.product.clone()
+            if recording.turn != turn:  # another pass has overwritten the activations
+                recording.forward(z)
+            recording.turn += 1
+            recording.g.copy_(g)
+            recording.replay_product()
+            return recording.product.clone()
 
-    def _recorded(self, z: Tensor, derivatives: bool) -> _Forward | _Pair | None:
+    def _recorded(self, z: Tensor) -> Recording | None:
         """The recording for inputs like ``z``, made if there is none; ``None`` if that fails."""
-        key = (z.shape, stream_of(z.device), derivatives)
-        recording = self._recordings.get(key)
+        key = (z.shape, stream_of(z.device))
+        # the least recently used comes first
+        recording = self._recordings.pop(key, None)
         if recording is None:
             if free_gpu_memory(z.device) < FREE_A_PIXEL * pixels(z):
                 return None
             try:
                 with torch.inference_mode(False):  # its tensors could not be written to outside of inference mode
-                    recording = record_pair(self.body, z) if derivatives else record_forward(self.body, z)
+                    recording = Recording(self.body, z)
             except Exception as error:  # drivers raise many kinds
                 self._failed = True
                 reason = f"{type(error).__name__}: {str(error).strip()[:200]}"
                 warnings.warn(f"no CUDA graph, kernels are launched singly: {reason}.", RuntimeWarning, stacklevel=2)
                 return None
-            self._recordings[key] = recording
-            while len(self._recordings) > MOST:
-                self._recordings.popitem(last=False)
-        self._recordings.move_to_end(key)
+        self._recordings[key] = recording
+        if len(self._recordings) > MOST:
+            del self._recordings[next(iter(self._recordings))]
         return recording
 
 
 class _Recorded(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, pair: _Pair, graphs: Graphs) -> Tensor:
-        out, ctx.turn = graphs.forward(z, pair)
+    def forward(ctx: Any, z: Tensor, recording: Recording, graphs: Graphs) -> Tensor:
+        out, ctx.turn = graphs.forward(z, recording)
         ctx.save_for_backward(z)
-        ctx.pair, ctx.graphs = pair, graphs
+        ctx.recording, ctx.graphs = recording, graphs
         return out
 
     @staticmethod
@@ -139,7 +147,7 @@ class _Recorded(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: autograd computes the product, so it can be differentiated again
             (gradient,) = torch.autograd.grad(ctx.graphs.body(z), z, g, create_graph=True)
             return gradient, None, None
-        return ctx.graphs.product(z, g, ctx.pair, ctx.turn), None, None
+        return ctx.graphs.product(z, g, ctx.recording, ctx.turn), None, None
 
 
 def worthwhile(z: Tensor) -> bool:
@@ -167,39 +175,6 @@ def free_gpu_memory(device: torch.device) -> int:
 def stream_of(device: torch.device) -> int:
     """The current stream. Work on two streams may overlap, so each has recordings of its own."""
     return int(torch.cuda.current_stream(device).cuda_stream)
-
-
-def record_forward(body: nn.Module, z: Tensor) -> _Forward:
-    """Record ``body`` for inputs like ``z``."""
-    static = z.detach().clone(memory_format=torch.preserve_format)
-
-    def forward() -> Tensor:
-        with torch.no_grad():
-            out: Tensor = body(static)
-        return out
-
-    (out,), (replay,) = capture([forward], z.device)
-    return _Forward(static, out, replay)
-
-
-def record_pair(body: nn.Module, z: Tensor) -> _Pair:
-    """Record ``body`` and its vector-Jacobian product for inputs like ``z``."""
-    static = z.detach().clone(memory_format=torch.preserve_format).requires_grad_()
-    with torch.no_grad():
-        g = torch.zeros_like(body(static))
-    outs: list[Tensor] = []
-
-    def forward() -> Tensor:
-        with torch.enable_grad():
-            outs[:] = [body(static)]
-        return outs[0]
-
-    def product() -> Tensor:
-        (gradient,) = torch.autograd.grad(outs.pop(), static, g)
-        return gradient
-
-    (out, gradient), replays = capture([forward, product], z.device)
-    return _Pair(static, g, out, gradient, replays)
 
 
 def capture(works: list[Callable[[], Tensor]], device: torch.device) -> tuple[list[Tensor], list[Callable[[], object]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +17,6 @@ __all__ = ["FrozenBody"]
 Version = list[tuple[int, int]]
 
 
-class FastCopy(NamedTuple):
-    """A copy of a network's body in one number type on one device, and the version of the weights it was made from."""
-
-    version: Version
-    body: nn.Module
-    graphs: Graphs
-
-
 class FrozenBody:
     """Evaluates the frozen body of a network on a cached copy, one for each number type and device.
 
@@ -34,7 +25,7 @@ class FrozenBody:
     """
 
     def __init__(self) -> None:
-        self._copies: dict[tuple[torch.dtype, torch.device], FastCopy] = {}
+        self._copies: dict[tuple[torch.dtype, torch.device], tuple[Version, Graphs]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, body: nn.Module, z: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -49,33 +40,26 @@ class FrozenBody:
         fast = self._copy(body, dtype, z.device)
         # On a CPU the algorithm of a convolution, and so its rounding, depends on the number of images.
         parts = z.split(1) if z.device.type == "cpu" else (z,)
-        outs = [_evaluate(fast, part.to(dtype).contiguous(memory_format=torch.channels_last)) for part in parts]
+        outs = [fast(part.to(dtype).contiguous(memory_format=torch.channels_last)) for part in parts]
         return outs[0] if len(outs) == 1 else torch.cat(outs)
 
     def clear(self) -> None:
         """Release the copies."""
         self._copies.clear()
 
-    def _copy(self, body: nn.Module, dtype: torch.dtype, device: torch.device) -> FastCopy:
+    def _copy(self, body: nn.Module, dtype: torch.dtype, device: torch.device) -> Graphs:
         version = weights_version(body)
         with self._lock:
-            fast = self._copies.get((dtype, device))
-            if fast is None or fast.version != version:
+            copied, fast = self._copies.get((dtype, device), (None, None))
+            if fast is None or copied != version:
                 # Autograd cannot differentiate through weights made in inference mode.
                 with torch.inference_mode(False), torch.no_grad():
-                    twin = copy.deepcopy(body).to(device, dtype).to(memory_format=torch.channels_last).eval()
-                fast = self._copies[dtype, device] = FastCopy(version, twin, Graphs(twin))
+                    fast = Graphs(copy.deepcopy(body).to(device, dtype).to(memory_format=torch.channels_last).eval())
+                self._copies[dtype, device] = version, fast
             return fast
 
     def __reduce__(self) -> tuple[type[FrozenBody], tuple[()]]:
         return FrozenBody, ()
-
-
-def _evaluate(fast: FastCopy, z: Tensor) -> Tensor:
-    out = fast.graphs(z)
-    if out is None:
-        out = fast.body(z)
-    return out
 
 
 def weights_version(body: nn.Module) -> Version:

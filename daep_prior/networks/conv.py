@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from daep_prior.images import RGB
 from daep_prior.networks.dae import DAE, start_near_identity
@@ -62,46 +64,21 @@ class ConvDAE(DAE):
         """One pixel a convolution."""
         return self.depth
 
-    def config(self) -> dict[str, Any]:
-        return {
-            "architecture": self.architecture,
-            "sigma": self.sigma,
-            "depth": self.depth,
-            "width": self.width,
-            "batch_norm": self.batch_norm,
-            "sigma_range": self.sigma_range,
-        }
-
     def fold(self) -> ConvDAE:
         """The same network with each normalisation folded into the convolution before it (equal to 1e-5)."""
-        with torch.device("meta"):  # every tensor is set below; random ones would change the user's random state
-            folded = ConvDAE(self.sigma, self.depth, self.width, False, self.sigma_range)
-        layers = list(self.body.children())
-        targets = iter(_convolutions(folded.body))
-        for layer, following in zip(layers, [*layers[1:], None], strict=True):
-            if isinstance(layer, nn.Conv2d):
-                weight, bias = _folded(layer, following if isinstance(following, nn.BatchNorm2d) else None)
-                target = next(targets)
-                target.weight = nn.Parameter(weight.to(layer.weight.dtype))
-                target.bias = nn.Parameter(bias.to(layer.weight.dtype))
-        folded.compute_dtype = self.compute_dtype
-        return folded.eval().requires_grad_(False)
+        folded = copy.deepcopy(self).double().eval()
+        layers: list[Any] = []
+        for layer in folded.body.children():
+            if isinstance(layer, nn.BatchNorm2d):
+                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+            else:
+                layers.append(layer)
+        folded.body, folded.batch_norm = nn.Sequential(*layers), False
+        return folded.to(next(self.parameters()).dtype).requires_grad_(False)
 
 
 def _convolutions(body: nn.Module) -> list[nn.Conv2d]:
     return [layer for layer in body.children() if isinstance(layer, nn.Conv2d)]
-
-
-def _folded(layer: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor]:
-    """Weight and bias, in float64, of ``layer`` followed by ``norm``."""
-    weight = layer.weight.detach().double()
-    bias = weight.new_zeros(weight.shape[0]) if layer.bias is None else layer.bias.detach().double()
-    if norm is not None:
-        assert norm.running_mean is not None and norm.running_var is not None
-        scale = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
-        weight = weight * scale.reshape(-1, 1, 1, 1)
-        bias = (bias - norm.running_mean.double()) * scale + norm.bias.detach().double()
-    return weight, bias
 
 
 def _start_as_residual_block(layer: nn.Conv2d) -> None:

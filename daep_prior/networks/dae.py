@@ -8,6 +8,7 @@ maps the network's input to ``r``.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from typing import Any, ClassVar
 
@@ -72,7 +73,8 @@ class DAE(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """The argument of :func:`build_network` that makes this network again; JSON-serialisable."""
-        raise NotImplementedError
+        arguments = inspect.signature(type(self)).parameters
+        return {"architecture": self.architecture} | {name: getattr(self, name) for name in arguments}
 
     def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
         """Denoise.

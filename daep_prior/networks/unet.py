@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -85,7 +84,7 @@ class UNetDAE(DAE):
         super().__init__(sigma, sigma_range)
         if not widths or min(widths) < 1 or blocks < 1:
             raise ValueError(f"widths, blocks: got {widths}, {blocks}; expected positive numbers.")
-        self.widths, self.blocks = tuple(widths), blocks
+        self.widths, self.blocks = list(widths), blocks
         self.multiple = 2 ** (len(widths) - 1)
         body = UNetBody(RGB + self.conditional, self.widths, blocks)
         start_near_identity(body.tail)
@@ -98,12 +97,3 @@ class UNetDAE(DAE):
         around_skips = sum(2 * a_scale * 2**k for k in range(len(self.widths) - 1))
         head_and_tail = 2
         return head_and_tail + around_skips + a_scale * self.multiple + self.multiple - 1
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "architecture": self.architecture,
-            "sigma_range": self.sigma_range,
-            "widths": list(self.widths),
-            "blocks": self.blocks,
-            "sigma": self.sigma,
-        }

@@ -34,13 +34,9 @@ def free_memory(device: torch.device) -> int:
         return free_gpu_memory(device)
     if device.type != "cpu":
         return ASSUMED_FREE
-    bounds = [value for value in (_available(), *_left_in_control_groups()) if value is not None]
+    system = _field(PROC / "meminfo", "MemAvailable:", unit=1024)
+    bounds = [value for value in (system, *_left_in_control_groups()) if value is not None]
     return max(0, min(bounds, default=ASSUMED_FREE)) + kept_bytes()
-
-
-def _available() -> int | None:
-    """``MemAvailable`` of Linux, in bytes."""
-    return _field(PROC / "meminfo", "MemAvailable:", unit=1024)
 
 
 def _left_in_control_groups() -> list[int]:

@@ -26,8 +26,10 @@ from daep_prior.tiling.spans import spans
 __all__ = ["SMALLEST_TILE", "Share", "TileSize", "Tiler", "check_tile"]
 
 TileSize = int | Literal["auto"] | None
-#: Function of the image, the noise fields if any (all of one shape), and the noise level.
-Function = Callable[[Sequence[Tensor], "float | Tensor"], Tensor]
+Level = float | Tensor
+#: The image, and the noise fields if any, all of one shape.
+Inputs = Sequence[Tensor]
+Function = Callable[[Inputs, Level], Tensor]
 
 #: Largest halo, pixels, that is as wide as the receptive field, so that the result is exact. Chosen by hand: a wider
 #: one costs more than it gains.
@@ -100,7 +102,7 @@ class Tiler:
         self,
         denoise: Denoise,
         x: Tensor,
-        sigma: float | Tensor,
+        sigma: Level,
         noise: Sequence[Tensor] | None = None,
         replicas: int = 1,
         jacobian: bool = True,
@@ -108,17 +110,16 @@ class Tiler:
     ) -> Tensor:
         """:func:`daep_prior.energy_gradient`; ``share`` spreads the tiles over processes."""
 
-        def function(parts: Sequence[Tensor], level: float | Tensor) -> Tensor:
+        def function(parts: Inputs, level: Level) -> Tensor:
             return energy_gradient(denoise, parts[0], level, parts[1:], replicas, jacobian)
 
-        inputs = (x, *(noise or ()))
-        return self._evaluate(function, denoise, inputs, sigma, 2 if jacobian else 1, share)
+        return self._evaluate(function, denoise, (x, *(noise or ())), sigma, 2 if jacobian else 1, share)
 
     def energy(
         self,
         denoise: Denoise,
         x: Tensor,
-        sigma: float | Tensor,
+        sigma: Level,
         noise: Sequence[Tensor] | None = None,
         replicas: int = 1,
         share: Share | None = None,
@@ -126,18 +127,12 @@ class Tiler:
         """:func:`daep_prior.energy`; ``share`` as above."""
         return energy(lambda z, level: self.denoise(denoise, z, level, share), x, sigma, noise, replicas)
 
-    def denoise(self, denoise: Denoise, x: Tensor, sigma: float | Tensor, share: Share | None = None) -> Tensor:
+    def denoise(self, denoise: Denoise, x: Tensor, sigma: Level, share: Share | None = None) -> Tensor:
         """``denoise(x, sigma)``; ``share`` as above."""
         return self._evaluate(lambda parts, level: denoise(parts[0], level), denoise, (x,), sigma, 1, share)
 
     def _evaluate(
-        self,
-        function: Function,
-        denoise: Denoise,
-        inputs: Sequence[Tensor],
-        sigma: float | Tensor,
-        passes: int,
-        share: Share | None,
+        self, function: Function, denoise: Denoise, inputs: Inputs, sigma: Level, passes: int, share: Share | None
     ) -> Tensor:
         x = inputs[0]
         halo, ramp, multiple = _geometry(denoise, passes)
@@ -165,13 +160,7 @@ class Tiler:
         return out if share is None else share.all_reduce(out)
 
     def _size(
-        self,
-        function: Function,
-        inputs: Sequence[Tensor],
-        sigma: float | Tensor,
-        passes: int,
-        halo: int,
-        share: Share | None,
+        self, function: Function, inputs: Inputs, sigma: Level, passes: int, halo: int, share: Share | None
     ) -> tuple[int, int] | None:
         """Images at a time, and pixels in height and width of a tile; ``None``: the whole batch at once."""
         x = inputs[0]
@@ -194,9 +183,7 @@ def _geometry(denoise: Denoise, passes: int) -> tuple[int, int, int]:
     return HALO, RAMP, multiple
 
 
-def _largest_that_fits(
-    function: Function, inputs: Sequence[Tensor], sigma: float | Tensor, halo: int
-) -> tuple[int, int] | None:
+def _largest_that_fits(function: Function, inputs: Inputs, sigma: Level, halo: int) -> tuple[int, int] | None:
     """The largest part of the batch whose evaluation fits into the free memory, as :meth:`Tiler._size` returns it."""
     x = inputs[0]
     batch, height, width = x.shape[0], *x.shape[-2:]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,6 @@ def save_checkpoint(run: TrainingRun, path: Path) -> None:
             f"the loss or the weights are no longer finite at step {run.step}; lower learning_rate and start "
             f"again (the last good checkpoint, if there is one, is {path})."
         )
-    tensors = dict(_weights(run))
-    for name, parameter in run.network.named_parameters():
-        for optimizer in run.optimizers:
-            for key, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
     state = {
         "step": run.step,
         "seconds": run.seconds,
@@ -49,7 +43,7 @@ def save_checkpoint(run: TrainingRun, path: Path) -> None:
         "loss_count": run.loss_count,
         "config": asdict(run.config),
     }
-    write_safetensors(tensors, path, {"format": CHECKPOINT_FORMAT, "state": json.dumps(state)})
+    write_safetensors(_tensors(run), path, {"format": CHECKPOINT_FORMAT, "state": json.dumps(state)})
 
 
 def load_checkpoint(run: TrainingRun, path: Path) -> None:
@@ -66,40 +60,37 @@ def load_checkpoint(run: TrainingRun, path: Path) -> None:
             f"{path}: belongs to a run with another {', '.join(changed)}; "
             "give the same settings, or another output file to start anew."
         )
-
-    def fill(target: Tensor, name: str) -> None:
+    for name, target in _tensors(run).items():
         if name not in tensors or tensors[name].shape != target.shape:
             raise ValueError(f"{path}: a damaged training checkpoint ({name} is missing or misshapen).")
         if not bool(tensors[name].isfinite().all()):
             raise ValueError(f"{path}: a damaged training checkpoint ({name} contains numbers that are not finite).")
-        target.copy_(tensors[name])
-
-    with torch.no_grad():
-        for name, target in _weights(run):
-            if not name.endswith("num_batches_tracked"):
-                fill(target, name)
-        names = {parameter: name for name, parameter in run.network.named_parameters()}
-        for optimizer in run.optimizers:
-            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-                optimizer.state[parameter] = _empty_state(optimizer, parameter)
-                for key, target in optimizer.state[parameter].items():
-                    fill(target, f"optimizer.{key}.{names[parameter]}")
+        with torch.no_grad():
+            target.copy_(tensors[name])
     run.step, run.seconds, run.history = state["step"], state["seconds"], state["history"]
     run.loss_sum.fill_(state["loss_sum"])
     run.loss_count = state["loss_count"]
 
 
-def _weights(run: TrainingRun) -> Iterator[tuple[str, Tensor]]:
-    for prefix, module in (("network", run.network), ("average", run.average)):
-        for key, value in module.state_dict().items():
-            yield f"{prefix}.{key}", value
-
-
-def _empty_state(optimizer: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
-    """An optimizer's state of one parameter, in the parameter's memory layout, as in the run that wrote it."""
-    if isinstance(optimizer, Muon):
-        return {"mean": torch.empty_like(parameter)}
-    return {key: torch.empty_like(parameter) for key in ("exp_avg", "exp_avg_sq")} | {"step": torch.zeros(())}
+def _tensors(run: TrainingRun) -> dict[str, Tensor]:
+    """Weights, averages and optimizer states by name. A parameter that was never updated gets a state of zeros."""
+    tensors = {
+        f"{prefix}.{key}": value
+        for prefix, module in (("network", run.network), ("average", run.average))
+        for key, value in module.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    names = {parameter: name for name, parameter in run.network.named_parameters()}
+    for optimizer in run.optimizers:
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            state = optimizer.state[parameter]
+            if not state:
+                moments = ("mean",) if isinstance(optimizer, Muon) else ("exp_avg", "exp_avg_sq")
+                state.update({key: torch.zeros_like(parameter) for key in moments})
+                if not isinstance(optimizer, Muon):
+                    state["step"] = torch.zeros(())
+            tensors |= {f"optimizer.{key}.{names[parameter]}": value for key, value in state.items()}
+    return tensors
 
 
 def _state(metadata: dict[str, str], path: Path) -> dict[str, Any]:

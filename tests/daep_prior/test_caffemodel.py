@@ -150,7 +150,7 @@ def test_the_network_comes_ready_for_use(file):
         ("DAE_sigma11", -1.0, None, 11),
     ],
 )
-def test_the_noise_level_is_said_by_the_caller_or_the_file_or_its_name(tmp_path, name, std, argument, expected):
+def test_the_noise_level_comes_from_the_caller_or_the_file_or_its_name(tmp_path, name, std, argument, expected):
     prefix = b"" if std is None else noise_layer(std)
     path = write(tmp_path / f"{name}.caffemodel", random_blobs(), prefix)
     assert read_caffemodel(path, argument).sigma == pytest.approx(expected / 255)

@@ -75,7 +75,7 @@ def test_replays_follow_image_and_level(dae, recordings, plain, monkeypatch, cha
     for k, sigma in enumerate([0.2, 0.1, torch.tensor([0.05, 0.2])]):
         x = image(seed=k)[:, :channels]
         results.append((dae(x, sigma), energy_gradient(dae, x.expand(-1, 3, -1, -1), sigma)))
-    assert recordings == [1, 2]  # the forward pass, and the pair
+    assert len(recordings) == 1
     monkeypatch.setattr(module, "worthwhile", lambda z: False)
     for k, sigma in enumerate([0.2, 0.1, torch.tensor([0.05, 0.2])]):
         x = image(seed=k)[:, :channels]
@@ -94,7 +94,7 @@ def test_a_pass_in_between_does_not_disturb_a_product(dae, recordings, plain, mo
         return *first, *second, *torch.autograd.grad(outs[0], xs[0], image(seed=7))
 
     ours = products(dae)
-    assert sorted(recordings) == [1, 2]
+    assert len(recordings) == 1
     monkeypatch.setattr(module, "worthwhile", lambda z: False)
     for product, expected in zip(ours, products(plain), strict=True):
         assert torch.allclose(product, expected, atol=1e-6)
@@ -150,13 +150,13 @@ def test_other_weights_are_recorded_anew(dae, recordings):
         for parameter in dae.body.parameters():
             parameter.mul_(2)
     assert not torch.equal(dae(image(), 0.1), before)
-    assert recordings == [1, 1]
+    assert len(recordings) == 2
 
 
 def test_a_copy_records_for_itself(dae, recordings):
     expected = dae(image(), 0.1)
     assert torch.equal(copy.deepcopy(dae)(image(), 0.1), expected)
-    assert recordings == [1, 1]
+    assert len(recordings) == 2
 
 
 def test_a_network_that_learns_is_not_recorded(recordings):
@@ -176,7 +176,7 @@ def test_forward_mode_is_not_recorded(dae, recordings):
 def test_a_recording_made_in_inference_mode_serves_outside(dae, recordings, plain):
     with torch.inference_mode():
         inside = dae(image(), 0.1)
-    assert torch.equal(dae(image(), 0.1), inside) and recordings == [1]
+    assert torch.equal(dae(image(), 0.1), inside) and len(recordings) == 1
     assert gradient(dae, image()).shape == inside.shape
 
 
@@ -207,7 +207,7 @@ def test_little_memory_is_left_alone(dae, recordings, monkeypatch):
     dae(image(), 0.1)
     assert not recordings
     dae(image(size=4), 0.1)  # fits
-    assert recordings == [1]
+    assert len(recordings) == 1
 
 
 def test_nothing_is_recorded_on_the_cpu(dae, monkeypatch):

@@ -13,7 +13,7 @@ GIB = 2**30
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """``machine(files)`` is one whose ``/proc`` and ``/sys/fs/cgroup`` hold these files."""
+    """``machine(files)`` makes one whose ``/proc`` and ``/sys/fs/cgroup`` contain these files."""
 
     def make(files):
         for name, content in files.items():
@@ -89,7 +89,7 @@ def test_what_the_process_has_freed_and_kept_is_free(machine, monkeypatch):
     assert free_memory(CPU) == 17 * GIB
 
 
-def test_a_system_that_does_not_tell_is_taken_to_have_some(machine):
+def test_an_unknown_free_memory_has_a_default(machine):
     machine({})
     assert free_memory(CPU) == free_memory(torch.device("meta")) == memory.ASSUMED_FREE
 

@@ -301,7 +301,7 @@ def test_a_bias_free_network_is_homogeneous_in_image_and_level():
     assert torch.allclose(dae(x / 2, SIGMA / 2), dae(x, SIGMA) / 2, atol=1e-6)
 
 
-def test_a_single_level_network_ignores_which_level_it_is_told():
+def test_a_single_level_network_ignores_the_level_it_is_given():
     dae, x = exact(conv()), images(1, 3, 9, 9)
     assert torch.equal(dae(x, 0.3), dae(x))
 
@@ -330,7 +330,7 @@ def test_impossible_noise_levels_are_refused(make, bad):
         make().fold()(images(2, 3, 8, 8), bad)
 
 
-def test_a_conditional_network_wants_to_know_the_level():
+def test_a_conditional_network_without_a_level_is_refused():
     with pytest.raises(ValueError, match="noise-conditional"):
         unet().fold()(images(1, 3, 8, 8))
 

@@ -9,7 +9,7 @@ from daep_prior.tiling import Tiler, spans
 from daep_prior.tiling import tiler as module
 
 WIDTH = 25 / 255
-#: What a device holds that is as good as full, and one that holds everything, in bytes.
+#: Free memory, bytes, of a device that is nearly full, and of one that every image fits into.
 FULL, EMPTY = 2**20, 2**50
 
 
@@ -163,7 +163,7 @@ def test_tiles_of_a_wide_network_are_blended_to_a_good_approximation():
     assert (tiled - whole).square().mean() < (1e-3) ** 2 * whole.square().mean()
 
 
-def test_a_network_that_says_nothing_of_its_field_gets_the_wide_halo():
+def test_a_network_without_a_stated_radius_gets_the_wide_halo():
     network = small_network()
     seen = []
 

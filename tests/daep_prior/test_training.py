@@ -245,7 +245,7 @@ def test_validation_uses_levels_the_network_was_trained_on():
     assert list(validation_psnr(dae, [picture(0)], torch.device("cpu"))) == ["5", "15", "25"]
 
 
-def test_few_images_are_said_to_be_validated_on_themselves(tmp_path):
+def test_too_few_images_to_hold_some_out_are_reported(tmp_path):
     Image.fromarray(picture(0)).save(tmp_path / "one.png")
     lines: list[str] = []
     train(tmp_path, tmp_path / "net.safetensors", TrainingConfig(**{**SHORT, "steps": 1}), "cpu", lines.append)
@@ -372,13 +372,13 @@ def test_a_second_ctrl_c_ends_a_run_at_once(folder, tmp_path, ctrl_c, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-def test_progress_is_told_between_validations(folder, tmp_path):
+def test_there_are_lines_of_progress_between_validations(folder, tmp_path):
     lines: list[str] = []
     config = TrainingConfig(**{**SHORT, "steps": 3})
     train(folder, tmp_path / "net.safetensors", config, "cpu", lines.append, validate_every=2, progress_seconds=0)
-    told = [line for line in lines if line.startswith("step ")]
-    assert [line.partition(":")[0] for line in told] == ["step 1/3", "step 2/3", "step 3/3"]
-    assert ["validation" in line for line in told] == [False, True, True]
+    progress = [line for line in lines if line.startswith("step ")]
+    assert [line.partition(":")[0] for line in progress] == ["step 1/3", "step 2/3", "step 3/3"]
+    assert ["validation" in line for line in progress] == [False, True, True]
 
 
 def test_a_finished_run_can_go_on(folder, tmp_path):
