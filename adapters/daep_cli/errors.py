@@ -49,11 +49,7 @@ def named(option: str, given: object) -> Iterator[None]:
 
 
 def explain(error: BaseException) -> str | None:
-    """One line about an expected error, or ``None`` for a bug.
-
-    Expected are usage errors, bad input (``ValueError``), files (``OSError``), divergence (``FloatingPointError``, or a
-    subclass of ``RuntimeError``), and memory.
-    """
+    """One line about an expected error: bad usage or input, files, divergence, memory. ``None`` for a bug."""
     if hasattr(error, "format_message"):  # typer's usage errors; their module differs between versions
         return one_line(error.format_message())
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""``--mask``: read a mask of known pixels, and check it."""
+"""``--mask``: read a mask of known pixels."""
 
 from pathlib import Path
 
@@ -23,12 +23,3 @@ def read_mask(path: Path) -> Mask:
     if not known.any():
         raise ValueError(f"--mask {path}: no pixel is white, so none is known; make the known pixels white.")
     return known
-
-
-def check_mask_fits(mask: Mask, size: tuple[int, int], path: Path) -> None:
-    """Refuse a mask that has not the size (width, height) of the photograph."""
-    height, width = mask.shape
-    if (width, height) != size:
-        raise ValueError(
-            f"--mask {path}: {width} x {height} pixels, but the image has {size[0]} x {size[1]}; make them equal."
-        )

@@ -5,12 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def check_exists(path: Path) -> None:
-    """Refuse an input that does not exist."""
-    if not path.exists():
-        raise ValueError(f"{path}: no such file or folder; check its name.")
-
-
 def check_output_file(
     path: Path,
     suffixes: Iterable[str],

@@ -20,6 +20,6 @@ def complain(line: str) -> None:
     remark(f"error: {line}")
 
 
-def iterations(number: int) -> str:
+def iterations_text(number: int) -> str:
     """The number of iterations, in words."""
     return f"{number} iteration" + ("" if number == 1 else "s")

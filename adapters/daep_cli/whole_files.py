@@ -10,8 +10,7 @@ def write_whole(path: Path, content: bytes, overwrite: bool = False, temporary: 
 
     A new file gets the permissions of any new file of the user; a replaced one keeps its own.
 
-    :param Path temporary: file in the same folder, which does not exist yet, for the content until it is complete;
-        default: one with a random name.
+    :param Path temporary: new file in the same folder, for the content until it is complete; default: a random name.
     :raises ValueError: ``path`` has been created meanwhile, and ``overwrite`` is not set.
     :raises OSError: the file cannot be written.
     """

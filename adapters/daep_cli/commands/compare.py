@@ -8,7 +8,6 @@ import typer
 from daep_cli.commands.options import PRESETS, Denoiser, Device, Overwrite, Seed
 from daep_cli.jobs.options import Options
 from daep_cli.noise import parse_noise
-from daep_cli.paths import check_exists
 
 #: Those of :mod:`daep_compare`, whose import takes seconds: without a download, and with one.
 METHODS = [
@@ -17,13 +16,13 @@ METHODS = [
 ]
 DOWNLOADING = ["dpir-drunet", "epll"]
 
-Source = Annotated[Path, typer.Argument(metavar="IMAGE", help="Clean image (PNG, JPEG, TIFF), to be degraded.")]
+Source = Annotated[Path, typer.Argument(metavar="IMAGE", exists=True, help="Clean image (PNG, JPEG, TIFF) to degrade.")]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the results.")]
 Noise = Annotated[
     str | None, typer.Option(metavar="SIGMA", help="Noise to add, standard deviation where white is 255.")
 ]
 Kernel = Annotated[str | None, typer.Option(metavar="KERNEL", help="Blur, as for `daep restore`.")]
-Scale = Annotated[int | None, typer.Option(metavar="N", help="Reduce N times, and enlarge again.")]
+Scale = Annotated[int | None, typer.Option(metavar="N", min=2, max=8, help="Reduce N times, and enlarge again.")]
 Mask = Annotated[Path | None, typer.Option(metavar="FILE", help="Remove the pixels that are black in this image.")]
 Methods = Annotated[
     str | None,
@@ -65,7 +64,6 @@ def compare(
     * `daep compare photo.png -o comparison --kernel psf.png --noise 2.55`
     * `daep compare photo.png -o comparison --scale 3 --crop 128 --methods daep-annealed,pnp-hqs,tv`
     """
-    check_exists(source)
     options = Options(parse_noise(noise), kernel, scale, mask, denoiser, seed=seed, device=device)
     from daep_cli.comparison import run_comparison
     from daep_prior.inference.heap import keep_freed_memory

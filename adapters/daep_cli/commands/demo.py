@@ -1,35 +1,24 @@
 """``daep demo``."""
 
 import time
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from daep_cli.commands.options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
 from daep_cli.paths import check_output_file
 from daep_cli.photographs.photo import SUFFIXES
-from daep_cli.screen import iterations as in_words
-from daep_cli.screen import say
-
-
-class Photograph(str, Enum):
-    """Photographs that come with scikit-image."""
-
-    astronaut = "astronaut"
-    chelsea = "chelsea"
-    coffee = "coffee"
-
+from daep_cli.screen import iterations_text, say
 
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Picture to write.")]
-Image = Annotated[Photograph, typer.Option(help="Which photograph.")]
+Image = Annotated[Literal["astronaut", "chelsea", "coffee"], typer.Option(help="Photograph, of scikit-image.")]
 Size = Annotated[int, typer.Option(metavar="N", help="Height and width in pixels.")]
 
 
 def demo(
     output: Output = Path("demo.png"),
-    image: Image = Photograph.astronaut,
+    image: Image = "astronaut",
     size: Size = 256,
     denoiser: Denoiser = None,
     preset: Preset = None,
@@ -64,19 +53,19 @@ def demo(
 
     keep_freed_memory()
     place = pick_device(device)
-    scene, kernel = photograph_crop(image.value, size).to(place), motion_kernel().to(place)
+    scene, kernel = photograph_crop(image, size).to(place), motion_kernel().to(place)
     network = None if denoiser is None else read_network(denoiser, place)
     model = DAEP(NOISE, preset, network, iterations, seed=seed, device=place)
     noise = GaussianNoise(NOISE, rng=torch.Generator(place).manual_seed(seed))
     physics = Blur(filter=kernel, padding="valid", noise_model=noise, device=place)
     blurred = physics(scene)
-    say(f"blurred {image.value}, {size} x {size} pixels, added noise of {255 * NOISE:g}; restoring ...")
+    say(f"blurred {image}, {size} x {size} pixels, added noise of {255 * NOISE:g}; restoring ...")
     began = time.perf_counter()
     restored = centre(model(blurred, physics), blurred)
     seconds = time.perf_counter() - began
     original = centre(scene, blurred)
     before, after = (float(PSNR()(x.clamp(0, 1), original)) for x in (blurred, restored))
-    done = in_words(len(model.plans[0].schedule))
+    done = iterations_text(len(model.plans[0].schedule))
     say(f"PSNR {before:.2f} dB -> {after:.2f} dB in {seconds:.1f} s ({done}, {model.preset})")
     shown = with_inset(to_pixels(blurred), kernel[0, 0].cpu().numpy())
     panels = [

@@ -19,7 +19,7 @@ Preset = Annotated[
         autocompletion=lambda: PRESETS,
     ),
 ]
-Iterations = Annotated[int | None, typer.Option(metavar="N", help="Number of iterations; default the preset's.")]
+Iterations = Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of iterations; default the preset's.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers; the same seed gives the same image.")]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; default the GPU if there is one.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]

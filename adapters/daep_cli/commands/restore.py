@@ -8,11 +8,13 @@ import typer
 from daep_cli.commands.options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
 from daep_cli.jobs.options import Options
 from daep_cli.noise import parse_noise
-from daep_cli.paths import check_exists, check_output_file, check_output_folder
+from daep_cli.paths import check_output_file, check_output_folder
 from daep_cli.photographs.photo import SUFFIXES
 from daep_cli.screen import say
 
-Source = Annotated[Path, typer.Argument(metavar="IN", help="Image (PNG, JPEG, TIFF), or a folder of images.")]
+Source = Annotated[
+    Path, typer.Argument(metavar="IN", exists=True, help="Image (PNG, JPEG, TIFF), or a folder of them.")
+]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result: a file, or a folder.")]
 Noise = Annotated[
     str | None,
@@ -31,7 +33,7 @@ Kernel = Annotated[
     ),
 ]
 Scale = Annotated[
-    int | None, typer.Option(metavar="N", help="Enlarge N times (2 to 8); noise-free if --noise is not given.")
+    int | None, typer.Option(metavar="N", min=2, max=8, help="Enlarge N times; noise-free if --noise is not given.")
 ]
 Mask = Annotated[
     Path | None,
@@ -96,7 +98,6 @@ def restore(
     * `daep restore photos/ -o restored/ --noise 10`
     * `daep restore blurred.jpg --kernel psf.png --noise 2.55 --explain`
     """
-    check_exists(source)
     if output is None and not explain:
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     options = Options(

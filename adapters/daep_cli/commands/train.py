@@ -1,31 +1,23 @@
 """``daep train``."""
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from daep_cli.commands.options import Device, Seed
 from daep_cli.errors import Interrupted, named
-from daep_cli.paths import check_exists, check_output_file
+from daep_cli.paths import check_output_file
 from daep_cli.screen import say
 
 if TYPE_CHECKING:
     from daep_prior import DAE
 
 
-class Network(str, Enum):
-    """Architectures of :mod:`daep_prior.networks`."""
-
-    paper = "paper"
-    unet = "unet"
-
-
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Training images, searched with subfolders.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", exists=True, help="Training images, searched with subfolders.")]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Weights: NAME.safetensors.")]
 Architecture = Annotated[
-    Network,
+    Literal["paper", "unet"],
     typer.Option(help="paper: 20 x 64 convolutions, for one noise level; unet: noise-conditional, and faster."),
 ]
 Sigma = Annotated[
@@ -49,7 +41,7 @@ Overwrite = Annotated[
 def train(
     folder: Folder,
     output: Output,
-    network: Architecture = Network.paper,
+    network: Architecture = "paper",
     sigma: Sigma = None,
     steps: Steps = None,
     batch: Batch = None,
@@ -71,7 +63,6 @@ def train(
     * `daep train photos/ -o mine.safetensors --network unet --steps 100000`
     * `daep restore noisy.png -o clean.png --noise 25 --denoiser mine.safetensors`
     """
-    check_exists(folder)
     from daep_cli.devices import pick_device
     from daep_prior import training
     from daep_prior.inference.heap import keep_freed_memory
@@ -101,6 +92,6 @@ def make_network(name: str, sigma: float | None) -> "DAE":
 
     if sigma is not None and not 0 < sigma <= 255:
         raise ValueError(f"--sigma {sigma:g}: expected a standard deviation above 0, up to 255 (white is 255).")
-    if name == Network.paper:
+    if name == "paper":
         return ConvDAE(batch_norm=False) if sigma is None else ConvDAE(sigma=sigma / 255, batch_norm=False)
     return UNetDAE() if sigma is None else UNetDAE(sigma_range=None, sigma=sigma / 255)

@@ -25,11 +25,7 @@ class Claim:
         self._lock = FileLock(result.with_name(f".daep-{token}.lock"), thread_local=False)
 
     def take(self, wait: bool = False) -> bool:
-        """Take the claim if it is free, or ``wait`` until it is.
-
-        :return: whether this process has it now.
-        :raises OSError: the lock file cannot be made.
-        """
+        """Take the claim if it is free, or ``wait`` until it is. Returns whether this process has it now."""
         try:
             self._lock.acquire(timeout=-1 if wait else 0)
         except Timeout:

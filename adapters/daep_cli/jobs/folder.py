@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -41,16 +40,13 @@ class Tally:
     ignored: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.restored} restored"]
-        if self.elsewhere:
-            parts.append(f"{self.elsewhere} restored by another process meanwhile")
-        if self.skipped:
-            parts.append(f"{self.skipped} skipped because their result exists (--overwrite replaces)")
-        if self.failed:
-            parts.append(f"{self.failed} failed")
-        if self.ignored:
-            parts.append(f"{self.ignored} ignored because not named as PNG, JPEG or TIFF")
-        return ", ".join(parts)
+        others = {
+            "restored by another process meanwhile": self.elsewhere,
+            "skipped because their result exists (--overwrite replaces)": self.skipped,
+            "failed": self.failed,
+            "ignored because not named as PNG, JPEG or TIFF": self.ignored,
+        }
+        return f"{self.restored} restored" + "".join(f", {number} {text}" for text, number in others.items() if number)
 
 
 @dataclass(eq=False)
@@ -65,10 +61,7 @@ class _Item:
     result: Path
     before: tuple[int, int, int] | None
     layout: tuple[int, int, str]
-
-    @cached_property
-    def claim(self) -> Claim:
-        return Claim(self.result)
+    claim: Claim
 
     @property
     def pixels(self) -> int:
@@ -99,9 +92,6 @@ def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tal
     A result that exists is complete, because results are written whole or not at all. At the end, each image has its
     result, made by this process or another, or its error has been printed.
 
-    :param Path source: folder of images.
-    :param Path output: folder of results; made if its parent exists. Checked, see
-        :func:`daep_cli.paths.check_output_folder`.
     :raises ValueError: no images, or unusable weights.
     :raises OSError: the disk is full, or can no longer be written to.
     :raises Interrupted: Ctrl-C; the message says how many are done.
@@ -112,7 +102,7 @@ def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tal
         result = output / image.name
         before = state(result)
         if before is None or overwrite:
-            todo.append(_Item(image, result, before, layout(image)))
+            todo.append(_Item(image, result, before, layout(image), Claim(result)))
             continue
         tally.skipped += 1
         with suppress(OSError):  # not important

@@ -17,12 +17,12 @@ from torch import Tensor
 from daep_cli.devices import pick_device
 from daep_cli.jobs.options import Options
 from daep_cli.kernels.reading import check_kernel_fits, read_kernel
-from daep_cli.masks import check_mask_fits, read_mask
+from daep_cli.masks import read_mask
 from daep_cli.networks import read_network
 from daep_cli.noise import AUTO
 from daep_cli.photographs.photo import MAX_PIXELS, Array, Photo
 from daep_cli.photographs.tensors import centre, to_pixels, to_tensor
-from daep_cli.screen import iterations
+from daep_cli.screen import iterations_text
 from daep_deepinv import DAEP, DivergenceError, Plan, degradation
 from daep_deepinv.noise.estimate import UnknownNoiseError
 from daep_deepinv.noise.model import NoiseWarning
@@ -39,10 +39,7 @@ GPU_BATCH_PIXELS, GPU_BYTES_A_PIXEL = 2**22, 2**14
 
 
 class Measurement(NamedTuple):
-    """A photograph that is ready to be restored.
-
-    :param float, None sigma: its noise level, images in [0, 1]; ``None``: estimated by the solver.
-    """
+    """A photograph, and its noise level for images in [0, 1]; ``None``: the solver estimates it."""
 
     photo: Photo
     sigma: float | None
@@ -50,12 +47,9 @@ class Measurement(NamedTuple):
 
 @dataclass
 class Job:
-    """Restores any number of photographs with the same options. Its files are read and checked when it is made.
+    """Restores any number of photographs with the same options.
 
-    The network is the exception: it is loaded when it is used first.
-
-    :raises ValueError: unusable kernel, mask, preset, device or tile size.
-    :raises FileNotFoundError: a file that does not exist.
+    Its files are read and checked at once, except for the network, which is loaded when it is needed.
     """
 
     options: Options
@@ -97,8 +91,11 @@ class Job:
         options = self.options
         if self.kernel is not None:
             check_kernel_fits(self.kernel, photo.size, str(options.kernel))
-        if self.mask is not None and options.mask is not None:
-            check_mask_fits(self.mask, photo.size, options.mask)
+        if self.mask is not None and self.mask.shape[::-1] != photo.size:
+            sizes = [f"{width} x {height}" for width, height in (self.mask.shape[::-1], photo.size)]
+            raise ValueError(
+                f"--mask {options.mask}: {sizes[0]} pixels, but the image has {sizes[1]}; make them equal."
+            )
         if options.scale is not None and min(photo.size) < 2:
             raise ValueError(f"--scale {options.scale}: needs an image of at least 2 x 2 pixels; give a larger one.")
         if options.scale is not None and self.pixels(*photo.size) > MAX_PIXELS:
@@ -109,10 +106,7 @@ class Job:
             )
 
     def measure(self, photo: Photo) -> Measurement:
-        """Check a photograph, and estimate its noise if the solver cannot.
-
-        :raises ValueError: see :meth:`check`; or the noise cannot be estimated.
-        """
+        """Check a photograph, and estimate its noise if the solver cannot."""
         self.check(photo)
         sigma = self.options.sigma
         if sigma is None and self.kernel is None:
@@ -168,9 +162,7 @@ class Job:
 
         :param batch: any two are :meth:`together`.
         :param Callable callback: see :meth:`daep_deepinv.DAEP.forward`.
-        :return: photographs of the same types and sizes (with ``scale``, that much larger), and how they were restored.
-        :raises ValueError: the noise cannot be estimated.
-        :raises FloatingPointError: the solver diverged.
+        :return: photographs of the same types, and how they were restored.
         """
         y, physics = self.problem(batch)
         with warnings.catch_warnings(), _in_terms_of_options():
@@ -195,7 +187,7 @@ class Job:
         elif plan.noise.assumed is not None:
             noise = f", for noise {level:.3g} instead of {255 * plan.noise.assumed:.3g}: {plan.noise.kind} "
             noise += "(--no-check-noise trusts --noise)"
-        return f"{self.options.task}{noise}, {iterations(len(plan.schedule))}, preset {plan.preset}"
+        return f"{self.options.task}{noise}, {iterations_text(len(plan.schedule))}, preset {plan.preset}"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from daep_cli.jobs.progress import progress_bar
 from daep_cli.noise import AUTO
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.writing import check_writable_as, write_photo
-from daep_cli.screen import iterations, say
+from daep_cli.screen import iterations_text, say
 from daep_deepinv import DAEPrior, Plan
 
 #: Noise level of an iterate relative to the kernel width of its iteration. Measured for deblurring and denoising: from
@@ -23,7 +23,6 @@ REMAINING_NOISE = 0.3
 def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
     """Restore one file and write the result, whole or not at all. Ctrl-C writes the latest iterate.
 
-    :param Path output: checked, see :func:`daep_cli.paths.check_output_file`.
     :raises ValueError: unusable input or noise; nothing has been written.
     :raises Interrupted: Ctrl-C; the message says what was written.
     """
@@ -47,7 +46,7 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
             raise
         plan, iteration, image = latest[0]
         write_photo(job.photo(cleaned(image, plan, iteration, job.model.prior), photo), output, overwrite)
-        done, again = f"{iteration + 1} of {iterations(len(plan.schedule))}", "; give --overwrite to start again"
+        done, again = f"{iteration + 1} of {iterations_text(len(plan.schedule))}", "; give --overwrite to start again"
         raise Interrupted(f"after {done}; {output} contains that iterate{'' if overwrite else again}.") from error
     seconds = time.perf_counter() - began
     write_photo(result, output, overwrite)

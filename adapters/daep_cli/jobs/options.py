@@ -6,8 +6,6 @@ from pathlib import Path
 from daep_cli.kernels.reading import kernel_path
 from daep_cli.noise import AUTO, Noise
 
-SCALES = range(2, 9)
-
 
 @dataclass(frozen=True)
 class Options:
@@ -29,10 +27,6 @@ class Options:
     check_noise: bool = True
 
     def __post_init__(self) -> None:
-        if self.scale is not None and self.scale not in SCALES:
-            raise ValueError(f"--scale {self.scale}: expected a whole number from {SCALES[0]} to {SCALES[-1]}.")
-        if self.iterations is not None and self.iterations < 1:
-            raise ValueError(f"--iterations {self.iterations}: expected at least 1.")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"--seed {self.seed}: expected a whole number >= 0.")
         tasks = {"--kernel": self.kernel, "--scale": self.scale, "--mask": self.mask}

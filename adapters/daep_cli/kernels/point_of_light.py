@@ -39,7 +39,6 @@ def read_spot(path: Path) -> Plane:
 
     :param Path path: 8- or 16-bit image in sRGB. It is converted to amounts of light, and the colours are averaged.
     :return: (h, w), both odd, sum 1, the centre of mass in the middle pixel.
-    :raises FileNotFoundError: no such file.
     :raises ValueError: unreadable, or there is no spot, or several, or it is saturated, or it touches the edge.
     """
     with named("--kernel spot:", path):
@@ -58,13 +57,7 @@ def linear(values: Plane) -> Plane:
 
 
 def find_spot(light: Plane, saturated: npt.NDArray[np.bool_]) -> Plane:
-    """Subtract the background, cut out the one spot, centre it, and normalise it to sum 1.
-
-    :param light: amounts of light, (H, W).
-    :param saturated: whether a pixel is saturated, (H, W).
-    :return: see :func:`read_spot`.
-    :raises ValueError: as there.
-    """
+    """Subtract the background of a photograph (H, W), cut out the one spot, centre it, and normalise it to sum 1."""
     light, noise = _without_background(light)
     smooth = ndimage.gaussian_filter(light, 1.0)
     peak = float(smooth.max())

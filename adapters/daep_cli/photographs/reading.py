@@ -1,8 +1,7 @@
 """Read photographs: PNG, JPEG and TIFF, grey or RGB, 8 or 16 bits, with transparency and ICC profile.
 
-Pillow reads all but 16-bit colour, which it reduces to 8 bits. 16-bit files are read by imagecodecs (PNG) and tifffile
-(TIFF; it needs imagecodecs for LZW). imagecodecs has one wheel of 26 MB for each platform. OpenCV has 60 MB; pypng is
-pure Python and takes minutes for a camera's image.
+Pillow reduces 16-bit colour to 8 bits, so imagecodecs (PNG) and tifffile (TIFF, with imagecodecs for LZW) read 16-bit
+files. OpenCV would be larger, and pypng takes minutes for a camera's image.
 """
 
 import io

@@ -129,7 +129,7 @@ def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, s
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["{none}", "-o", "{out}"], "no such file or folder"),
+        (["{none}", "-o", "{out}"], "does not exist"),
         (["{folder}", "-o", "{tmp}/w.pt"], "cannot write this format"),
         (["{folder}", "-o", "{tmp}/none/w.safetensors"], "create it first"),
         (["{folder}", "-o", "{out}", "--sigma", "0"], "--sigma 0"),
