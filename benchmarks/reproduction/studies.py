@@ -46,32 +46,35 @@ KODAK_BOX = (100, 324, 100, 324)
 CENTRE = 128
 #: Protocols, as printed above the tables.
 SUPER_RESOLUTION = (
-    "RGB images, cropped to a multiple of the factor, reduced by MATLAB's antialiased bicubic imresize and rounded to "
-    "8 bits; no noise. The result is rounded to 8 bits, as many pixels as the factor are cropped from every side, and "
-    "PSNR is over all pixels and channels."
+    "Measurement: RGB images, cropped to a multiple of the factor, reduced by MATLAB's antialiased bicubic imresize, "
+    "rounded to 8 bits. No noise. PSNR: over all pixels and channels of the result in 8 bits, without a border as wide "
+    "as the factor."
 )
-DEBLURRING = (
-    "The blur is a true convolution (the kernel is flipped, not transposed) with 'valid' boundaries. The result is "
-    "rounded to 8 bits, half a kernel is cropped from every side, and PSNR is over all pixels and channels. "
+PSNR = (
+    " PSNR: over all pixels and channels of the result in 8 bits, without the border of half a kernel that the "
+    "measurement does not show."
 )
-LEVIN_DEBLURRING = DEBLURRING + (
-    "The four grey images of 255 x 255 pixels are three equal channels for the network, with the same noise in all "
-    "three (seed 0). Noise is of 255 and not clipped."
+LEVIN_IMAGES = (
+    "Measurement: four grey images of 255 x 255 pixels, convolved with a kernel, 'valid' boundaries. Gaussian noise of "
+    "the level in the head of the table (white is 255), not clipped, seed 0. The network sees three equal channels with "
+    "the same noise."
 )
-KODAK_DEBLURRING = DEBLURRING + (
-    "RGB images of 768 x 512 in full, Levin's kernel 1 (19 x 19), independent noise of 2.55 of 255 in the channels "
-    "(seed 0), not clipped."
-)
+LEVIN_DEBLURRING = LEVIN_IMAGES + PSNR
+KODAK_DEBLURRING = (
+    "Measurement: RGB images of 768 x 512 pixels, convolved with Levin's kernel 1 (19 x 19 pixels), 'valid' "
+    "boundaries. Noise of 2.55 of 255, independent in the channels, not clipped, seed 0."
+) + PSNR
 FIGURE7 = (
     "The paper shows one image and does not name it. No image of Set5, Set14, Kodak24 and Levin has its PSNR with 70 % "
-    "of the pixels at zero, so compare gains, not levels. Here: Set5, RGB, rounded to 8 bits, nothing cropped, and "
-    "Kodak24, rows and columns 100 to 324. Missing pixels: 70 % of the pixels, in all three channels; the others are "
-    "exact. Noise: standard deviation 25.5 of 255, independent in the channels, clipped to [0, 255]. Seed 0."
+    "of the pixels at zero. So compare gains, not levels. Images here: Set5, and rows and columns 100 to 324 of "
+    "Kodak24. Missing pixels: 70 %, the same in all three channels; the others are exact. Noise: standard deviation "
+    "25.5 of 255, independent in the channels, clipped to [0, 255]. Seed 0. PSNR: over all pixels and channels of the "
+    "result in 8 bits."
 )
-EQUATION8 = LEVIN_DEBLURRING + (
-    f" Noise 2.55; the images are cropped to their central {CENTRE} x {CENTRE} measured pixels. Without eq. 8 the "
-    "network is evaluated at the iterate itself. The paper reports a gain of "
-    f"{published.STOCHASTIC_GAIN} dB by eq. 8."
+EQUATION8 = (
+    f"{LEVIN_IMAGES} The images are cropped to their central {CENTRE} x {CENTRE} measured pixels. Without eq. 8 the "
+    f"network sees the iterate without noise. The paper reports a gain of {published.STOCHASTIC_GAIN} dB by eq. 8."
+    f"{PSNR}"
 )
 
 

@@ -122,8 +122,8 @@ def _gain_text(found: Entry | None) -> str:
 
 
 BRACKETS = (
-    "In brackets: the number of cases in the mean and, if that is all of them, the difference to the same method in "
-    "the paper. A mean over some of the cases cannot be compared with the paper's."
+    "In brackets: number of cases in the mean. If it is all cases, the difference to the same method in the paper "
+    "follows. A mean over fewer cases cannot be compared with the paper."
 )
 
 
