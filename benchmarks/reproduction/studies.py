@@ -56,8 +56,8 @@ PSNR = (
 )
 LEVIN_IMAGES = (
     "Measurement: four grey images of 255 x 255 pixels, convolved with a kernel, 'valid' boundaries. Gaussian noise of "
-    "the level in the head of the table (white is 255), not clipped, seed 0. The network sees three equal channels with "
-    "the same noise."
+    "the level in the head of the table (white is 255), not clipped, seed 0. The network sees three equal channels "
+    "with the same noise."
 )
 LEVIN_DEBLURRING = LEVIN_IMAGES + PSNR
 KODAK_DEBLURRING = (
