@@ -73,8 +73,8 @@ def run_comparison(
                 image = centre(result.image, comparison.judged(result.image))
                 write_photo(Photo(to_pixels(image)), output / f"{result.method}.png", overwrite)
     write_whole(output / TABLE, comparison.to_csv().encode(), overwrite)
-    for file, figure in ((PICTURES, pictures(comparison)), (CURVES, convergence(comparison))):
-        write_whole(output / file, _png(figure), overwrite)
+    for name, figure in ((PICTURES, pictures(comparison)), (CURVES, convergence(comparison))):
+        write_whole(output / name, _png(figure), overwrite)
     typer.echo(_table(comparison))
     say(f"wrote {output}: {TABLE}, {PICTURES}, {CURVES} and the restored images")
 
@@ -106,8 +106,11 @@ def _physics(job: Job, clean: Tensor) -> LinearPhysics:
 
 
 def _table(comparison: Comparison) -> str:
-    """The table as text, without empty columns, with remarks in short. The file contains the whole remarks."""
-    rows = [{**result.row(), "remark": _short(result.remark)} for result in comparison.results]
+    """The table as text, without empty columns, and with the first sentence of each remark."""
+    rows = [result.row() for result in comparison.results]
+    for row in rows:
+        remark = row["remark"].removeprefix("ValueError: ").partition(". ")[0].rstrip(".")
+        row["remark"] = textwrap.shorten(remark, REMARK, placeholder=" ...")
     table = Table(box=None, pad_edge=False)
     columns = [column for column in COLUMNS if any(row[column] for row in rows)]
     for column in columns:
@@ -118,12 +121,6 @@ def _table(comparison: Comparison) -> str:
     text = io.StringIO()
     Console(file=text, width=200).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-
-
-def _short(remark: str) -> str:
-    """The first sentence of a remark."""
-    sentence, _, _ = remark.removeprefix("ValueError: ").partition(". ")
-    return textwrap.shorten(sentence.rstrip("."), REMARK, placeholder=" ...")
 
 
 def _png(figure: Figure) -> bytes:

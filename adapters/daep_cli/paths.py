@@ -6,11 +6,7 @@ from pathlib import Path
 
 
 def check_output_file(
-    path: Path,
-    suffixes: Iterable[str],
-    inputs: Iterable[Path | None],
-    overwrite: bool,
-    source: Path | None = None,
+    path: Path, suffixes: Iterable[str], inputs: Iterable[Path | None], overwrite: bool, source: Path | None = None
 ) -> None:
     """Refuse an output file that cannot be written, or that would replace a file of the user.
 

@@ -86,8 +86,7 @@ def _covered(inside: Callable[[Kernel, Kernel], npt.NDArray[np.bool_]], reach: f
     side = 2 * math.ceil(reach) + 1
     middles = (np.arange(side * SUBPIXELS) + 0.5) / SUBPIXELS - side / 2
     covered = inside(middles[None, :], middles[:, None]).reshape(side, SUBPIXELS, side, SUBPIXELS).mean((1, 3))
-    empty = [min(i, side - 1 - j) for i, j in ((k.min(), k.max()) for k in covered.nonzero())]
-    top, left = empty
+    top, left = (min(i.min(), side - 1 - i.max()) for i in covered.nonzero())
     covered = covered[top : side - top, left : side - left]
     total: float = covered.sum()
     return covered / total
