@@ -46,6 +46,7 @@ class Plan:
         schedule, low, high = self.schedule, *self.value_range
         widths = [255 * schedule.kernel_width[k] for k in (0, -1)]
         of_width = f"kernel width {widths[0]:.3g}/255" + (f" to {widths[1]:.3g}/255" if widths[0] != widths[1] else "")
+        count = "1 iteration" if len(schedule) == 1 else f"{len(schedule)} iterations"
         last = "" if schedule.final_width is None else f", then denoised at {255 * schedule.final_width:.3g}/255"
         rows = {
             "image": f"{channels} x {height} x {width}, {self.channels}",
@@ -54,7 +55,7 @@ class Plan:
             "data term": self.data_term,
             "start": self.start,
             "preset": self.preset or "none, a given schedule",
-            "schedule": f"{schedule.solver} solver, {len(schedule)} iterations, {of_width}{last}",
+            "schedule": f"{schedule.solver} solver, {count}, {of_width}{last}",
         }
         return rows | {f"warning {i + 1}" if i else "warning": str(text) for i, text in enumerate(self.warnings)}
 
