@@ -1,4 +1,4 @@
-"""Checks of what a caller gives: numbers, measurement, physics and first image. Each refusal is one sentence."""
+"""Checks of the arguments: numbers, measurement, physics and first image. Each refusal is one sentence."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Phase:
         """The columns of a schedule for this phase.
 
         :param int offset: iterations before it.
-        :param float total: weight of what is in the mean already.
+        :param float total: weight of the iterates that the mean contains already.
         """
         n = self.iterations
         width, g = _geometric(*self.widths, n), _geometric(*self.weights, n)
