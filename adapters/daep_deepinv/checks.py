@@ -61,6 +61,8 @@ def checked_measurement(y: Tensor | TensorList, physics: Physics) -> Any:
             name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
             got = f"a tensor of {part.dtype}" if isinstance(part, Tensor) else f"an object of type {name}"
             raise ValueError(f"y: got {got}; expected a floating-point torch.Tensor.")
+        if part.numel() == 0:
+            raise ValueError(f"y: got shape {shape_of(part)}, which contains no value; expected at least one image.")
         if not bool(part.isfinite().all()):
             raise ValueError("y: the measurement contains NaN or infinite values; expected finite numbers.")
     if not isinstance(physics, LinearPhysics):

@@ -250,6 +250,7 @@ BAD_CALLS = {
     "no tensor": (lambda y, p: ([[0.5]], p), {}, "y: got an object of type list"),
     "two channels": (lambda y, p: (y[:, :2], p), {}, "y: .*2 channels; the denoiser takes 3, or 1"),
     "four channels": (lambda y, p: (torch.cat([y, y[:, :1]], 1), p), {}, "y: .*4 channels"),
+    "empty batch": (lambda y, p: (y[:0], p), {}, r"y: got shape \(0, .* contains no value"),
     "no batch": (lambda y, p: (y[0], p), {}, "y: got shape \\(3, .*expected \\(B, C, H, W\\)"),
     "physics not linear": (lambda y, p: (y, dinv.physics.Physics(A=lambda x: x**2)), {}, "physics: got Physics"),
     "no physics": (lambda y, p: (y, None), {}, "physics: got NoneType|sigma: "),
