@@ -131,7 +131,7 @@ class Found:
 
     :param Settings settings: the new ones if they were accepted, else those of the start.
     :param bool accepted: the gain of the held-out half is clear, see ``MIN_GAIN``.
-    :param tuple search: PSNR of the half that chose, at the start and of what was found.
+    :param tuple search: PSNR on the half that chooses: of the first numbers, and of the numbers found.
     :param tuple held_out: the same of the held-out half.
     :param float error: standard error of the gain of the held-out half, dB.
     """

@@ -59,8 +59,7 @@ def restore(
     :raises DivergenceError: the iterates are no longer finite.
     """
     _check(start, schedule, data_prox, data_gradient)
-    prior = prior.restarted()
-    limits = bounds if schedule.clip else None
+    prior, limits = prior.restarted(), bounds if schedule.clip else None
     finished: Tensor | None = None
     with torch.no_grad():
         # as in the authors' program; the proximal solver needs the noise of the start as it is
@@ -82,6 +81,7 @@ def restore(
             result = prior.denoise(result, schedule.final_width)
         if finish is not None:
             result = finish(result)
+        require_finite(result, wait=True)
     return result if bounds is None else result.clamp(*bounds)
 
 
@@ -140,13 +140,14 @@ def _prior_gradient(prior: MeanShiftPrior, schedule: Schedule, k: int, measured:
     return gradient if measured is None else gradient * measured
 
 
-def require_finite(x: Tensor, iteration: int | None = None) -> None:
-    """Refuse iterates that are not finite. On a GPU nothing is checked, because the check would wait for the device.
+def require_finite(x: Tensor, iteration: int | None = None, *, wait: bool = False) -> None:
+    """Refuse iterates that are not finite.
 
+    :param bool wait: check on a GPU too, which waits for the device. So only the result is checked there.
     :raises DivergenceError: a value is NaN or infinite.
     """
     # the sum of finite images is finite, and takes one pass
-    if x.device.type == "cpu" and not bool(x.sum(dtype=torch.float32).isfinite()):
+    if (wait or x.device.type == "cpu") and not bool(x.sum(dtype=torch.float32).isfinite()):
         where = "" if iteration is None else f"iteration {iteration}: "
         raise DivergenceError(
             f"{where}the image is no longer finite; raise the noise level sigma, or lower the step (stepsize, or "

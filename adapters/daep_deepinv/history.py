@@ -72,6 +72,7 @@ class Recorder:
     ):
         self._data_term, self._y, self._physics, self._sigma = data_term, y, physics, sigma
         self._prior, self._schedule, self._watching, self._has_cost = prior, schedule, watching, has_cost
+        self._count = measured_values(y, physics)
         self._previous, self._mean = start, start
         self._cost: Tensor | None = None
         self._values: dict[str, list[Tensor]] = {}
@@ -83,12 +84,15 @@ class Recorder:
     def __call__(self, k: int, state: MomentumState) -> Tensor | None:
         """Record iteration ``k``; which images are finished, if the caller wants to stop early."""
         watching, x, mean = self._watching, state.x, state.mean
-        self._add("data_residual", residual_rms(self._data_term, x, self._y, self._physics))
+        self._add("data_residual", self.residual(x))
         self._add("step_length", (x - self._previous).square().flatten(1).mean(1).sqrt())
-        change = (self._mean - mean).flatten(1).norm(dim=1) / (mean.flatten(1).norm(dim=1) + TINY)
+        changes: dict[str, Tensor] = {}
+        if watching.metrics or watching.stop_by is not None:
+            changes["residual"] = (self._mean - mean).flatten(1).norm(dim=1) / (mean.flatten(1).norm(dim=1) + TINY)
         if self._has_cost:
-            change = self._record_cost(k, x, change)
+            changes["cost"] = self._record_cost(k, x)
         if watching.metrics:
+            self._add("residual", changes["residual"])
             self._record_metrics(mean)
         self._previous, self._mean = x, mean
         if watching.callback is not None:
@@ -96,25 +100,26 @@ class Recorder:
         if watching.stop_by is None:
             return None
         if k > 1:  # deepinv's rule: not before the third iteration
+            change = changes.get(watching.stop_by, changes["residual"])  # a prior without energy has no cost
             self.finished = self.finished | (change < watching.threshold)
         return self.finished
 
-    def _record_cost(self, k: int, x: Tensor, change: Tensor) -> Tensor:
-        """Cost and energy of the iterate; the change that the criterion looks at."""
+    def residual(self, x: Tensor) -> Tensor:
+        """Root mean square of ``Kx - y`` over the measured values, in image units, (B,)."""
+        return residual_rms(self._data_term, x, self._y, self._physics, self._count)
+
+    def _record_cost(self, k: int, x: Tensor) -> Tensor:
+        """Record cost and energy of the iterate; return the relative change of the cost, infinite at first."""
         energy = self._prior.value(x, self._schedule.kernel_width[k])
         data = self._schedule.data_weight[k] * self._data_term.fn(x, self._y, self._physics)
         cost = data + self._schedule.prior_weight[k] * energy
         before, self._cost = self._cost, cost
         self._add("cost", cost)
         self._add("energy", energy)
-        if self._watching.stop_by != "cost":
-            return change
         return torch.full_like(cost, torch.inf) if before is None else (before - cost).abs() / (cost.abs() + TINY)
 
     def _record_metrics(self, mean: Tensor) -> None:
         watching, before = self._watching, self._mean
-        change = (before - mean).flatten(1).norm(dim=1) / (mean.flatten(1).norm(dim=1) + TINY)
-        self._add("residual", change)
         if watching.x_gt is not None:
             self._add("psnr", PSNR()(mean, watching.x_gt))
         for name, function in (watching.custom or {}).items():
@@ -134,9 +139,15 @@ class Recorder:
         return {**series, **self._lists}
 
 
-def residual_rms(data_term: PerImageL2, x: Tensor, y: Any, physics: LinearPhysics) -> Tensor:
-    """Root mean square of ``Kx - y`` over the measured values, in image units, (B,)."""
-    return (data_term.squared_residual(x, y, physics) / measured_values(y, physics)).sqrt()
+def residual_rms(
+    data_term: PerImageL2, x: Tensor, y: Any, physics: LinearPhysics, count: float | None = None
+) -> Tensor:
+    """Root mean square of ``Kx - y`` over the measured values, in image units, (B,).
+
+    :param float count: number of measured values of an image, where it is known; default :func:`measured_values`.
+    """
+    count = measured_values(y, physics) if count is None else count
+    return (data_term.squared_residual(x, y, physics) / count).sqrt()
 
 
 def measured_values(y: Tensor | TensorList, physics: LinearPhysics) -> float:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from daep_deepinv.checks import check_result
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
-from daep_deepinv.history import Recorder, Watching, residual_rms
+from daep_deepinv.history import Recorder, Watching
 from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.plan import Plan
 from daep_deepinv.prior import DAEPrior
@@ -91,8 +91,7 @@ def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
         finish=finish,
         callback=recorder,
     )
-    before, after = (residual_rms(data, image, y, physics) for image in (view.start, x))
-    check_result(before, after, view.start, plan.noise.level, y, view.images)
+    check_result(recorder.residual(view.start), recorder.residual(x), view.start, plan.noise.level, y, view.images)
     if view.channels == GREY_AS_COLOUR:
         x = x.repeat(1, RGB, 1, 1)
     return Outcome(view.images, x, recorder.history(), bool(recorder.finished.all()))

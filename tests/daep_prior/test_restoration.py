@@ -174,6 +174,12 @@ def test_finished_images_stay_and_the_loop_ends_with_the_last(y):
         assert torch.allclose(found[i : i + 1], alone, atol=1e-12)
 
 
+def test_a_result_that_is_not_finite_is_refused(y):
+    """Also where the iterates are not checked: what comes after the last of them is."""
+    with pytest.raises(DivergenceError, match="no longer finite"):
+        restore(towards(y, SIGMA), y, MeanShiftPrior(shrink), constant(2), finish=lambda x: x / 0)
+
+
 def test_the_result_can_be_finished_before_it_is_clipped(y):
     found = restore(towards(y, SIGMA), y, MeanShiftPrior(shrink), constant(2), finish=lambda x: x + 2)
     assert torch.equal(found, torch.ones_like(y))
