@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,15 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+#: Time in seconds that Python may take to end after the last test.
+END_WITHIN = 120
+
+
+def pytest_unconfigure() -> None:
+    """If Python does not end after the last test, print where each thread waits, and fail."""
+    faulthandler.dump_traceback_later(END_WITHIN, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture(scope="session", autouse=True)
