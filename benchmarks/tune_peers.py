@@ -36,7 +36,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from daep_compare.peers import CLASSICAL_PEERS, Peer, Settings
-from daep_compare.peers.settings import Task
+from daep_compare.peers.tuned_settings import Task
 from daep_deepinv import DAEDenoiser, degradation
 
 RESULTS = Path(__file__).parent / "results"

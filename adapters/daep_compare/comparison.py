@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from daep_compare.methods import known_methods, make_method, usual_methods
 from daep_compare.results import Comparison, Result
-from daep_compare.running import Judge, run_method
+from daep_compare.run_method import Judge, run_method
 from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.noise.stated import stated_level
 from daep_deepinv.start import starting_point, valid_margins

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from daep_deepinv.checks import check_sigma, checked_measurement
 from daep_deepinv.history import Watching
+from daep_deepinv.make_plans import Choices, Job, jobs_of, plans_of
 from daep_deepinv.plan import Plan, Plans
-from daep_deepinv.planning import Choices, Job, jobs_of, plans_of
 from daep_deepinv.prior import DAEPrior
-from daep_deepinv.running import Follow, Outcome, combined, progress, run
+from daep_deepinv.run_plan import Follow, Outcome, combined, progress, run
 from daep_deepinv.start import starting_point
 from daep_prior import Schedule
-from daep_prior.planning import check_schedule, default_network
+from daep_prior.restore_measurement import check_schedule, default_network
 from daep_prior.schedules import DEFAULT_PRESET, read_settings
 
 __all__ = ["DAEP"]

@@ -10,7 +10,7 @@ from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
-from daep_prior.start import fill_missing
+from daep_prior.back_projection import fill_missing
 
 __all__ = ["described_start", "measured_region", "starting_point", "valid_margins"]
 

@@ -9,8 +9,8 @@ import pyproximal
 from torch import Tensor
 
 from daep_prior.array_layout import ImageLayout
-from daep_prior.planning import restore_measurement
 from daep_prior.restoration import data_weight
+from daep_prior.restore_measurement import restore_measurement
 from daep_pyproximal.prior import Array, from_tensor, to_tensor
 
 __all__ = ["restore"]
@@ -43,10 +43,10 @@ def restore(
     :param float sigma: noise standard deviation of ``y``, for images in [0, 1]; 0: noise-free.
     :param pyproximal.ProxOperator data: another data term; used by its ``prox``, and by its ``grad`` under the paper's
         presets. Default ``pyproximal.L2(Op, y, sigma=1/sigma**2)`` by conjugate gradients.
-    :param numpy.ndarray x0: first image; default :func:`daep_prior.start.back_projection`.
+    :param numpy.ndarray x0: first image; default :func:`daep_prior.back_projection.back_projection`.
     :param int channel_axis: axis of the channels in ``Op.dims``.
     :param options: ``preset``, ``schedule``, ``denoiser``, ``iterations``, ``settings``, ``seed``, ... of
-        :func:`daep_prior.planning.restore_measurement`.
+        :func:`daep_prior.restore_measurement.restore_measurement`.
     :return: the image, flattened as everywhere in pyproximal, in [0, 1] and of ``y``'s type.
     :raises ValueError: an argument that does not fit the others; the message names it.
     :raises TypeError: unknown option.

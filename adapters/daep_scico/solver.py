@@ -9,8 +9,8 @@ from scico.solver import cg
 from torch import Tensor
 
 from daep_prior.array_layout import ImageLayout
-from daep_prior.planning import restore_measurement
 from daep_prior.restoration import data_weight
+from daep_prior.restore_measurement import restore_measurement
 from daep_scico.exchange import from_torch, to_torch
 
 __all__ = ["restore"]
@@ -33,10 +33,10 @@ def restore(
     :param float sigma: noise standard deviation of ``y``, for images in [0, 1]; 0: noise-free.
     :param scico.functional.Functional data: another data term; used by its ``prox``, and by its ``grad`` under the
         paper's presets.
-    :param jax.Array x0: first image; default :func:`daep_prior.start.back_projection`.
+    :param jax.Array x0: first image; default :func:`daep_prior.back_projection.back_projection`.
     :param int channel_axis: axis of the channels in ``A.input_shape``.
     :param options: ``preset``, ``schedule``, ``denoiser``, ``iterations``, ``settings``, ``seed``, ... of
-        :func:`daep_prior.planning.restore_measurement`.
+        :func:`daep_prior.restore_measurement.restore_measurement`.
     :return: the image, of shape ``A.input_shape``, in [0, 1] and of ``y``'s type.
     :raises ValueError: an argument that does not fit the others; the message names it.
     :raises TypeError: unknown option.

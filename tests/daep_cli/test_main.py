@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from daep_cli import main as command_line
-from daep_cli.commands.options import PRESETS
+from daep_cli.commands.shared_options import PRESETS
 from daep_cli.errors import explain, named, one_line
 from daep_prior import schedules, shipped_networks
 

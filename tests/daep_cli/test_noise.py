@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from daep_cli.jobs.job import Job
-from daep_cli.jobs.options import Options
-from daep_cli.noise import AUTO, parse_noise
+from daep_cli.jobs.restore_options import Options
+from daep_cli.noise_option import AUTO, parse_noise
 from daep_cli.photographs.photo import Photo
 
 

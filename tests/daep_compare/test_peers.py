@@ -7,7 +7,7 @@ from deepinv.models import Reconstructor
 from deepinv.optim import DPIR
 
 from daep_compare.peers import DOWNLOADING, NETWORK_PEERS, PEERS, Peer, Settings, task
-from daep_compare.peers.settings import ITERATIONS, tables, tuned
+from daep_compare.peers.tuned_settings import ITERATIONS, tables, tuned
 from daep_deepinv import BicubicDownsampling, DAEDenoiser, degradation, starting_point
 
 SIZE = (3, 32, 32)

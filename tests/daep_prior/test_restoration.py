@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from daep_prior import DivergenceError, MeanShiftPrior, Schedule, restore
+from daep_prior.back_projection import back_projection, fill_missing
 from daep_prior.restoration import data_weight
-from daep_prior.start import back_projection, fill_missing
 
 SIGMA = 0.1
 

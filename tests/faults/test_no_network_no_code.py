@@ -23,7 +23,7 @@ def hook(event, arguments):
 
 sys.addaudithook(hook)
 import daep_prior, daep_prior.training, daep_deepinv, daep_cli.main, daep_cli.jobs.one_image, daep_cli.jobs.folder
-import daep_cli.demonstration.scene, daep_cli.comparison
+import daep_cli.demonstration.scene, daep_cli.comparison_report
 from daep_prior import load_dae, shipped_networks
 
 watched += ["pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"]

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from daep_cli.commands.options import PRESETS, Denoiser, Device, Overwrite, Seed
-from daep_cli.jobs.options import Options
-from daep_cli.noise import parse_noise
+from daep_cli.commands.shared_options import PRESETS, Denoiser, Device, Overwrite, Seed
+from daep_cli.jobs.restore_options import Options
+from daep_cli.noise_option import parse_noise
 
 #: Those of :mod:`daep_compare`, whose import takes seconds: without a download, and with one.
 METHODS = [
@@ -65,7 +65,7 @@ def compare(
     * `daep compare photo.png -o comparison --scale 3 --crop 128 --methods daep-annealed,pnp-hqs,tv`
     """
     options = Options(parse_noise(noise), kernel, scale, mask, denoiser, seed=seed, device=device)
-    from daep_cli.comparison import run_comparison
+    from daep_cli.comparison_report import run_comparison
     from daep_prior.inference.heap import keep_freed_memory
 
     keep_freed_memory()

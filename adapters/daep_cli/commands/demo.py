@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from daep_cli.commands.options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
+from daep_cli.commands.shared_options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
 from daep_cli.paths import check_output_file
 from daep_cli.photographs.photo import SUFFIXES
 from daep_cli.screen import iterations_text, say

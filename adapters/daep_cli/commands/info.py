@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from daep_cli.commands.options import Device
+from daep_cli.commands.shared_options import Device
 from daep_cli.errors import one_line
 
 

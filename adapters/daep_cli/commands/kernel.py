@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from daep_cli.commands.options import Overwrite
+from daep_cli.commands.shared_options import Overwrite
 from daep_cli.kernels.reading import kernel_path
 from daep_cli.paths import check_output_file
 from daep_cli.screen import say

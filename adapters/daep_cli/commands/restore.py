@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from daep_cli.commands.options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
-from daep_cli.jobs.options import Options
-from daep_cli.noise import parse_noise
+from daep_cli.commands.shared_options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
+from daep_cli.jobs.restore_options import Options
+from daep_cli.noise_option import parse_noise
 from daep_cli.paths import check_output_file, check_output_folder
 from daep_cli.photographs.photo import SUFFIXES
 from daep_cli.screen import say
@@ -110,9 +110,9 @@ def restore(
 
 def _explain(source: Path, options: Options) -> int:
     """The number of images that failed."""
+    from daep_cli.jobs.explain import print_plans
     from daep_cli.jobs.folder import find_images
     from daep_cli.jobs.job import Job
-    from daep_cli.jobs.plans import print_plans
 
     return print_plans(find_images(source)[0] if source.is_dir() else [source], Job(options))
 

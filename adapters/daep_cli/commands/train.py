@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from daep_cli.commands.options import Device, Seed
+from daep_cli.commands.shared_options import Device, Seed
 from daep_cli.errors import Interrupted, named
 from daep_cli.paths import check_output_file
 from daep_cli.screen import say

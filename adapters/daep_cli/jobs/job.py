@@ -15,16 +15,16 @@ from PIL import Image
 from torch import Tensor
 
 from daep_cli.devices import pick_device
-from daep_cli.jobs.options import Options
+from daep_cli.jobs.restore_options import Options
 from daep_cli.kernels.reading import check_kernel_fits, read_kernel
 from daep_cli.masks import read_mask
 from daep_cli.networks import read_network
-from daep_cli.noise import AUTO
+from daep_cli.noise_option import AUTO
 from daep_cli.photographs.photo import MAX_PIXELS, Array, Photo
 from daep_cli.photographs.tensors import centre, to_pixels, to_tensor
 from daep_cli.screen import iterations_text
 from daep_deepinv import DAEP, DivergenceError, Plan, degradation
-from daep_deepinv.noise.estimate import UnknownNoiseError
+from daep_deepinv.noise.by_restoration import UnknownNoiseError
 from daep_deepinv.noise.model import NoiseWarning
 from daep_deepinv.noise.patches import patch_level
 from daep_deepinv.reconstructor import ESTIMATE

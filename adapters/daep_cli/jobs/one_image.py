@@ -9,7 +9,7 @@ from torch import Tensor
 from daep_cli.errors import Interrupted
 from daep_cli.jobs.job import Job
 from daep_cli.jobs.progress import progress_bar
-from daep_cli.noise import AUTO
+from daep_cli.noise_option import AUTO
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.writing import check_writable_as, write_photo
 from daep_cli.screen import iterations_text, say

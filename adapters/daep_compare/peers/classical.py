@@ -11,7 +11,7 @@ from deepinv.optim import ADMM, MLEM, PDCP, BaseOptim, L12Prior, WaveletPrior
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_compare.peers.starts import with_dual
+from daep_compare.peers.dual_start import with_dual
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.start import starting_point
@@ -108,7 +108,7 @@ class RichardsonLucy(MLEM):
         return super().forward(y.clamp_min(LOWEST_INTENSITY), physics, *args, **kwargs)
 
 
-#: Peer -> its solver, made from its parameter in :mod:`daep_compare.peers.settings`.
+#: Peer -> its solver, made from its parameter in :mod:`daep_compare.peers.tuned_settings`.
 CLASSICAL_SOLVERS: dict[str, Callable[..., Reconstructor]] = {
     "tv": tv,
     "wavelets": wavelets,

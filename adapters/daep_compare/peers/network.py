@@ -10,8 +10,8 @@ from deepinv.models.GSPnP import GSPnP
 from deepinv.optim import ADMM, HQS, PGD, RED, BaseOptim, PnP
 from torch import nn
 
-from daep_compare.peers.settings import ITERATIONS, Settings
-from daep_compare.peers.starts import with_dual
+from daep_compare.peers.dual_start import with_dual
+from daep_compare.peers.tuned_settings import ITERATIONS, Settings
 from daep_deepinv import DAEP, starting_point
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_prior import schedules

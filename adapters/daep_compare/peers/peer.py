@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from daep_compare.peers.classical import CLASSICAL_PEERS, CLASSICAL_SOLVERS
 from daep_compare.peers.downloading import DOWNLOADING, DOWNLOADING_SOLVERS
 from daep_compare.peers.network import network_solver
-from daep_compare.peers.settings import NETWORK_PEERS, Settings, task, tuned
+from daep_compare.peers.tuned_settings import NETWORK_PEERS, Settings, task, tuned
 from daep_deepinv.checks import check_sigma
 from daep_deepinv.denoiser import as_denoiser
 from daep_prior.schedules import SMALLEST_NOISE

@@ -16,7 +16,7 @@ from PIL import Image
 from daep_cli.jobs import job as job_module
 from daep_cli.jobs.job import Job
 from daep_cli.jobs.one_image import cleaned
-from daep_cli.jobs.options import Options
+from daep_cli.jobs.restore_options import Options
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.writing import write_photo

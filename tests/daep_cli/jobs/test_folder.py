@@ -19,7 +19,7 @@ from daep_cli.jobs import folder as folder_module
 from daep_cli.jobs.claims import Claim
 from daep_cli.jobs.folder import restore_folder
 from daep_cli.jobs.job import Job
-from daep_cli.jobs.options import Options
+from daep_cli.jobs.restore_options import Options
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.writing import write_photo

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from daep_prior import schedules
+from daep_prior.back_projection import back_projection
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.restoration import restore
 from daep_prior.schedules import DEFAULT_PRESET, PRESETS, Schedule, Task, check_preset, read_settings
-from daep_prior.start import back_projection
 
 __all__ = ["check_schedule", "default_network", "recognised_task", "restore_measurement"]
 
@@ -70,7 +70,7 @@ def restore_measurement(
     :param torch.Tensor back: ``K^T y``, (B, C, H, W).
     :param Callable normal: ``K^T K``, images to images.
     :param Callable data_prox: see :func:`daep_prior.restore`; likewise ``data_gradient``.
-    :param torch.Tensor start: first images; default :func:`daep_prior.start.back_projection`.
+    :param torch.Tensor start: first images; default :func:`daep_prior.back_projection.back_projection`.
     :param str preset: a key of :data:`daep_prior.schedules.PRESETS`; default ``"annealed"``.
     :param Schedule schedule: instead of a preset.
     :param denoiser: see :class:`daep_prior.MeanShiftPrior`; default the preset's network.

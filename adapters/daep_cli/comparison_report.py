@@ -14,10 +14,10 @@ from rich.text import Text
 from torch import Tensor
 
 from daep_cli.jobs.job import Job, Measurement
-from daep_cli.jobs.options import Options
 from daep_cli.jobs.progress import progress_bar
+from daep_cli.jobs.restore_options import Options
 from daep_cli.networks import read_network
-from daep_cli.noise import AUTO
+from daep_cli.noise_option import AUTO
 from daep_cli.paths import check_output_file, check_output_folder
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daep_cli.kernels.reading import kernel_path
-from daep_cli.noise import AUTO, Noise
+from daep_cli.noise_option import AUTO, Noise
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
 from daep_deepinv.noise.assess import assess_noise
-from daep_deepinv.noise.estimate import level_by_restoration
+from daep_deepinv.noise.by_restoration import level_by_restoration
 from daep_deepinv.noise.model import NoiseModel, NoiseWarning, Source
 from daep_deepinv.noise.stated import stated_level
 from daep_deepinv.plan import Plan, Plans
