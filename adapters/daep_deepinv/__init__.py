@@ -2,6 +2,7 @@
 
 from daep_deepinv.denoiser import DAEDenoiser
 from daep_deepinv.iterators import HeavyBallIteration, ProximalMomentumIteration
+from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.operators.degradation import as_filter, degradation
 from daep_deepinv.operators.resampling import BicubicDownsampling
 from daep_deepinv.plan import Plan, Plans
@@ -21,6 +22,7 @@ __all__ = [
     "Plan",
     "Plans",
     "ProximalMomentumIteration",
+    "SignalNoise",
     "as_filter",
     "degradation",
     "register",

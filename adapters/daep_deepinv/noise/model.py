@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from daep_deepinv.noise.spectrum import NoiseSpectrum
+from daep_deepinv.noise.variance import VarianceLaw
 
 __all__ = ["NoiseModel", "NoiseWarning", "Source"]
 
@@ -20,15 +21,18 @@ class NoiseWarning(UserWarning):
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Gaussian noise of one measurement; standard deviations, images in [0, 1].
+    """Noise of one measurement; standard deviations in the units of the solver.
 
     :param float level: standard deviation; of noise that the channels share, that of their mean times the root of their
-        number.
+        number; of a ``law``, the level that the schedule is made for.
     :param str source: how it is known.
     :param float differences: standard deviation of the differences between a channel and the mean of the channels, if
         the channels share noise; ``None``: they do not.
     :param float assumed: the level that was given or stated, if the measurement overruled it.
     :param NoiseSpectrum spectrum: power spectrum of noise that is not white; ``None``: white, or unknown.
+    :param VarianceLaw law: the variance by the mean, where the level is not the same everywhere; ``None``: it is.
+    :param str words: the kind of noise in words, where it is stated or fitted; empty: as the other fields say.
+    :param float uncertainty: relative standard error of an estimated level; ``None``: not known.
     """
 
     level: float
@@ -36,10 +40,15 @@ class NoiseModel:
     differences: float | None = None
     assumed: float | None = None
     spectrum: NoiseSpectrum | None = None
+    law: VarianceLaw | None = None
+    words: str = ""
+    uncertainty: float | None = None
 
     @property
     def kind(self) -> str:
         """In words."""
+        if self.words:
+            return self.words
         if self.level == 0:
             return "noise-free"
         if self.differences is not None:
@@ -47,6 +56,7 @@ class NoiseModel:
         return "white Gaussian" if self.spectrum is None else "Gaussian with a measured spectrum"
 
     def __str__(self) -> str:
-        level = "" if self.level == 0 else f"{255 * self.level:.3g}/255, "
+        error = "" if self.uncertainty is None else f" +- {100 * self.uncertainty:.2g} %"
+        level = "" if self.level == 0 else f"{255 * self.level:.3g}/255{error}, "
         source = self.source if self.assumed is None else f"overruled; {255 * self.assumed:.3g}/255 was assumed"
         return f"{level}{self.kind} ({source})"

@@ -1,0 +1,162 @@
+"""``StatedNoise``: the noise that a physics states or a caller gives, for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from deepinv.utils import TensorList
+from torch import Tensor
+
+from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance, VarianceLaw, white_level
+
+__all__ = ["Impulses", "NoiseOfImage", "StatedNoise"]
+
+
+class Impulses(NamedTuple):
+    """Values that carry no information: the extremes that impulses take.
+
+    :param float low: "pepper".
+    :param float high: "salt".
+    :param float share: expected share of the values that are impulses.
+    """
+
+    low: float
+    high: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseOfImage:
+    """The noise of one measurement.
+
+    ``y`` becomes ``factor y - shift``, whose mean is ``K x`` and whose variance is the law's.
+
+    :param VarianceLaw law: of the prepared measurement.
+    :param str words: the noise in words, for the plan; empty: white Gaussian.
+    :param float factor: counts are multiplied by their gain.
+    :param torch.Tensor, float shift: background and offset; a tensor is (1, C, h, w).
+    :param Impulses impulses: ``None``: there are none.
+    :param tuple between: the level is only known to lie between these; ``None``: it is that of the law.
+    :param bool magnitude: ``y`` is a magnitude (Rician noise): ``sqrt(max(y^2 - variance, 0))`` has the mean ``K x`` up
+        to higher orders.
+    :param tuple parts: of stacked physics, one a part.
+    """
+
+    law: VarianceLaw
+    words: str = ""
+    factor: float = 1.0
+    shift: float | Tensor = 0.0
+    impulses: Impulses | None = None
+    between: tuple[float, float] | None = None
+    magnitude: bool = False
+    parts: tuple[NoiseOfImage, ...] | None = None
+
+    @property
+    def changes_values(self) -> bool:
+        """Whether :meth:`prepare` changes a measurement."""
+        if self.parts is not None:
+            return any(part.changes_values for part in self.parts)
+        return self.magnitude or self.factor != 1 or isinstance(self.shift, Tensor) or self.shift != 0
+
+    def prepare(self, y: Any) -> Any:
+        """The measurement (1, C, h, w) of the image, multiplied and shifted."""
+        if self.parts is not None:
+            return TensorList([part.prepare(one) for part, one in zip(self.parts, y, strict=True)])
+        if not self.changes_values:
+            return y
+        if self.magnitude:
+            return (y.square() - self.law.variance(y)).clamp_min(0).sqrt()  # type: ignore[arg-type]
+        shift = self.shift.to(y) if isinstance(self.shift, Tensor) else self.shift
+        return self.factor * y - shift
+
+    def known(self, y: Tensor) -> Tensor | None:
+        """Which values of the raw measurement are no impulses, boolean; ``None``: all."""
+        if self.impulses is None:
+            return None
+        return (y != self.impulses.low) & (y != self.impulses.high)
+
+
+@dataclass(frozen=True, eq=False)
+class StatedNoise:
+    """The noise of a batch.
+
+    :param tuple images: one, for all images, or one an image.
+    :param bool doubtful: noise-free, but perhaps only because deepinv's default noise model is that; it is believed if
+        the measurement agrees.
+    """
+
+    images: tuple[NoiseOfImage, ...]
+    doubtful: bool = False
+
+    def of(self, image: int) -> NoiseOfImage:
+        """The noise of an image of the batch."""
+        return self.images[0 if len(self.images) == 1 else image]
+
+    def law(self, image: int) -> VarianceLaw:
+        """The law of an image of the batch, for the measurement that :meth:`prepare` returns."""
+        return self.of(image).law
+
+    def level(self, image: int) -> float | None:
+        """The standard deviation of an image, where all its values have the same; else ``None``."""
+        return white_level(self.law(image))
+
+    def select(self, images: Sequence[int]) -> StatedNoise:
+        """The noise of some images of the batch."""
+        if len(self.images) == 1:
+            return self
+        return StatedNoise(tuple(self.images[i] for i in images), self.doubtful)
+
+    def prepare(self, y: Any) -> Any:
+        """The measurement (B, C, h, w), multiplied and shifted so that its mean is ``K x``."""
+        if not any(one.changes_values for one in self.images):
+            return y
+        if len(self.images) == 1:
+            return self.images[0].prepare(y)
+        prepared = [self.of(i).prepare(_one(y, i)) for i in range(_count(y))]
+        if isinstance(y, TensorList):
+            return TensorList([torch.cat([one[k] for one in prepared]) for k in range(len(y))])
+        return torch.cat(prepared)
+
+    def known(self, y: Any) -> Tensor | None:
+        """Which values of the raw measurement carry information, boolean, in its shape; ``None``: all."""
+        if isinstance(y, TensorList) or all(one.impulses is None for one in self.images):
+            return None
+        masks = [self.of(i).known(y[i : i + 1]) for i in range(len(y))]
+        everything = torch.ones_like(y[:1], dtype=torch.bool)
+        return torch.cat([everything if mask is None else mask for mask in masks])
+
+
+def _count(y: Any) -> int:
+    return len(y[0]) if isinstance(y, TensorList) else len(y)
+
+
+def _one(y: Any, i: int) -> Any:
+    return TensorList([part[i : i + 1] for part in y]) if isinstance(y, TensorList) else y[i : i + 1]
+
+
+def white(level: float, words: str = "") -> NoiseOfImage:
+    """Noise of one standard deviation."""
+    return NoiseOfImage(QuadraticVariance(level**2), words)
+
+
+def stacked(parts: Sequence[NoiseOfImage]) -> NoiseOfImage:
+    """The noise of stacked physics.
+
+    :param parts: the noise of each part.
+    """
+    laws = [part.law for part in parts]
+    level = white_level(PartsVariance(tuple(laws)))  # type: ignore[arg-type]
+    if level is None:
+        words = ", ".join(f"part {i + 1}: {_words(part)}" for i, part in enumerate(parts))
+    else:
+        words = parts[0].words
+    return NoiseOfImage(PartsVariance(tuple(laws)), words, parts=tuple(parts))  # type: ignore[arg-type]
+
+
+def _words(noise: NoiseOfImage) -> str:
+    level = white_level(noise.law)
+    kind = noise.words or ("white Gaussian" if level != 0 else "noise-free")
+    return f"{kind} of {level:.3g}" if level else kind
