@@ -16,30 +16,31 @@ RGB = 3
 
 
 def per_image(sigma: float | Tensor, x: Tensor) -> Tensor:
-    """``sigma`` as a (B, 1, 1, 1) tensor of ``x``'s type and device.
+    """``sigma`` as a (B, 1, ..., 1) tensor of ``x``'s type, device and number of dimensions.
 
     :param float, torch.Tensor sigma: a number, or a tensor of shape (), (1,), (B,) or (B, 1, 1, 1).
-    :param torch.Tensor x: images (B, C, H, W).
+    :param torch.Tensor x: images (B, C, H, W) or volumes (B, C, D, H, W).
     :raises ValueError: wrong number of levels, or a level that is negative or not finite.
     """
+    ones = (1,) * (x.ndim - 1)
     if isinstance(sigma, Tensor):
         if sigma.numel() not in (1, x.shape[0]):
             raise ValueError(
                 f"sigma: got {sigma.numel()} noise levels for {x.shape[0]} images; give one, or one an image."
             )
         bad = sigma.device.type == "cpu" and not bool((sigma >= 0).all() and sigma.isfinite().all())
-        level = sigma.to(x).reshape(-1, 1, 1, 1)
+        level = sigma.to(x).reshape(-1, *ones)
     else:
         bad = not 0 <= float(sigma) <= torch.finfo(x.dtype).max
-        level = x.new_full((1, 1, 1, 1), 0.0 if bad else float(sigma))  # filled in place: no copy from the host
+        level = x.new_full((1, *ones), 0.0 if bad else float(sigma))  # filled in place: no copy from the host
     if bad:
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
-    return level.expand(x.shape[0], 1, 1, 1)
+    return level.expand(x.shape[0], *ones)
 
 
 def replicate(x: Tensor, replicas: int) -> Tensor:
     """A one-channel image as ``replicas`` equal channels; for one replica, ``x`` itself."""
-    return x.expand(-1, replicas, -1, -1) if replicas > 1 else x
+    return x.expand(-1, replicas, *x.shape[2:]) if replicas > 1 else x
 
 
 def replicated_level(sigma: float | Tensor, replicas: int) -> float | Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -12,12 +11,14 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from daep_prior.any_channels import DEFAULT_PLANE, VOLUME, Partition, check_plane, partition_of
+from daep_prior.denoiser_traits import channels_of, check_takes_level, device_of, takes_volumes, trained_level
 from daep_prior.images import replicate, replicated_level
 from daep_prior.noise_fields import NoiseSource
 from daep_prior.pretrained import load_dae
 from daep_prior.tiling import Share, Tiler, TileSize
 
-__all__ = ["MeanShiftPrior", "check_takes_level", "proximal_descent"]
+__all__ = ["MeanShiftPrior", "proximal_descent"]
 
 #: Upper bound on the Lipschitz constant of the energy's gradient, from which the inner proximal solver takes its step.
 #: The residual Jacobian of a denoiser has norm about one; the curvature of the network adds a little.
@@ -38,7 +39,8 @@ class MeanShiftPrior:
     :param str, torch.device device: where a network is put; default: where it is, the CPU for one that is loaded.
     :param tile: ``"auto"``: evaluate in tiles when the image does not fit into memory; a number: in tiles of that many
         pixels in height and width; ``None``: never. See :class:`daep_prior.tiling.Tiler`.
-    :raises ValueError: unknown ``noise`` or ``tile``, or a ``sigma`` that is not positive.
+    :param tuple axes: which two axes of a volume, counted from its end, are height and width of its slices.
+    :raises ValueError: unknown ``noise``, ``tile`` or ``axes``, or a ``sigma`` that is not positive.
     :raises TypeError: not a denoiser.
 
     >>> import torch
@@ -62,12 +64,14 @@ class MeanShiftPrior:
         sigma: float | None = None,
         device: str | torch.device | None = None,
         tile: TileSize = "auto",
+        axes: tuple[int, int] = DEFAULT_PLANE,
     ):
         if noise not in ("fresh", "fixed", "none"):
             raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
         if sigma is not None and not 0 < sigma < float("inf"):
             raise ValueError(f"sigma: got {sigma}; expected a positive kernel width, for images in [0, 1].")
-        self.noise, self.jacobian, self.sigma = noise, jacobian, sigma
+        check_plane(axes)
+        self.noise, self.jacobian, self.sigma, self.axes = noise, jacobian, sigma, axes
         self._stream, self._tiler = NoiseSource(seed), Tiler(tile)
         self.denoiser: Any = load_dae(denoiser) if isinstance(denoiser, (str, os.PathLike)) else denoiser
         if not callable(self.denoiser):
@@ -107,22 +111,12 @@ class MeanShiftPrior:
     @property
     def device(self) -> torch.device:
         """Device of the denoiser; the CPU for one without parameters."""
-        parameters = getattr(self.denoiser, "parameters", None)
-        first = next(iter(parameters()), None) if callable(parameters) else None
-        return torch.device("cpu") if first is None else first.device
+        return device_of(self.denoiser)
 
     @property
     def trained_width(self) -> float | None:
         """The one level the denoiser is trained for; ``None`` for a noise-conditional one, or if it does not say."""
-        trained = getattr(self._network, "sigma", None)
-        if isinstance(trained, bool) or not isinstance(trained, (int, float)):
-            return None
-        if not 0 < trained <= 1:
-            raise ValueError(
-                f"denoiser: its attribute sigma, the level it is trained for, is {trained}; expected a standard "
-                "deviation for images in [0, 1], such as 25/255."
-            )
-        return float(trained)
+        return trained_level(self._network)
 
     def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
         """The kernel width of a call that gives ``width``. A ValueError is raised if there is none."""
@@ -140,10 +134,10 @@ class MeanShiftPrior:
         :param float, torch.Tensor width: kernel width; a number or one an image.
         :return: (B,).
         """
-        level = self._network_width(x, width)
-        fields = None if self.noise == "none" else self._fixed_fields(x)
-        network, tiler, share = self._evaluation(x)
-        return tiler.energy(network, x, level, fields, self._replicas(x), share)
+        images, level, parts = self._images(x, width)
+        fields = None if self.noise == "none" else self._fixed_fields(images, parts)
+        network, tiler, share = self._evaluation(images)
+        return parts.total(tiler.energy(network, images, level, fields, parts.replicas, share))
 
     def gradient(
         self,
@@ -161,15 +155,18 @@ class MeanShiftPrior:
         :param bool jacobian: ``False``: without the Jacobian in this call.
         :return: (B, C, H, W).
         """
-        level, jacobian = self._network_width(x, width), self.jacobian and jacobian
-        fields = self._gradient_fields(x, noise_share)
-        network, tiler, share = self._evaluation(x)
-        return tiler.gradient(network, x, level, fields, self._replicas(x), jacobian, share)
+        images, level, parts = self._images(x, width)
+        fields = self._gradient_fields(images, parts, noise_share)
+        network, tiler, share = self._evaluation(images)
+        jacobian = self.jacobian and jacobian
+        return parts.array(tiler.gradient(network, images, level, fields, parts.replicas, jacobian, share))
 
     def denoise(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
-        """The denoiser at ``x`` (B, C, H, W), without added noise; in tiles where the gradient would be."""
-        network, tiler, share = self._evaluation(x)
-        return tiler.denoise(network, x, self.kernel_width(width), share)
+        """The denoiser at ``x``, without added noise; in tiles where the gradient would be."""
+        images, level, parts = self._images(x, width)
+        network, tiler, share = self._evaluation(images)
+        denoised = tiler.denoise(network, replicate(images, parts.replicas), level, share)
+        return parts.array(denoised.mean(1, keepdim=True) if parts.replicas > 1 else denoised)
 
     def prox(
         self,
@@ -204,44 +201,33 @@ class MeanShiftPrior:
         """The network to evaluate at ``x``, its tiler, and the processes that share the tiles (``None``: this one)."""
         return self.denoiser, self._tiler, None
 
-    def _network_width(self, x: Tensor, width: float | Tensor | None) -> float | Tensor:
-        """The noise level that the network gets for a kernel of that width at ``x``."""
-        width = self.kernel_width(width)
-        return width if self.trained_width is not None else replicated_level(width, self._replicas(x))
+    def partition(self, x: Tensor) -> Partition:
+        """The images in which the network sees ``x``; printing it says which."""
+        volumes = x.ndim == VOLUME and takes_volumes(self._network)
+        return partition_of(x, channels_of(self._network), self.axes, volumes)
 
-    def _gradient_fields(self, x: Tensor, noise_share: float) -> list[Tensor] | None:
-        """The noise field of one gradient at ``x``; ``None``: no noise."""
+    def _images(self, x: Tensor, width: float | Tensor | None) -> tuple[Tensor, float | Tensor, Partition]:
+        """The images that the network sees of ``x``, the noise level it gets for them, and the partition."""
+        parts, width = self.partition(x), self.kernel_width(width)
+        level = width if self.trained_width is not None else replicated_level(parts.level(width), parts.replicas)
+        return parts.images(x), level, parts
+
+    def _gradient_fields(self, images: Tensor, parts: Partition, noise_share: float) -> list[Tensor] | None:
+        """The noise field of one gradient; ``None``: no noise."""
         if self.noise == "none" or noise_share == 0:
             return None
-        fields = self._fixed_fields(x) if self.noise == "fixed" else self._stream.draw(replicate(x, self._replicas(x)))
+        fields = self._fixed_fields(images, parts) if self.noise == "fixed" else _drawn(self._stream, images, parts)
         return fields if noise_share == 1 else [noise_share * field for field in fields]
 
-    def _fixed_fields(self, x: Tensor) -> list[Tensor]:
-        return NoiseSource(self.seed).draw(replicate(x, self._replicas(x)))
-
-    def _replicas(self, x: Tensor) -> int:
-        """Equal channels in which the network sees ``x``."""
-        channels = getattr(self._network, "in_channels", None)
-        return channels if x.ndim == 4 and x.shape[1] == 1 and isinstance(channels, int) and channels > 1 else 1
+    def _fixed_fields(self, images: Tensor, parts: Partition) -> list[Tensor]:
+        return _drawn(NoiseSource(self.seed), images, parts)
 
 
-def check_takes_level(denoiser: Callable[..., Tensor]) -> None:
-    """Refuse a denoiser that cannot be called as ``denoiser(x, sigma)``.
-
-    :raises TypeError: it takes other arguments.
-    """
-    function = denoiser.forward if isinstance(denoiser, torch.nn.Module) else denoiser
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some built-in functions have no signature
-        return
-    try:
-        signature.bind(None, None)
-    except TypeError as error:
-        raise TypeError(
-            f"denoiser: {type(denoiser).__name__} takes {signature}; expected (x, sigma), the images and their noise "
-            "level; a denoiser for one level ignores the second and has it as attribute sigma."
-        ) from error
+def _drawn(source: NoiseSource, images: Tensor, parts: Partition) -> list[Tensor]:
+    """The next noise field of the source for the images of a partition."""
+    seen = replicate(images, parts.replicas)
+    template = seen.new_empty(()).expand(parts.noise_shape(images))
+    return [field.reshape(seen.shape) for field in source.draw(template)]
 
 
 def proximal_descent(

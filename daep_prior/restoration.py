@@ -11,7 +11,7 @@ from torch import Tensor
 from daep_prior.images import IMAGE_RANGE, mirrored
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import HEAVY_BALL, SMALLEST_NOISE, Schedule
-from daep_prior.solvers import MomentumState, heavy_ball_step, proximal_momentum_step
+from daep_prior.solvers import Bounds, MomentumState, clipped, heavy_ball_step, proximal_momentum_step
 
 __all__ = ["DivergenceError", "data_weight", "restore"]
 
@@ -31,7 +31,7 @@ def restore(
     *,
     data_gradient: Callable[[Tensor], Tensor] | None = None,
     measured: Tensor | None = None,
-    bounds: tuple[float, float] | None = IMAGE_RANGE,
+    bounds: Bounds | None = IMAGE_RANGE,
     finish: Callable[[Tensor], Tensor] | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -50,7 +50,8 @@ def restore(
     :param Callable data_gradient: gradient of ``f``, images to images. Only the heavy-ball solver needs it.
     :param torch.Tensor measured: 1 on measured pixels and 0 elsewhere; a schedule with ``measured_only`` applies the
         prior's gradient there alone. ``None``: everywhere.
-    :param tuple bounds: range of the result, and of the iterates of a schedule with ``clip``; ``None``: no clipping.
+    :param tuple bounds: range of the result, and of the iterates of a schedule with ``clip``; ``None``, also as
+        one of the two: no clipping.
     :param Callable finish: applied to the result after the last denoising, before it is clipped.
     :param Callable callback: called with the iteration, from 0, and the state. It may return a boolean tensor (B,):
         these images are finished and stay as they are; the loop ends with the last.
@@ -64,7 +65,7 @@ def restore(
     with torch.no_grad():
         # as in the authors' program; the proximal solver needs the noise of the start as it is
         if limits is not None and schedule.solver == HEAVY_BALL:
-            start = start.clamp(*limits)
+            start = clipped(start, limits)
         state = MomentumState.at_rest(start, schedule.dual)
         for k in range(len(schedule)):
             gradient = partial(_prior_gradient, prior, schedule, k, measured if schedule.measured_only else None)
@@ -82,11 +83,12 @@ def restore(
         if finish is not None:
             result = finish(result)
         require_finite(result, wait=True)
-    return result if bounds is None else result.clamp(*bounds)
+    return clipped(result, bounds)
 
 
 def _check(start: Tensor, schedule: Schedule, data_prox: object, data_gradient: object) -> None:
-    if start.ndim != 4 or not start.is_floating_point() or not bool(start.isfinite().all()):
+    number = start.is_floating_point() or start.is_complex()
+    if start.ndim not in (4, 5) or not number or not bool(start.isfinite().all()):
         raise ValueError(
             f"start: got {start.dtype} of shape {tuple(start.shape)}; expected finite images (B, C, H, W) in [0, 1]."
         )
@@ -109,7 +111,7 @@ def _iteration(
     gradient: Callable[[Tensor], Tensor],
     data_prox: Callable[[Tensor, float], Tensor] | None,
     data_gradient: Callable[[Tensor], Tensor] | None,
-    bounds: tuple[float, float] | None,
+    bounds: Bounds | None,
 ) -> MomentumState:
     """Iteration ``k`` by the solver of the schedule."""
     step, momentum, average = schedule.step[k], schedule.momentum[k], schedule.average[k]
@@ -146,6 +148,7 @@ def require_finite(x: Tensor, iteration: int | None = None, *, wait: bool = Fals
     :param bool wait: check on a GPU too, which waits for the device. So only the result is checked there.
     :raises DivergenceError: a value is NaN or infinite.
     """
+    x = torch.view_as_real(x) if x.is_complex() else x
     # the sum of finite images is finite, and takes one pass
     if (wait or x.device.type == "cpu") and not bool(x.sum(dtype=torch.float32).isfinite()):
         where = "" if iteration is None else f"iteration {iteration}: "

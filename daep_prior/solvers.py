@@ -10,10 +10,12 @@ from torch import Tensor
 
 from daep_prior.images import IMAGE_RANGE
 
-__all__ = ["MomentumState", "heavy_ball_step", "proximal_momentum_step", "running_mean"]
+__all__ = ["Bounds", "MomentumState", "clipped", "heavy_ball_step", "proximal_momentum_step", "running_mean"]
 
 Map = Callable[[Tensor], Tensor]
 Number = float | Tensor
+#: Lower and upper limit of the values of an image; ``None``: no limit.
+Bounds = tuple[float | None, float | None]
 
 
 class MomentumState(NamedTuple):
@@ -38,7 +40,7 @@ class MomentumState(NamedTuple):
 
     def keep(self, finished: Tensor, before: MomentumState) -> MomentumState:
         """This state, but the one ``before`` for the images that are ``finished`` (B,)."""
-        where = finished.view(-1, 1, 1, 1)
+        where = finished.view(-1, *(1,) * (self.x.ndim - 1))
         x, mean, previous = (torch.where(where, old, new) for old, new in zip(before[:3], self[:3], strict=True))
         dual = self.dual if self.dual is None or before.dual is None else torch.where(where, before.dual, self.dual)
         return MomentumState(x, mean, previous, dual)
@@ -51,7 +53,7 @@ def heavy_ball_step(
     momentum: Number,
     *,
     average: Number = 1.0,
-    bounds: tuple[float, float] | None = IMAGE_RANGE,
+    bounds: Bounds | None = IMAGE_RANGE,
 ) -> MomentumState:
     """Heavy-ball gradient descent with clipping (Bigdeli and Zwicker, section 4).
 
@@ -62,10 +64,10 @@ def heavy_ball_step(
     :param float, torch.Tensor step: step length; a number, or a tensor that broadcasts.
     :param float, torch.Tensor momentum: weight of the velocity, in [0, 1).
     :param float, torch.Tensor average: weight of the new iterate in the running mean.
-    :param tuple bounds: the images are clipped to these; ``None``: not clipped.
+    :param tuple bounds: the images are clipped to these; ``None``, also as one of the two: not clipped.
     """
     velocity = momentum * (state.x - state.previous) - step * gradient(state.x)
-    x = _clipped(state.x + velocity, bounds)
+    x = clipped(state.x + velocity, bounds)
     return MomentumState(x, running_mean(state.mean, x, average), x - velocity)
 
 
@@ -77,7 +79,7 @@ def proximal_momentum_step(
     momentum: Number,
     *,
     average: Number = 1.0,
-    bounds: tuple[float, float] | None = IMAGE_RANGE,
+    bounds: Bounds | None = IMAGE_RANGE,
 ) -> MomentumState:
     r"""A gradient step on the prior from an extrapolated point, then a proximal step on the data term.
 
@@ -94,7 +96,7 @@ def proximal_momentum_step(
     :param float, torch.Tensor step: step length; a number, or a tensor that broadcasts.
     :param float, torch.Tensor momentum: in [0, 1); a number, or a tensor that broadcasts.
     :param float, torch.Tensor average: weight of the new iterate in the running mean.
-    :param tuple bounds: the images are clipped to these; ``None``: not clipped.
+    :param tuple bounds: the images are clipped to these; ``None``, also as one of the two: not clipped.
     """
     x, dual = state.x, state.dual
     z = x + momentum * (x - state.previous)
@@ -104,7 +106,7 @@ def proximal_momentum_step(
     moved = data_prox(v if dual is None else v - dual)
     if dual is not None:
         dual = dual + moved - v
-    moved = _clipped(moved, bounds)
+    moved = clipped(moved, bounds)
     return MomentumState(moved, running_mean(state.mean, moved, average), x, dual)
 
 
@@ -113,5 +115,6 @@ def running_mean(mean: Tensor, x: Tensor, weight: Number) -> Tensor:
     return x if isinstance(weight, float) and weight == 1 else mean + weight * (x - mean)
 
 
-def _clipped(x: Tensor, bounds: tuple[float, float] | None) -> Tensor:
-    return x if bounds is None else x.clamp(*bounds)
+def clipped(x: Tensor, bounds: Bounds | None) -> Tensor:
+    """``x`` within the bounds."""
+    return x if bounds is None or bounds == (None, None) else x.clamp(*bounds)

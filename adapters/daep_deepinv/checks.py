@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from deepinv.physics import LinearPhysics, Physics
 from deepinv.utils import TensorList
-from torch import Tensor, nn
+from torch import Tensor
 
 from daep_prior import DivergenceError
 
@@ -71,17 +71,12 @@ def checked_measurement(y: Tensor | TensorList, physics: Physics) -> Any:
     return TensorList(plain) if isinstance(y, TensorList) else plain[0]
 
 
-def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics, denoiser: nn.Module) -> None:
-    """Refuse a first image that the denoiser cannot take, or that the physics does not map to the shape of ``y``."""
-    if x0.ndim != 4:
+def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics) -> None:
+    """Refuse a first image of other dimensions than an image or a volume, or that the physics does not map to ``y``."""
+    if x0.ndim not in (4, 5):
         raise ValueError(
-            f"y: got shape {shape_of(y)}, which comes from an image of shape {shape_of(x0)}; expected (B, C, H, W)."
-        )
-    channels = getattr(denoiser, "in_channels", None)
-    if isinstance(channels, int) and x0.shape[1] not in (1, channels):
-        raise ValueError(
-            f"y: got shape {shape_of(y)}, which comes from images (B, C, H, W) of {x0.shape[1]} channels; the denoiser "
-            f"takes {channels}, or 1."
+            f"y: got shape {shape_of(y)}, which comes from an image of shape {shape_of(x0)}; expected (B, C, H, W), or "
+            "a volume (B, C, D, H, W)."
         )
     try:
         mapped = shape_of(physics.A(x0))

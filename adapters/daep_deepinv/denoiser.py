@@ -9,7 +9,7 @@ from deepinv.models.base import Denoiser
 from torch import Tensor, nn
 
 from daep_prior import DAE, load_dae
-from daep_prior.prior import check_takes_level
+from daep_prior.denoiser_traits import check_takes_level
 
 __all__ = ["DAEDenoiser", "as_denoiser"]
 

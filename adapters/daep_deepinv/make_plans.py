@@ -16,7 +16,7 @@ from daep_deepinv.noise.stated import stated_level
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import starting_point
-from daep_deepinv.view import GREY_AS_COLOUR, View, views_of
+from daep_deepinv.view import GREY_AS_COLOUR, SEVERAL, View, views_of
 from daep_prior import NoiseSource, Schedule, schedules
 from daep_prior.images import IMAGE_RANGE, RGB
 from daep_prior.schedules import HEAVY_BALL, PRESETS, SettingsTable, Task
@@ -71,7 +71,7 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     split_grey = not choices.papers_solver and (not own_start or callable(init))
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
-        check_image(view.start, view.y, view.physics, prior.denoiser)
+        check_image(view.start, view.y, view.physics)
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
     return [Job(view, _plans(view, prior, choices, own_start)) for view in views]
 
@@ -93,7 +93,7 @@ def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> li
         plans.append(
             Plan(
                 image_shape=channels,
-                channels=view.channels,
+                channels=str(prior.partition(view.start)) if view.channels == SEVERAL else view.channels,
                 value_range=IMAGE_RANGE,
                 scale=1.0,
                 noise=noise,

@@ -42,14 +42,13 @@ class Plan:
 
     def rows(self) -> dict[str, str]:
         """Name -> what is decided, in words."""
-        channels, height, width = self.image_shape
         schedule, low, high = self.schedule, *self.value_range
         widths = [255 * schedule.kernel_width[k] for k in (0, -1)]
         of_width = f"kernel width {widths[0]:.3g}/255" + (f" to {widths[1]:.3g}/255" if widths[0] != widths[1] else "")
         count = "1 iteration" if len(schedule) == 1 else f"{len(schedule)} iterations"
         last = "" if schedule.final_width is None else f", then denoised at {255 * schedule.final_width:.3g}/255"
         rows = {
-            "image": f"{channels} x {height} x {width}, {self.channels}",
+            "image": f"{' x '.join(map(str, self.image_shape))}, {self.channels}",
             "range": f"{low:g} to {high:g}" + ("" if self.scale == 1 else f", scaled by {self.scale:g}"),
             "noise": str(self.noise),
             "data term": self.data_term,

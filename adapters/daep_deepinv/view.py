@@ -16,9 +16,11 @@ from daep_deepinv.operators.of_batch import physics_of_images
 from daep_deepinv.start import described_start, starting_point
 from daep_prior.images import RGB
 
-__all__ = ["COLOUR", "GREY", "GREY_AS_COLOUR", "View", "views_of"]
+__all__ = ["COLOUR", "GREY", "GREY_AS_COLOUR", "SEVERAL", "View", "views_of"]
 
 COLOUR, GREY, GREY_AS_COLOUR = "colour", "grey", "grey, stored as three channels"
+#: Neither of these, or volumes.
+SEVERAL = "several channels"
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class View:
     :param LinearPhysics physics: for these images alone.
     :param torch.Tensor start: their first images (B, C, H, W).
     :param str start_name: what that is, in words.
-    :param str channels: ``COLOUR``, ``GREY`` or ``GREY_AS_COLOUR``; in the last case ``y`` and ``start`` have one
-        channel.
+    :param str channels: ``COLOUR``, ``GREY``, ``SEVERAL`` or ``GREY_AS_COLOUR``; in the last case ``y`` and ``start``
+        have one channel.
     """
 
     images: list[int]
@@ -91,7 +93,7 @@ def _view(y: Any, physics: LinearPhysics, init: Any) -> View:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ValueError(f"y: a measurement of shape {shape_of(y)} does not fit this physics: {error}") from error
-    channels = GREY if start.ndim == 4 and start.shape[1] == 1 else COLOUR
+    channels = SEVERAL if start.ndim > 4 else {1: GREY, RGB: COLOUR}.get(start.shape[1], SEVERAL)
     return View(list(range(start.shape[0])), y, physics, start, name, channels)
 
 
