@@ -13,6 +13,7 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.view import View
 from daep_prior import MeanShiftPrior, Schedule
 from daep_prior.solvers import MomentumState
 
@@ -53,39 +54,39 @@ class Recorder:
     * with metrics also deepinv's ``psnr``, ``residual``, ``cost`` and custom ones, and ``energy``, that of the prior.
 
     :param PerImageL2 data_term: the data term of the restoration.
-    :param float sigma: noise level of the measurement.
-    :param torch.Tensor start: first images (B, C, H, W).
+    :param View view: measurement, physics and first images, in the units of the solver.
+    :param float sigma: noise level of the measurement, in these units.
     :param bool has_cost: compute the cost: one more evaluation of the network an iteration.
     """
 
     def __init__(
         self,
         data_term: PerImageL2,
-        y: Any,
-        physics: LinearPhysics,
+        view: View,
         sigma: float,
-        start: Tensor,
         prior: MeanShiftPrior,
         schedule: Schedule,
         watching: Watching,
         has_cost: bool,
     ):
-        self._data_term, self._y, self._physics, self._sigma = data_term, y, physics, sigma
+        start = view.start
+        self._data_term, self._y, self._physics, self._sigma = data_term, view.y, view.physics, sigma
+        self._in_image_units, self._scale = view.in_image_units, view.range.scale
         self._prior, self._schedule, self._watching, self._has_cost = prior, schedule, watching, has_cost
-        self._count = measured_values(y, physics)
+        self._count = measured_values(view.y, view.physics)
         self._previous, self._mean = start, start
         self._cost: Tensor | None = None
         self._values: dict[str, list[Tensor]] = {}
         self._lists: Series = {name: [[] for _ in start] for name in watching.custom or {} if watching.metrics}
         self.finished = torch.zeros(start.shape[0], dtype=torch.bool, device=start.device)
         if watching.metrics and watching.x_gt is not None:
-            self._add("psnr", PSNR()(start, watching.x_gt))
+            self._add("psnr", PSNR()(view.in_image_units(start), watching.x_gt))
 
     def __call__(self, k: int, state: MomentumState) -> Tensor | None:
         """Record iteration ``k``; which images are finished, if the caller wants to stop early."""
         watching, x, mean = self._watching, state.x, state.mean
-        self._add("data_residual", self.residual(x))
-        self._add("step_length", (x - self._previous).square().flatten(1).mean(1).sqrt())
+        self._add("data_residual", self._scale * self.residual(x))
+        self._add("step_length", self._scale * (x - self._previous).square().flatten(1).mean(1).sqrt())
         changes: dict[str, Tensor] = {}
         if watching.metrics or watching.stop_by is not None:
             changes["residual"] = (self._mean - mean).flatten(1).norm(dim=1) / (mean.flatten(1).norm(dim=1) + TINY)
@@ -96,7 +97,7 @@ class Recorder:
             self._record_metrics(mean)
         self._previous, self._mean = x, mean
         if watching.callback is not None:
-            watching.callback(k, mean)
+            watching.callback(k, self._in_image_units(mean))
         if watching.stop_by is None:
             return None
         if k > 1:  # deepinv's rule: not before the third iteration
@@ -105,7 +106,7 @@ class Recorder:
         return self.finished
 
     def residual(self, x: Tensor) -> Tensor:
-        """Root mean square of ``Kx - y`` over the measured values, in image units, (B,)."""
+        """Root mean square of ``Kx - y`` over the measured values, in the units of the solver, (B,)."""
         return residual_rms(self._data_term, x, self._y, self._physics, self._count)
 
     def _record_cost(self, k: int, x: Tensor) -> Tensor:
@@ -119,7 +120,7 @@ class Recorder:
         return torch.full_like(cost, torch.inf) if before is None else (before - cost).abs() / (cost.abs() + TINY)
 
     def _record_metrics(self, mean: Tensor) -> None:
-        watching, before = self._watching, self._mean
+        watching, before, mean = self._watching, self._in_image_units(self._mean), self._in_image_units(mean)
         if watching.x_gt is not None:
             self._add("psnr", PSNR()(mean, watching.x_gt))
         for name, function in (watching.custom or {}).items():
@@ -132,7 +133,7 @@ class Recorder:
     def history(self) -> Series:
         """Name -> image -> one value an iteration, as deepinv keeps its metrics."""
         series = {name: torch.stack(values, 1).tolist() for name, values in self._values.items()}
-        scale = 1 / self._sigma if self._sigma > 0 else float("inf")
+        scale = 1 / (self._scale * self._sigma) if self._sigma > 0 else float("inf")
         # products, because a power of a huge number raises an error where a product becomes infinite
         rows = series.get("data_residual", [])
         series["discrepancy"] = [[r * scale * (r * scale) for r in row] for row in rows]

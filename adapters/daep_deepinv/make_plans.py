@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from deepinv.physics import Denoising, Inpainting, LinearPhysics
 from torch import Tensor
@@ -16,10 +16,12 @@ from daep_deepinv.noise.stated import stated_level
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import starting_point
+from daep_deepinv.value_range import UNIT_RANGE, ValueRange, find_ranges
 from daep_deepinv.view import GREY_AS_COLOUR, SEVERAL, View, views_of
 from daep_prior import NoiseSource, Schedule, schedules
-from daep_prior.images import IMAGE_RANGE, RGB
+from daep_prior.images import RGB
 from daep_prior.schedules import HEAVY_BALL, PRESETS, SettingsTable, Task
+from daep_prior.solvers import Bounds
 
 __all__ = ["Choices", "Job", "jobs_of", "plans_of"]
 
@@ -31,6 +33,8 @@ class Choices:
     :param float, None sigma: given noise level; ``None``: that of the physics, or estimated.
     :param bool estimate: estimate the noise level even if the physics states one.
     :param str preset: ``None``: ``schedule`` is used.
+    :param float scale: of the image values; ``None``: found, 1 for a given schedule and the paper's solver.
+    :param bounds: limits of the image values.
     """
 
     sigma: float | None
@@ -40,6 +44,8 @@ class Choices:
     iterations: int | None
     check_noise: bool
     settings: SettingsTable | None
+    scale: float | None = None
+    bounds: Bounds | Literal["found"] | None = "found"
 
     @property
     def papers_solver(self) -> bool:
@@ -72,8 +78,17 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
         check_image(view.start, view.y, view.physics)
+    views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, choices))]
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
     return [Job(view, _plans(view, prior, choices, own_start)) for view in views]
+
+
+def _ranges(view: View, choices: Choices) -> list[ValueRange]:
+    """The range of each image of a view. The paper's presets and a given schedule are for images in [0, 1]."""
+    found = choices.scale is None and choices.bounds == "found"
+    if found and (choices.papers_solver or choices.schedule is not None):
+        return [UNIT_RANGE] * view.start.shape[0]
+    return find_ranges(view.start, choices.scale, choices.bounds)
 
 
 def plans_of(jobs: list[Job]) -> Plans:
@@ -89,14 +104,13 @@ def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> li
     plans = []
     for i, noise in enumerate(_noises(view, prior, choices)):
         schedule = choices.schedule or _preset_schedule(view, noise.level, prior, choices, own_start)
-        found = [wrong_adjoint, _noise_warning(noise), _units(view, i, choices)]
+        found = [wrong_adjoint, _noise_warning(noise.scaled(view.range.scale)), _units(view, i, choices)]
         plans.append(
             Plan(
                 image_shape=channels,
                 channels=str(prior.partition(view.start)) if view.channels == SEVERAL else view.channels,
-                value_range=IMAGE_RANGE,
-                scale=1.0,
-                noise=noise,
+                range=view.range,
+                noise=noise.scaled(view.range.scale),
                 data_term=_data_term(noise),
                 start=view.start_name,
                 preset=None if choices.schedule is not None else choices.preset,
@@ -108,8 +122,8 @@ def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> li
 
 
 def _noises(view: View, prior: DAEPrior, choices: Choices) -> list[NoiseModel]:
-    """The noise that each image of a view is restored for."""
-    sigma, source = _assumed(view.physics, choices)
+    """The noise that each image of a view is restored for, in the units of the solver."""
+    sigma, source = _assumed(view, choices)
 
     def estimate(i: int) -> float:
         one = view.subset([i])
@@ -127,11 +141,13 @@ def _noises(view: View, prior: DAEPrior, choices: Choices) -> list[NoiseModel]:
     )
 
 
-def _assumed(physics: LinearPhysics, choices: Choices) -> tuple[float | None, Source]:
-    """The noise level that is given or stated; ``None``: it is to be estimated."""
+def _assumed(view: View, choices: Choices) -> tuple[float | None, Source]:
+    """The noise level that is given or stated, in the units of the solver; ``None``: it is to be estimated."""
+    scale = view.range.scale
     if choices.sigma is not None:
-        return choices.sigma, "given"
-    stated = None if choices.estimate else stated_level(physics)
+        return choices.sigma / scale, "given"
+    level = None if choices.estimate else stated_level(view.physics)
+    stated = None if level is None else level / scale
     return stated, "estimated" if stated is None else "stated"
 
 
@@ -148,7 +164,7 @@ def _noise_warning(noise: NoiseModel) -> Warning | None:
 def _units(view: View, i: int, choices: Choices) -> Warning | None:
     if choices.sigma is None or not isinstance(view.y, Tensor):
         return None
-    return units_warning(choices.sigma, view.y[i])
+    return units_warning(choices.sigma, view.range.scale * view.y[i])
 
 
 def _data_term(noise: NoiseModel) -> str:

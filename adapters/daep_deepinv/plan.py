@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.value_range import ValueRange
 from daep_prior import Schedule
 from daep_prior.display import table
 
@@ -19,9 +20,8 @@ class Plan:
 
     :param tuple image_shape: (C, H, W) of the image.
     :param str channels: ``"colour"``, ``"grey"``, or ``"grey, stored as three channels"``, which is restored as one.
-    :param tuple value_range: range of the image values.
-    :param float scale: factor between the measurement's values and the solver's; 1: none.
-    :param NoiseModel noise: the noise it is restored for, and how that is known.
+    :param ValueRange range: range of the image's values, and the scale at which the solver works.
+    :param NoiseModel noise: the noise it is restored for, and how that is known; in the image's units.
     :param str data_term: the data term.
     :param str start: the first image.
     :param str preset: name of the preset; ``None``: a schedule of the caller's.
@@ -31,8 +31,7 @@ class Plan:
 
     image_shape: tuple[int, ...]
     channels: str
-    value_range: tuple[float, float]
-    scale: float
+    range: ValueRange
     noise: NoiseModel
     data_term: str
     start: str
@@ -42,14 +41,14 @@ class Plan:
 
     def rows(self) -> dict[str, str]:
         """Name -> what is decided, in words."""
-        schedule, low, high = self.schedule, *self.value_range
+        schedule = self.schedule
         widths = [255 * schedule.kernel_width[k] for k in (0, -1)]
         of_width = f"kernel width {widths[0]:.3g}/255" + (f" to {widths[1]:.3g}/255" if widths[0] != widths[1] else "")
         count = "1 iteration" if len(schedule) == 1 else f"{len(schedule)} iterations"
         last = "" if schedule.final_width is None else f", then denoised at {255 * schedule.final_width:.3g}/255"
         rows = {
             "image": f"{' x '.join(map(str, self.image_shape))}, {self.channels}",
-            "range": f"{low:g} to {high:g}" + ("" if self.scale == 1 else f", scaled by {self.scale:g}"),
+            "range": str(self.range),
             "noise": str(self.noise),
             "data term": self.data_term,
             "start": self.start,

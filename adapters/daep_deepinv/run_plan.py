@@ -69,10 +69,11 @@ def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
     :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
     """
     y, physics, schedule = view.y, view.physics, plan.schedule
-    data = _data_term(plan.noise)
+    noise = plan.noise.scaled(1 / plan.range.scale)
+    data = _data_term(noise)
     watching = replace(watching, x_gt=_truth(watching.x_gt, view))
     has_cost = prior.explicit_prior and (watching.metrics or watching.stop_by == "cost")
-    recorder = Recorder(data, y, physics, plan.noise.level, view.start, prior, schedule, watching, has_cost)
+    recorder = Recorder(data, view, noise.level, prior, schedule, watching, has_cost)
 
     def finish(x: Tensor) -> Tensor:
         """The last denoising smooths colours as if they were as noisy as the mean; the data restore them."""
@@ -87,11 +88,12 @@ def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
         schedule,
         data_gradient=(lambda v: data.grad(v, y, physics)) if schedule.solver == HEAVY_BALL else None,
         measured=measured_region(y, physics) if schedule.measured_only else None,
-        bounds=plan.value_range,
+        bounds=plan.range.solver_bounds,
         finish=finish,
         callback=recorder,
     )
-    check_result(recorder.residual(view.start), recorder.residual(x), view.start, plan.noise.level, y, view.images)
+    check_result(recorder.residual(view.start), recorder.residual(x), view.start, noise.level, y, view.images)
+    x = view.in_image_units(x)
     if view.channels == GREY_AS_COLOUR:
         x = x.repeat(1, RGB, 1, 1)
     return Outcome(view.images, x, recorder.history(), bool(recorder.finished.all()))

@@ -14,6 +14,7 @@ from torch import Tensor
 from daep_deepinv.checks import shape_of
 from daep_deepinv.operators.of_batch import physics_of_images
 from daep_deepinv.start import described_start, starting_point
+from daep_deepinv.value_range import UNIT_RANGE, ValueRange
 from daep_prior.images import RGB
 
 __all__ = ["COLOUR", "GREY", "GREY_AS_COLOUR", "SEVERAL", "View", "views_of"]
@@ -32,6 +33,7 @@ class View:
     :param LinearPhysics physics: for these images alone.
     :param torch.Tensor start: their first images (B, C, H, W).
     :param str start_name: what that is, in words.
+    :param ValueRange range: of these images. ``y`` and ``start`` are scaled by it.
     :param str channels: ``COLOUR``, ``GREY``, ``SEVERAL`` or ``GREY_AS_COLOUR``; in the last case ``y`` and ``start``
         have one channel.
     """
@@ -42,6 +44,7 @@ class View:
     start: Tensor
     start_name: str
     channels: str
+    range: ValueRange = UNIT_RANGE
 
     def subset(self, members: Sequence[int]) -> View:
         """The images of these positions in this view."""
@@ -51,6 +54,36 @@ class View:
         physics = physics_of_images(self.physics, self.start, chosen)
         y = TensorList([part[chosen] for part in self.y]) if isinstance(self.y, TensorList) else self.y[chosen]
         return replace(self, images=[self.images[i] for i in chosen], y=y, physics=physics, start=self.start[chosen])
+
+    def in_ranges(self, ranges: Sequence[ValueRange]) -> list[View]:
+        """The images of each different range, scaled: ``K (x - offset) / scale = (y - K offset) / scale``."""
+        groups: dict[ValueRange, list[int]] = {}
+        for i, found in enumerate(ranges):
+            groups.setdefault(found, []).append(i)
+        return [self.subset(members)._scaled(found) for found, members in groups.items()]
+
+    def _scaled(self, found: ValueRange) -> View:
+        y, start = self.y, self.start
+        if any(found.offset):
+            offset = self._offset(found)
+            start, y = start - offset, y - self.physics.A(offset.expand_as(start))
+        if found.scale != 1:
+            start, y = start / found.scale, y / found.scale
+        return replace(self, y=y, start=start, range=found)
+
+    def in_image_units(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) of the solver in the values of the measurement's images."""
+        x = x if self.range.scale == 1 else self.range.scale * x
+        return x + self._offset(self.range) if any(self.range.offset) else x
+
+    def in_solver_units(self, x: Tensor) -> Tensor:
+        """The opposite of :meth:`in_image_units`."""
+        x = x - self._offset(self.range) if any(self.range.offset) else x
+        return x if self.range.scale == 1 else x / self.range.scale
+
+    def _offset(self, found: ValueRange) -> Tensor:
+        """(1, C, 1, 1), for volumes (1, C, 1, 1, 1)."""
+        return self.start.new_tensor(found.offset).reshape(1, -1, *[1] * (self.start.ndim - 2))
 
 
 def views_of(y: Any, physics: LinearPhysics, init: Any, *, split_grey: bool) -> list[View]:

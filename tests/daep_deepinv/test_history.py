@@ -9,6 +9,7 @@ import torch
 from daep_deepinv import DAEP, DivergenceError, degradation
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.history import Recorder, Watching, measured_values, residual_rms
+from daep_deepinv.view import COLOUR, View
 from daep_prior import MeanShiftPrior, schedules
 from daep_prior.solvers import MomentumState
 
@@ -27,7 +28,8 @@ def measured(images):
 def test_at_the_true_image_the_discrepancy_is_one(measured):
     x, physics, y = measured
     prior, schedule = MeanShiftPrior(lambda x, sigma: x), schedules.fast(NOISE)
-    recorder = Recorder(PerImageL2(sigma=NOISE), y, physics, NOISE, x, prior, schedule, Watching(), has_cost=False)
+    view = View([0, 1], y, physics, x, "the true image", COLOUR)
+    recorder = Recorder(PerImageL2(sigma=NOISE), view, NOISE, prior, schedule, Watching(), has_cost=False)
     assert recorder(0, MomentumState.at_rest(x)) is None
     history = recorder.history()
     assert [row[0] for row in history["discrepancy"]] == pytest.approx([1, 1], rel=0.1)

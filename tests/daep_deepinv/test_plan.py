@@ -31,13 +31,13 @@ def test_a_plan_is_made_without_restoring(make_spy, deblurring):
     assert spy.evaluations == 0
     assert len(plans) == 2 and plans[0] == plans[1]
     plan = plans[0]
-    assert plan.image_shape == SIZE and plan.channels == "colour" and plan.value_range == (0, 1) and plan.scale == 1
+    assert plan.image_shape == SIZE and plan.channels == "colour" and plan.range.bounds == (0, 1) and plan.range.scale == 1
     assert plan.noise.level == NOISE and plan.noise.source == "given" and plan.noise.kind == "white Gaussian"
     assert plan.preset == "annealed" and plan.schedule == schedules.annealed(NOISE)
     assert plan.data_term == "least squares" and plan.start == "the measurement, padded by replication"
     assert plan.warnings == ()
     with pytest.raises(FrozenInstanceError):
-        plan.scale = 2.0
+        plan.preset = None
 
 
 def test_the_plan_that_was_shown_is_the_plan_that_is_run(unet, deblurring):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from daep_deepinv.noise.spectrum import NoiseSpectrum
@@ -43,6 +43,19 @@ class NoiseModel:
     law: VarianceLaw | None = None
     words: str = ""
     uncertainty: float | None = None
+
+    def scaled(self, factor: float) -> NoiseModel:
+        """The noise of a measurement that is multiplied by ``factor``."""
+        if factor == 1:
+            return self
+        return replace(
+            self,
+            level=factor * self.level,
+            differences=None if self.differences is None else factor * self.differences,
+            assumed=None if self.assumed is None else factor * self.assumed,
+            spectrum=None if self.spectrum is None else self.spectrum.scaled(factor),
+            law=None if self.law is None else self.law.scaled(factor),
+        )
 
     @property
     def kind(self) -> str:

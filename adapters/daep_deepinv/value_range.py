@@ -1,0 +1,151 @@
+"""``ValueRange``: the range of an image's values, and the scale and offset that bring it to the networks' [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from daep_prior.solvers import Bounds
+
+__all__ = ["UNIT_RANGE", "ValueRange", "check_bounds", "find_ranges"]
+
+#: Side of the squares, in pixels, whose means are taken for the values of the image: single outliers and noise count
+#: less.
+POOLED = 4
+#: Share of the squares that may be brighter than the highest value, and darker than the lowest.
+OUTLIERS = 0.002
+#: A scaled image reaches at most this value. An image in [0, 1] overshoots a little where it was interpolated.
+HIGHEST = 1.05
+#: Scales are powers of 2 to this exponent. ``fast`` on 5 training crops whose highest value was 1, 0.9, 0.7 and 0.5:
+#: blur 26.37, 26.38, 26.42, 26.46 dB; 70 % missing pixels 26.95, 27.00, 26.98, 26.65 dB.
+STEP = 0.5
+#: A lower value than this share of the highest, in the squares or in single pixels beyond the noise: the image is
+#: signed. The network knows no negative values: a shift of the same crops by -0.25, -0.5 and -1 costs 0.6, 4 and 11 dB.
+SIGNED = 0.05
+#: An image whose highest value is above this, and at most HIGHEST, is one in [0, 1].
+LEAST_OF_UNIT = 0.5
+#: The highest value counts as at least this many times the noise level, so that the noise stays within the levels
+#: that the network is trained for: 75/255 at scale 1.
+NOISE_LEVELS = 3.5
+#: Keeps a scale positive.
+TINY = 1e-12
+#: Standard deviations of the noise that a value must be beyond a limit to contradict it.
+BEYOND_NOISE = 5.0
+#: Median absolute deviation of white Gaussian noise of level 1.
+MEDIAN_DEVIATION = 0.6745
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """Range of the values of one image. The solver works on ``(x - offset) / scale``.
+
+    :param float scale: positive.
+    :param tuple offset: one a channel, all equal if there are bounds; the network sees no negative values.
+    :param tuple bounds: limits of the result, in the image's values.
+    :param str source: ``"found"`` from the measurement, ``"given"``, or ``"assumed"``: [0, 1], as in the paper.
+    """
+
+    scale: float = 1.0
+    offset: tuple[float, ...] = (0.0,)
+    bounds: Bounds = (0.0, 1.0)
+    source: Literal["found", "given", "assumed"] = "assumed"
+
+    @property
+    def solver_bounds(self) -> Bounds:
+        """The limits of the image that the solver sees."""
+        low, high = (None if limit is None else (limit - self.offset[0]) / self.scale for limit in self.bounds)
+        return low, high
+
+    def __str__(self) -> str:
+        limits = " to ".join("any" if limit is None else f"{limit:g}" for limit in self.bounds)
+        offsets = sorted(set(self.offset))
+        shift = "" if offsets == [0] else f", shifted by {', '.join(f'{value:g}' for value in offsets)}"
+        return f"{limits} ({self.source})" + ("" if self.scale == 1 else f", scaled by {self.scale:g}") + shift
+
+
+#: Images in [0, 1], as the paper assumes them.
+UNIT_RANGE = ValueRange()
+
+
+def check_bounds(bounds: Any) -> Bounds | None:
+    """Two limits, each a number or ``None``; ``None``: no limits.
+
+    :raises ValueError: not two, or not in order.
+    """
+    if bounds is None:
+        return None
+    try:
+        low, high = (None if limit is None else float(limit) for limit in bounds)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"bounds: got {bounds!r}; expected (low, high), each a number or None, or None.") from error
+    if low is not None and high is not None and not low < high:
+        raise ValueError(f"bounds: got {bounds!r}; expected low < high.")
+    return low, high
+
+
+def find_ranges(start: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None) -> list[ValueRange]:
+    """The range of each image of a batch, found in its first image.
+
+    ``scale`` is 1 for an image whose highest value is between 0.5 and 1.05, else a power of the root of 2. So images
+    that differ by a factor are restored alike.
+
+    :param torch.Tensor start: first images (B, C, ...).
+    :param float scale: given; ``None``: found.
+    :param bounds: given limits, ``None``: none, ``"found"``: [0, 1] for an image of scale 1 that contradicts neither
+        limit; 0 and above for other images that are not negative; else none.
+    """
+    return [_range(image, scale, bounds) for image in start]
+
+
+def _range(image: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None) -> ValueRange:
+    """The range of one image (C, ...)."""
+    flat = image.detach().float().reshape(image.shape[0], -1, *image.shape[-2:])  # volumes: slices beside each other
+    noise = float(_differences(flat).median()) / (MEDIAN_DEVIATION * math.sqrt(2))
+    squares = _square_means(flat)
+    margin = 3 * noise / POOLED
+    high = float(_quantile(squares.reshape(1, -1), 1 - OUTLIERS)) - margin
+    high = max(high, NOISE_LEVELS * noise)
+    lows = (_quantile(squares.flatten(1), OUTLIERS) + margin).tolist()
+    darkest, brightest = float(flat.min()) + BEYOND_NOISE * noise, float(flat.max()) - BEYOND_NOISE * noise
+    largest = max(high, *(-low for low in lows))
+    given: Bounds | None = None if bounds == "found" else bounds or (None, None)
+    if not largest > 0:  # an image of zeros
+        return ValueRange(scale or 1.0, (0.0,) * len(lows), given or (0.0, None), "found" if given is None else "given")
+    if given is not None and given != (None, None):
+        offset = (min(given[0] or 0.0, 0.0),) * len(lows)
+        return ValueRange(scale or _snapped(max(high - offset[0], TINY)), offset, given, "given")
+    signed = min(*lows, darkest) < -SIGNED * largest
+    offset = tuple(-_snapped(-low) if signed and low < -SIGNED * largest else 0.0 for low in lows)
+    found = scale or _snapped(max(high - min(offset), TINY * largest))
+    if given is not None:
+        return ValueRange(found, offset, given, "given")
+    unit = not signed and found == 1 and brightest <= HIGHEST + SIGNED
+    return ValueRange(found, offset, (None if signed else 0.0, 1.0 if unit else None), "found")
+
+
+def _snapped(value: float) -> float:
+    """The least power of ``2**STEP`` that ``value`` exceeds at most by the factor ``HIGHEST``; 1 for a range of 1."""
+    if LEAST_OF_UNIT < value <= HIGHEST:
+        return 1.0
+    return float(2.0 ** (STEP * math.ceil(math.log2(value / HIGHEST) / STEP)))
+
+
+def _quantile(values: Tensor, share: float) -> Tensor:
+    """Of the rows of (N, M): (N,). torch.quantile takes at most 2**24 values."""
+    return values.kthvalue(1 + round(share * (values.shape[1] - 1)), dim=1).values
+
+
+def _square_means(image: Tensor) -> Tensor:
+    """Means over squares of ``POOLED`` pixels of (C, D, H, W): (C, D, h, w)."""
+    side = [min(POOLED, n) for n in image.shape[-2:]]
+    return F.avg_pool2d(image, side)
+
+
+def _differences(image: Tensor) -> Tensor:
+    """Absolute differences of neighbours, a sample of them."""
+    width = image.shape[-1]
+    return (image[..., 1:] - image[..., :-1]).abs() if width > 1 else image.new_zeros(1)
