@@ -109,6 +109,11 @@ class MeanShiftPrior:
         return self._stream.seed
 
     @property
+    def tile(self) -> TileSize:
+        """See the parameter."""
+        return self._tiler.tile
+
+    @property
     def device(self) -> torch.device:
         """Device of the denoiser; the CPU for one without parameters."""
         return device_of(self.denoiser)

@@ -38,6 +38,11 @@ class DAEDenoiser(Denoiser):
         return self.dae.sigma
 
     @property
+    def level_maps(self) -> bool:
+        """Whether the network takes a noise level for each pixel, (B, 1, H, W)."""
+        return self.dae.level_maps
+
+    @property
     def in_channels(self) -> int:
         """Channels of the images the network was trained on."""
         return self.dae.in_channels

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +62,11 @@ class DAE(nn.Module):
         return self.sigma is None
 
     @property
+    def level_maps(self) -> bool:
+        """Whether the network takes a noise level for each pixel."""
+        return self.conditional
+
+    @property
     def in_channels(self) -> int:
         """Channels of the images the network was trained on."""
         return RGB
@@ -80,8 +85,8 @@ class DAE(nn.Module):
         """Denoise.
 
         :param torch.Tensor x: noisy images (B, C, H, W) in [0, 1] up to noise, C = 3 or 1.
-        :param float, torch.Tensor sigma: noise standard deviation, a number or one an image. Required by a
-            noise-conditional network; a network for one level ignores it.
+        :param float, torch.Tensor sigma: noise standard deviation, a number, one an image, or for a noise-conditional
+            network one a pixel, (B, 1, H, W). A network for one level ignores it.
         :return: denoised images, shape and type of ``x``.
         :raises ValueError: wrong shape or type, or a noise level that is missing, negative or not finite.
         """
@@ -99,11 +104,11 @@ class DAE(nn.Module):
         """``r(x) = A(x) - x`` for RGB images (B, 3, H, W): the mean-shift vector of eq. 6."""
         height, width = x.shape[-2:]
         z = x
-        level = None if sigma is None else per_image(sigma, x)
+        level = None if sigma is None else sigma if _is_map(sigma, x) else per_image(sigma, x)
         if self.conditional:
             if level is None:
                 raise ValueError("sigma: got None; this network is noise-conditional and needs the noise level.")
-            z = torch.cat([x, level.expand(-1, 1, height, width)], 1)
+            z = torch.cat([x, level.to(x).expand(x.shape[0], 1, height, width)], 1)
         bottom, right = -height % self.multiple, -width % self.multiple
         if bottom or right:
             mode = "reflect" if bottom < height and right < width else "replicate"
@@ -127,6 +132,11 @@ class DAE(nn.Module):
         if self.sigma_range is not None:
             return "sigma in [{:g}, {:g}]/255".format(*(255 * s for s in self.sigma_range))
         return f"sigma={255 * (self.sigma or 0):g}/255"
+
+
+def _is_map(sigma: float | Tensor, x: Tensor) -> TypeGuard[Tensor]:
+    """Whether there is a level for each pixel, (B, 1, H, W) or (1, 1, H, W)."""
+    return isinstance(sigma, Tensor) and sigma.numel() > len(x) and sigma.shape in (x[:, :1].shape, x[:1, :1].shape)
 
 
 def start_near_identity(last: nn.Conv2d) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance, VarianceLaw, white_level
 
 __all__ = ["Impulses", "NoiseOfImage", "StatedNoise"]
+
+#: Side of the window in which values at an extreme are counted, pixels, and the number of standard deviations above
+#: the stated share at which they are the image's own.
+WINDOW, CHANCE = 5, 4.0
 
 
 class Impulses(NamedTuple):
@@ -73,10 +79,20 @@ class NoiseOfImage:
         return self.factor * y - shift
 
     def known(self, y: Tensor) -> Tensor | None:
-        """Which values of the raw measurement are no impulses, boolean; ``None``: all."""
+        """Which values of the raw measurement (1, C, h, w) are no impulses, boolean; ``None``: all.
+
+        Values at an extreme are no impulses where so many neighbours share it as impulses would not.
+        """
         if self.impulses is None:
             return None
-        return (y != self.impulses.low) & (y != self.impulses.high)
+        known = torch.ones_like(y, dtype=torch.bool)
+        share = min(self.impulses.share, 1.0)
+        by_chance = share + CHANCE * math.sqrt(share * (1 - share)) / WINDOW
+        for extreme in self.impulses[:2]:
+            there = y == extreme
+            alike = F.avg_pool2d(there.to(y), WINDOW, 1, WINDOW // 2, count_include_pad=False)
+            known &= ~there | (alike > by_chance)
+        return known
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,154 @@
+"""Least squares with a weight for each measured value, for noise that has not the same level everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from deepinv.optim.data_fidelity import L2
+from deepinv.physics import Denoising, Inpainting, LinearPhysics
+from deepinv.utils import TensorList
+from torch import Tensor
+
+from daep_deepinv.data_terms.fourier_blur import FourierBlur
+from daep_deepinv.data_terms.least_squares import PerImageL2, has_closed_prox
+from daep_deepinv.data_terms.preconditioned import preconditioned_conjugate_gradients
+from daep_deepinv.noise.variance import VarianceLaw
+
+__all__ = ["WeightedL2", "precision_level"]
+
+#: Smallest variance, relative to the mean of the finite variances of an image. Chosen by hand: it bounds the condition
+#: number of the proximal step. Poisson noise has less variance only where less than a thousandth of the light is.
+SMALLEST_VARIANCE = 1e-3
+
+Values = Tensor | TensorList
+
+
+class WeightedL2(PerImageL2):
+    r""":math:`\frac12 \sum_i (Kx - y)_i^2 / v_i`, for independent noise of the variances :math:`v_i`.
+
+    Its proximal step is a division for denoising and missing pixels. Else it is solved by preconditioned conjugate
+    gradients. Each image stops by itself, with the physics' own ``tol`` and ``max_iter``, so an image gives the same
+    result alone and in a batch. The preconditioner is the step with the mean weight where that is a formula (blurs,
+    operators with a closed proximal step); else the row sums of ``K^T W K``.
+
+    With a ``law``, each proximal step first sets the variances to those of the mean ``Kx``, for the image ``x`` that it
+    starts from. That is Fisher scoring of the likelihood: where it no longer moves, the gradient is that of the exact
+    Poisson likelihood (of log-Poisson noise: to first order). On training crops with Poisson noise of gain 0.01, motion
+    blur, ``"fast"``: 31.17 dB with the true variances, 31.16 with a law, 28.31 with one level.
+
+    :param variance: :math:`v`, as ``y``, (B, C, h, w) or with a batch of 1, or a ``TensorList``; infinite: the value is
+        not used. Small variances are raised to :data:`SMALLEST_VARIANCE` of their mean.
+    :param VarianceLaw law: ``None``: the variances stay.
+    :param torch.Tensor known: ``False``: the value is not used, as if its variance was infinite; as ``variance``.
+    :raises ValueError: a variance is negative or NaN, or all are infinite or all 0.
+    """
+
+    def __init__(self, variance: Values, law: VarianceLaw | None = None, known: Tensor | None = None):
+        super().__init__(precision_level(variance))
+        self.law, self.known = law, known
+        #: ``1 / v``.
+        self.weights = self._weights_of(variance)
+
+    def _weights_of(self, variance: Values) -> Values:
+        parts = list(variance) if isinstance(variance, TensorList) else [variance]
+        mean = _mean_of_finite(parts)
+        weights = [1 / torch.maximum(part, _like(SMALLEST_VARIANCE * mean, part)) for part in parts]
+        if isinstance(variance, TensorList):
+            return TensorList(weights)
+        return weights[0] if self.known is None else torch.where(self.known, weights[0], 0)
+
+    def fn(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """The value, (B,)."""
+        residual = physics.A(x) - y
+        return 0.5 * _sum_of_images(self.weights * residual * residual)
+
+    def grad(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """See :meth:`deepinv.optim.L2.grad`."""
+        gradient: Tensor = physics.A_adjoint(self.weights * (physics.A(x) - y))
+        return gradient
+
+    def prox(
+        self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
+    ) -> Tensor:
+        """See :meth:`deepinv.optim.L2.prox`."""
+        if isinstance(gamma, float) and gamma == 0:
+            return x
+        if self.law is not None:
+            self.weights = self._weights_of(self.law.variance(physics.A(x)))
+        diagonal = _diagonal(physics, x, y)
+        if diagonal is not None:
+            weights = self.weights
+            return (diagonal * weights * y + x / gamma) / (diagonal.square() * weights + 1 / gamma)
+
+        def normal(v: Tensor) -> Tensor:
+            out: Tensor = physics.A_adjoint(self.weights * physics.A(v)) + v / gamma
+            return out
+
+        residual = physics.A_adjoint(self.weights * (y - physics.A(x)))
+        bound = float(physics.tol) * (residual + x / gamma).flatten(1).norm(dim=1)
+        inverse = self._preconditioner(x, y, physics, gamma)
+        return x + preconditioned_conjugate_gradients(normal, residual, inverse, bound, int(physics.max_iter))
+
+    def _preconditioner(
+        self, x: Tensor, y: Any, physics: LinearPhysics, gamma: float | Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        """An approximate inverse of ``K^T W K + 1 / gamma``, symmetric and positive."""
+        if isinstance(y, Tensor) and isinstance(self.weights, Tensor):
+            mean = self.weights.flatten(1).mean(1).view(-1, *[1] * (x.ndim - 1))
+            if FourierBlur.handles(physics, x, y):
+                power = self._blur(physics, x, y).power
+                return lambda v: torch.fft.irfft2(torch.fft.rfft2(v) / (mean * power + 1 / gamma), s=v.shape[-2:])
+            if has_closed_prox(physics):
+                zero, plain, scale = torch.zeros_like(y), L2(), float(mean.mean())
+                return lambda v: plain.prox(gamma * v, zero, physics, gamma=scale * gamma)
+        sums = physics.A_adjoint(self.weights * physics.A(torch.ones_like(x)))
+        if bool((sums < 0).any()):
+            return lambda v: v
+        return lambda v: v / (sums + 1 / gamma)
+
+
+def precision_level(variance: Values) -> float:
+    """The standard deviation whose precision is the mean of ``1 / variance``: sqrt of the harmonic mean."""
+    parts = list(variance) if isinstance(variance, TensorList) else [variance]
+    mean = _mean_of_finite(parts)
+    precisions = torch.cat([(1 / torch.maximum(p, _like(SMALLEST_VARIANCE * mean, p))).flatten() for p in parts])
+    return float(precisions[precisions > 0].double().mean()) ** -0.5
+
+
+def _mean_of_finite(parts: list[Tensor]) -> Tensor:
+    """The mean of the finite variances of each image, (B,).
+
+    :raises ValueError: there is none, or it is 0, or a variance is negative or NaN.
+    """
+    flat = torch.cat([part.flatten(1).double() for part in parts], 1)
+    finite = flat.isfinite()
+    mean = torch.where(finite, flat, 0).sum(1) / finite.sum(1)
+    if not bool((flat >= 0).all()) or not bool((mean > 0).all()):
+        raise ValueError("variance: it is negative or NaN, or nowhere finite and above 0; expected positive numbers.")
+    return mean
+
+
+def _like(values: Tensor, x: Tensor) -> Tensor:
+    return values.to(x).view(-1, *[1] * (x.ndim - 1))
+
+
+def _sum_of_images(values: Values) -> Tensor:
+    """The sum over the values of each image, (B,)."""
+    parts = list(values) if isinstance(values, TensorList) else [values]
+    total = parts[0].flatten(1).sum(1)
+    for part in parts[1:]:
+        total = total + part.flatten(1).sum(1)
+    return total
+
+
+def _diagonal(physics: LinearPhysics, x: Tensor, y: Any) -> Tensor | None:
+    """The factor of each pixel, for physics that only multiplies pixels; ``None``: it does more."""
+    if not isinstance(y, Tensor) or y.shape != x.shape:
+        return None
+    if isinstance(physics, Denoising):
+        return torch.ones_like(x[:1, :1])
+    if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and physics.mask.ndim == x.ndim:
+        return physics.mask.to(x)
+    return None

@@ -1,0 +1,96 @@
+"""Denoise a measurement whose noise has not the same level everywhere, with a denoiser for white noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from daep_deepinv.noise.stabilise import Stabiliser, stabiliser_of
+from daep_deepinv.noise.variance import VarianceLaw
+from daep_prior import MeanShiftPrior
+from daep_prior.images import RGB
+
+__all__ = ["denoised", "takes_level_maps"]
+
+#: Largest level of stabilised noise, where the image has the range 1, up to which the map of levels is of use. Beyond,
+#: an image of few counts, the first estimate and the map with it are too coarse. On 8 colour and 8 grey training crops:
+#: the mean of both estimates is 0.03 to 0.15 dB better up to 0.29 (Poisson noise of gain 0.2), 0.6 dB worse in grey at
+#: 0.9 (gain 1).
+LARGEST_MAP_LEVEL = 0.3
+#: Smallest variance, as a share of its mean, that a map of levels shows the network. It bounds the level of a dark
+#: pixel whose first estimate is 0.
+SMALLEST_SHARE = 1e-3
+
+Denoise = Callable[[Tensor, "float | Tensor"], Tensor]
+
+
+def takes_level_maps(denoiser: object) -> bool:
+    """Whether a network takes noise levels of shape (B, 1, H, W): attribute ``level_maps``, as our conditional ones."""
+    return bool(getattr(denoiser, "level_maps", False))
+
+
+def denoised(y: Tensor, law: VarianceLaw, prior: MeanShiftPrior) -> Tensor:
+    """The denoised measurement.
+
+    Noise of signal-dependent level is stabilised and denoised at one level (:mod:`daep_deepinv.noise.stabilise`). A
+    network that takes maps then sees the measurement again, with the levels that this estimate implies. The result is
+    the mean of both estimates. Noise of given levels is denoised with their map.
+
+    :param torch.Tensor y: measurement (B, C, H, W) with the mean ``x``, bright values about 1.
+    :param VarianceLaw law: of each of these images.
+    :param MeanShiftPrior prior: with a noise-conditional denoiser.
+    :return: (B, C, H, W), not clipped.
+    :raises ValueError: the noise cannot be stabilised, and the denoiser takes no maps.
+    """
+    maps = takes_level_maps(prior.denoiser) and y.shape[1] in (1, RGB) and prior.transform is None
+    stabiliser = stabiliser_of(law)
+    if stabiliser is None:
+        if not maps:
+            raise ValueError("noise: its level is not the same everywhere, and the denoiser takes no map of levels.")
+        estimate = y
+        for _ in range(2 if law.signal_dependent else 1):
+            estimate = _with_map(y, law.variance(estimate), prior)  # type: ignore[arg-type]
+        return estimate
+    first, level = _stabilised(y, stabiliser, prior)
+    if not maps or level > LARGEST_MAP_LEVEL:
+        return first
+    return (first + _with_map(y, law.variance(first), prior)) / 2  # type: ignore[arg-type]
+
+
+def _stabilised(y: Tensor, stabiliser: Stabiliser, prior: MeanShiftPrior) -> tuple[Tensor, float]:
+    """The estimate by stabilised noise, and the level of that noise for images in [0, 1].
+
+    Dark and white become 0 and 1 again, as the network knows them. Where that would make the noise stronger than
+    the network knows, only 1 remains.
+    """
+    low, high = stabiliser.ends()
+    if high - low < 1 / LARGEST_MAP_LEVEL and high > 0:
+        low = 0.0
+    level = 1 / (high - low)
+    shown = (stabiliser.forward(y) - low) * level
+    return stabiliser.inverse(prior.denoise(shown, level) / level + low), level
+
+
+def _with_map(y: Tensor, variance: Tensor, prior: MeanShiftPrior) -> Tensor:
+    """The measurement (B, C, H, W) denoised at the levels of a variance in its shape."""
+    least = SMALLEST_SHARE * variance.flatten(1).mean(1).view(-1, 1, 1, 1)
+    levels = torch.maximum(variance, least).mean(1, keepdim=True).sqrt()
+    shown = MeanShiftPrior(_MapAsChannel(prior.denoiser, y.shape[1]), noise="none", tile=prior.tile)
+    return shown.denoise(torch.cat([y, levels], 1), 1.0)[:, :-1]
+
+
+class _MapAsChannel(nn.Module):
+    """A network that reads the noise levels from the last channel of the image, so that tiles are cut from both."""
+
+    def __init__(self, denoiser: nn.Module, channels: int):
+        super().__init__()
+        self.denoiser, self.in_channels = denoiser, channels + 1
+        for name in ("radius", "multiple"):
+            if hasattr(denoiser, name):
+                setattr(self, name, getattr(denoiser, name))
+
+    def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
+        levels = x[:, -1:].clamp_min(0)
+        return torch.cat([self.denoiser(x[:, :-1], levels), levels], 1)
