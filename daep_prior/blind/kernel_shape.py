@@ -1,0 +1,83 @@
+"""Shape of a blur kernel: centre, support, small values, islands, size. Kernels are (n, n) with n odd."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def one_pixel(side: int = 1) -> Tensor:
+    """The kernel of no blur, (side, side)."""
+    kernel = torch.zeros(side, side)
+    kernel[side // 2, side // 2] = 1
+    return kernel
+
+
+def reach(kernel: Tensor) -> int:
+    """Largest distance from the centre, along an axis, of a value that is not 0; pixels."""
+    used = kernel.nonzero()
+    return int((used - kernel.shape[0] // 2).abs().max()) if len(used) else 0
+
+
+def fitted(kernel: Tensor, side: int) -> Tensor:
+    """The kernel in another support with the same centre, (side, side): cropped, or padded with 0."""
+    margin = (side - kernel.shape[0]) // 2
+    return F.pad(kernel, (margin,) * 4)
+
+
+def trimmed(kernel: Tensor) -> Tensor:
+    """The smallest square support with the same centre that holds every value."""
+    return fitted(kernel, 2 * reach(kernel) + 1)
+
+
+def centred(kernel: Tensor) -> Tensor:
+    """The kernel moved by whole pixels, so that its centre of mass lies in the middle pixel; its sum is 1.
+
+    What leaves the support is lost.
+    """
+    side, total = kernel.shape[0], kernel.sum().clamp_min(1e-12)
+    places = torch.arange(side, dtype=kernel.dtype)
+    down = round(side // 2 - float((kernel.sum(1) * places).sum() / total))
+    right = round(side // 2 - float((kernel.sum(0) * places).sum() / total))
+    margin = max(abs(down), abs(right))
+    if margin:
+        padded = F.pad(kernel, (margin,) * 4).roll((down, right), (0, 1))
+        kernel = padded[margin : margin + side, margin : margin + side]
+    return kernel / kernel.sum().clamp_min(1e-12)
+
+
+def cleaned(kernel: Tensor, least: float, island: float) -> Tensor:
+    """Without negative and small values and without small islands; centred, with sum 1.
+
+    :param float least: smallest value that is kept, a share of the largest.
+    :param float island: smallest sum of a connected part that is kept, a share of the whole.
+    """
+    kernel = kernel.clamp_min(0)
+    kernel = torch.where(kernel < least * kernel.max(), torch.zeros_like(kernel), kernel)
+    total = float(kernel.sum())
+    if total <= 0:
+        return one_pixel(kernel.shape[0])
+    if island > 0:
+        labels = connected_parts(kernel > 0)
+        sums = torch.zeros(kernel.numel() + 1).index_add_(0, labels.flatten(), kernel.flatten())
+        # the largest part is always kept
+        kernel = torch.where(sums[labels] >= min(island * total, float(sums[1:].max())), kernel, 0.0)
+    return centred(kernel)
+
+
+def connected_parts(mask: Tensor) -> Tensor:
+    """A number for each part of ``mask`` (h, w) that is connected by sides or corners; 0 outside; (h, w)."""
+    labels = (torch.arange(1.0, mask.numel() + 1).view_as(mask)) * mask
+    while True:
+        spread = F.max_pool2d(labels[None, None], 3, 1, 1)[0, 0] * mask
+        if torch.equal(spread, labels):
+            return labels.long()
+        labels = spread
+
+
+def enlarged(kernel: Tensor, factor: float) -> Tensor:
+    """The kernel on a grid that is finer by ``factor``; negative values of the interpolation are cut off."""
+    side = max(3, 2 * math.floor(kernel.shape[0] * factor / 2 + 0.5) + 1)
+    fine = F.interpolate(kernel[None, None], size=(side, side), mode="bicubic", antialias=True, align_corners=False)
+    return fine[0, 0].clamp_min(0)

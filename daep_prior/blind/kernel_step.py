@@ -1,0 +1,62 @@
+"""The kernel that blurs a sharp image into the measurement: least squares on gradients, non-negative."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from daep_prior.blind.fourier import convolved, gradients, known_gradients, transfer
+
+
+def kernel_step(sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor, ridge: float, iterations: int) -> Tensor:
+    r"""The next kernel,
+
+    .. math::
+
+        \operatorname{argmin}_{k \ge 0} \tfrac12 \|\nabla x * k - \nabla y\|^2 + \tfrac{\rho}{2} \|k\|^2.
+
+    At unmeasured pixels, :math:`\nabla y` is what the last kernel predicts (one step of expectation and maximisation).
+    Then the convolution is circular, and its normal equations are a convolution with the autocorrelation of
+    :math:`\nabla x`, which is computed once and has only twice the side of the kernel. Accelerated projected gradients
+    (Beck and Teboulle, 2009) solve them.
+
+    :param torch.Tensor sharp: :math:`x`, (1, 1, H, W).
+    :param torch.Tensor y: measurement on the same grid, (1, 1, H, W).
+    :param torch.Tensor known: 1 where the pixel is measured, (1, 1, H, W).
+    :param torch.Tensor kernel: the last kernel, (n, n), n odd.
+    :param float ridge: :math:`\rho`.
+    :return: (n, n).
+    """
+    side, size = kernel.shape[0], sharp.shape[-2:]
+    edges = torch.fft.rfft2(gradients(sharp))
+    predicted = torch.fft.irfft2(edges * transfer(kernel, (size[0], size[1])), s=size)
+    measured = torch.lerp(predicted, gradients(y), known_gradients(known))
+    match = torch.fft.irfft2((edges.conj() * torch.fft.rfft2(measured)).sum(1), s=size)[0]
+    match = match.roll((side // 2, side // 2), (-2, -1))[:side, :side]
+    power = torch.fft.irfft2((edges.real.square() + edges.imag.square()).sum(1), s=size)[0]
+    normal, largest = _convolution_with(power, side)
+    step = 1 / (largest + ridge)
+    ahead, momentum = kernel, 1.0
+    for _ in range(iterations):
+        new = (ahead - step * (normal(ahead) - match + ridge * ahead)).clamp_min(0)
+        momentum, before = (1 + math.sqrt(1 + 4 * momentum**2)) / 2, momentum
+        ahead = new + (before - 1) / momentum * (new - kernel)
+        kernel = new
+    return kernel
+
+
+def _convolution_with(autocorrelation: Tensor, side: int):  # type: ignore[no-untyped-def]
+    """Convolution of a kernel (side, side) with an autocorrelation (H, W), and a bound on its largest eigenvalue."""
+    period = 2 ** math.ceil(math.log2(2 * side))
+    lags = torch.arange(1 - side, side)
+    rows, cols = autocorrelation.shape
+    small = autocorrelation.new_zeros(period, period)
+    small[(lags % period)[:, None], lags % period] = autocorrelation[(lags % rows)[:, None], lags % cols]
+    spectrum = torch.fft.rfft2(small)
+
+    def normal(kernel: Tensor) -> Tensor:
+        padded = F.pad(kernel, (0, period - side, 0, period - side))
+        return convolved(spectrum, padded)[:side, :side]
+
+    return normal, float(spectrum.real.max())

@@ -1,0 +1,89 @@
+"""One estimate of the kernel, coarse to fine."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from daep_prior.blind.image_step import image_step
+from daep_prior.blind.kernel_shape import cleaned, enlarged, fitted, one_pixel, reach
+from daep_prior.blind.kernel_step import kernel_step
+from daep_prior.blind.pyramid import Scale, resized, scales
+from daep_prior.blind.settings import BlindSettings
+
+#: Denoiser: images (1, 1, H, W) in [0, 1] and a noise level to images.
+Denoise = Callable[[Tensor, float], Tensor]
+#: Called after each round with the scale's factor, the round, from 0, and the kernel.
+Follow = Callable[[float, int, Tensor], None]
+#: Rounds at the end of the finest scale that keep faint tails.
+LAST_ROUNDS = 3
+#: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
+ENLARGED_LEAST = 0.02
+
+
+class Estimate(NamedTuple):
+    """A kernel (n, n), n odd, that is not negative and has sum 1, and the image that was found with it."""
+
+    kernel: Tensor
+    image: Tensor
+
+
+def one_estimate(
+    y: Tensor, denoise: Denoise, settings: BlindSettings, seed: int = 0, follow: Follow | None = None
+) -> Estimate:
+    r"""The blur kernel of a photograph from one start.
+
+    At each scale and in each round:
+
+    1. :math:`v = A_s(x + \epsilon)`, :math:`\epsilon \sim N(0, s^2)`: the mean shift at a wide kernel. The noise hides
+       the blur that is left in :math:`x`; :math:`v` has the sharp edges and the flat regions of a natural image.
+    2. The kernel from :math:`\nabla v` and :math:`\nabla y`, see :func:`kernel_step`. Its support follows the values.
+    3. :math:`x` from :math:`y`, the kernel and :math:`v`, see :func:`image_step`.
+
+    :param torch.Tensor y: photograph in grey, (1, 1, h, w) in [0, 1].
+    :param Callable denoise: ``denoise(x, s)``.
+    :param int seed: of the noise.
+    :param Callable follow: see :data:`Follow`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    kernel, image = one_pixel(3), None
+    for scale in scales(y, settings):
+        size = scale.inside(scale.y).shape[-2:]
+        if image is None:
+            kernel, image = one_pixel(scale.size), scale.y
+        else:
+            kernel = cleaned(enlarged(kernel, settings.factor), ENLARGED_LEAST, 0)
+            border = (scale.size // 2,) * 4
+            image = F.pad(resized(image, (size[0], size[1])), border, mode="replicate")
+        for number, width in enumerate(settings.widths(scale.factor == 1)):
+            if scale.factor < 1 or number < settings.rounds - LAST_ROUNDS:
+                least = settings.least
+            else:
+                least = settings.last_least
+            kernel, image = _round(scale, kernel, image, denoise, settings, width, least, generator)
+            if follow is not None:
+                follow(scale.factor, number, kernel)
+        image = scale.inside(image)
+    assert image is not None
+    return Estimate(kernel, image)
+
+
+def _round(
+    scale: Scale,
+    kernel: Tensor,
+    image: Tensor,
+    denoise: Denoise,
+    settings: BlindSettings,
+    width: float,
+    least: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """The next kernel and image."""
+    noise = torch.randn(image.shape, generator=generator).to(image)
+    sharp = denoise(image + width * noise, width)
+    kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
+    kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
+    kernel = cleaned(kernel, least, settings.island)
+    return kernel, image_step(sharp, scale.y, scale.known, kernel, settings.weight, settings.fills)

@@ -1,0 +1,47 @@
+"""Numbers of the blind estimation. They were chosen by hand on blurred crops of training images."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BlindSettings:
+    """How one estimate is made.
+
+    :param int size: side of the largest kernel that is sought, pixels, odd.
+    :param int rounds: rounds at the finest scale; a round is one network evaluation, one kernel and one image step.
+    :param int coarse_rounds: rounds at each other scale.
+    :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
+    :param float narrowest: that of the last round; in between it falls geometrically.
+    :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
+    :param float ridge: weight of ``1/2 ||k||^2`` in the kernel step, against the sum of squared gradients.
+    :param float least: kernel values below this share of the largest are set to 0.
+    :param float last_least: the same in the last three rounds, which restore faint tails.
+    :param float island: connected parts of the kernel with less than this share of its sum are removed.
+    :param float factor: between two scales.
+    :param int coarsest: side of the largest kernel at the coarsest scale, pixels of that scale.
+    :param int margin: pixels by which the support may grow in a round, on each side.
+    :param int kernel_iterations: of accelerated projected gradients in a kernel step.
+    :param int fills: passes of an image step.
+    """
+
+    size: int = 31
+    rounds: int = 8
+    coarse_rounds: int = 8
+    widest: float = 60 / 255
+    narrowest: float = 15 / 255
+    weight: float = 0.01
+    ridge: float = 10.0
+    least: float = 0.05
+    last_least: float = 0.05
+    island: float = 0.1
+    factor: float = 2**0.5
+    coarsest: int = 3
+    margin: int = 2
+    kernel_iterations: int = 60
+    fills: int = 2
+
+    def widths(self, finest: bool) -> list[float]:
+        """Kernel width of the mean shift in each round of a scale."""
+        rounds = self.rounds if finest else self.coarse_rounds
+        last = max(1, rounds - 1)
+        return [self.widest * (self.narrowest / self.widest) ** (t / last) for t in range(rounds)]
