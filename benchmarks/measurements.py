@@ -97,7 +97,7 @@ def restore(method: str, case: Case, network: nn.Module) -> Tensor:
     if method == "estimate":
         model: Callable[..., Tensor] = DAEP("estimate", denoiser=network)
     elif method in PRESETS:
-        model = DAEP(case.sigma, method, network)
+        model = DAEP(case.sigma, network, method)
     else:
         model = Peer(method, case.sigma, network)
     return model(case.measurement, case.physics)

@@ -84,7 +84,7 @@ def deblurring(name, true, assumed, kind="white", preset=None, angle=30.0, grey=
         noise = averaged(noise, true)
     y = as_jpeg(clean + noise, 90) if kind == "JPEG" else clean + noise
     physics = degradation(motion_kernel(), sigma=assumed / 255)
-    return x, y, physics, DAEP(assumed / 255 if sigma == "given" else sigma, preset)
+    return x, y, physics, DAEP(assumed / 255 if sigma == "given" else sigma, preset=preset)
 
 
 def super_resolution(name, factor):

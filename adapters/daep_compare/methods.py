@@ -38,5 +38,5 @@ def make_method(name: str, sigma: float, network: nn.Module, seed: int, physics:
     :raises ValueError: the method cannot restore this physics.
     """
     if name.startswith(OURS):
-        return DAEP(sigma, name.removeprefix(OURS), network, seed=seed)
+        return DAEP(sigma, network, name.removeprefix(OURS), seed=seed)
     return Peer(name, sigma, network, seed=seed).solver(physics)

@@ -1,6 +1,6 @@
 """The denoising-autoencoder prior for deepinv: ``DAEPrior``, the solvers, and the reconstructor ``DAEP``."""
 
-from daep_deepinv.denoiser import DAEDenoiser
+from daep_deepinv.denoiser import AnyChannelDenoiser, DAEDenoiser
 from daep_deepinv.iterators import HeavyBallIteration, ProximalMomentumIteration
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.operators.degradation import as_filter, degradation
@@ -14,6 +14,7 @@ from daep_prior import DivergenceError
 
 __all__ = [
     "DAEP",
+    "AnyChannelDenoiser",
     "BicubicDownsampling",
     "DAEDenoiser",
     "DAEPrior",

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from deepinv.physics import LinearPhysics, Physics
+from deepinv.physics import LinearPhysics, Physics, StackedPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio
 from daep_prior import DivergenceError
 
 __all__ = [
@@ -27,8 +29,6 @@ __all__ = [
 GROWTH = 3.0
 #: A start above this value is hardly in the units of images in [0, 1].
 BRIGHTEST = 4.0
-#: Two inner products that should be equal may differ by this share.
-ADJOINT_TOLERANCE = 0.01
 
 
 def check_sigma(sigma: Any) -> float:
@@ -50,13 +50,15 @@ def check_factor(factor: float) -> None:
         raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
 
 
-def checked_measurement(y: Tensor | TensorList, physics: Physics) -> Any:
+def checked_measurement(y: Any, physics: Any) -> Any:
     """The measurement without a graph, as ordinary tensors even if they were made in inference mode.
 
-    :raises ValueError: it is not a finite real tensor, or the physics is not linear.
+    :raises ValueError: it is not a finite tensor, a tensor for a stacked physics or the reverse, or ``physics`` is none.
     """
+    if not isinstance(physics, Physics):
+        raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv Physics.")
     for part in parts_of(y):
-        if not isinstance(part, Tensor) or not part.is_floating_point():
+        if not isinstance(part, Tensor) or not (part.is_floating_point() or part.is_complex()):
             kind = type(part)
             name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
             got = f"a tensor of {part.dtype}" if isinstance(part, Tensor) else f"an object of type {name}"
@@ -65,10 +67,24 @@ def checked_measurement(y: Tensor | TensorList, physics: Physics) -> Any:
             raise ValueError(f"y: got shape {shape_of(part)}, which contains no value; expected at least one image.")
         if not bool(part.isfinite().all()):
             raise ValueError("y: the measurement contains NaN or infinite values; expected finite numbers.")
-    if not isinstance(physics, LinearPhysics):
-        raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv LinearPhysics.")
+    _check_parts(y, physics)
     plain = [part.clone() if part.is_inference() else part.detach() for part in parts_of(y)]
     return TensorList(plain) if isinstance(y, TensorList) else plain[0]
+
+
+def _check_parts(y: Any, physics: Physics) -> None:
+    """Refuse a tensor for a stacked physics, the reverse, and another number of parts."""
+    count = len(physics.physics_list) if isinstance(physics, StackedPhysics) else None
+    if isinstance(y, TensorList) and count is None:
+        raise ValueError(
+            f"y: got a TensorList of {len(y)} parts; {type(physics).__name__} is no stacked physics, expected a tensor."
+        )
+    if count is not None and (not isinstance(y, TensorList) or len(y) != count):
+        got = f"a TensorList of {len(y)}" if isinstance(y, TensorList) else "one tensor"
+        raise ValueError(f"y: got {got}; expected a deepinv.utils.TensorList of {count}, one for each stacked physics.")
+    if len({part.shape[0] for part in parts_of(y)}) > 1:
+        sizes = ", ".join(str(part.shape[0]) for part in parts_of(y))
+        raise ValueError(f"y: its parts have {sizes} images; expected as many in each.")
 
 
 def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics) -> None:
@@ -78,9 +94,11 @@ def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics) -> N
             f"y: got shape {shape_of(y)}, which comes from an image of shape {shape_of(x0)}; expected (B, C, H, W), or "
             "a volume (B, C, D, H, W)."
         )
+    if not bool(x0.isfinite().all()):
+        raise ValueError("init: the first image contains NaN or infinite values; expected finite numbers.")
     try:
         mapped = shape_of(physics.A(x0))
-    except RuntimeError as error:
+    except FAILURES as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ValueError(f"init: this physics does not take images of shape {shape_of(x0)}: {error}") from error
@@ -99,25 +117,25 @@ def units_warning(sigma: float, y: Tensor | TensorList) -> Warning | None:
     )
 
 
-def adjoint_warning(physics: LinearPhysics, image: Tensor) -> Warning | None:
-    """A warning if ``A_adjoint`` of a user's own operator is not the adjoint of its ``A``; else ``None``.
-
-    ``<A u, A u>`` is compared with ``<u, A_adjoint A u>`` for white noise ``u``. deepinv's operators and ours are not
-    tested.
-    """
-    if type(physics).__module__.partition(".")[0] in ("deepinv", __package__):
+def adjoint_warning(physics: Physics, image: Tensor) -> Warning | None:
+    """A warning if ``A_adjoint`` is not the adjoint of ``A``, see
+    :func:`daep_deepinv.operators.trust.adjoint_ratio`; else ``None``."""
+    mended = isinstance(physics, DifferentiatedAdjoint)
+    if mended:
+        ratio, name = physics.ratio, type(physics.base).__name__
+    elif isinstance(physics, LinearPhysics):
+        ratio, name = adjoint_ratio(physics, image), type(physics).__name__
+    else:
         return None
-    u = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
-    seen = physics.A(u)
-    norm = sum(float(part.square().sum()) for part in parts_of(seen))
-    product = float((u * physics.A_adjoint(seen)).sum())
-    if abs(product - norm) <= ADJOINT_TOLERANCE * norm:
+    if abs(ratio - 1) <= ADJOINT_TOLERANCE:
         return None
-    return UserWarning(
-        f"physics: A_adjoint of {type(physics).__name__} is not the adjoint of A: <u, A_adjoint A u> is "
-        f"{product / max(norm, 1e-30):.3g} of <A u, A u>; expected 1 (see physics.adjointness_test). "
-        "Without A_adjoint, deepinv finds it by automatic differentiation (needs img_size)."
-    )
+    advice = "Without A_adjoint, deepinv finds it by automatic differentiation (needs img_size)."
+    if mended:
+        advice = "The one that automatic differentiation finds is used; it takes longer."
+    wrong = f"is {ratio:.3g} of <A u, A u>; expected 1 (see physics.adjointness_test)."
+    if ratio != ratio:
+        return UserWarning(f"physics: A_adjoint of {name} fails. {advice}")
+    return UserWarning(f"physics: A_adjoint of {name} is not the adjoint of A: <u, A_adjoint A u> {wrong} {advice}")
 
 
 def check_result(
@@ -152,4 +170,7 @@ def parts_of(y: Tensor | TensorList) -> list[Any]:
 
 
 def shape_of(value: Tensor | TensorList) -> tuple[Any, ...]:
+    """For a ``TensorList`` one shape a part."""
+    if isinstance(value, TensorList):
+        return tuple(shape_of(part) for part in value)
     return tuple(value.shape)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 from deepinv.models.base import Denoiser
 from torch import Tensor, nn
 
-from daep_prior import DAE, load_dae
+from daep_prior import DAE, MeanShiftPrior, load_dae
 from daep_prior.denoiser_traits import check_takes_level
 
-__all__ = ["DAEDenoiser", "as_denoiser"]
+__all__ = ["AnyChannelDenoiser", "DAEDenoiser", "as_denoiser"]
 
 
 class DAEDenoiser(Denoiser):
@@ -61,6 +62,43 @@ class DAEDenoiser(Denoiser):
         """Denoise ``x`` (B, C, H, W), C = 1 or 3, at level ``sigma``; see :meth:`daep_prior.DAE.forward`."""
         out: Tensor = self.dae(x, sigma)
         return out
+
+
+class AnyChannelDenoiser(Denoiser):
+    """A denoiser of images of some channels as one of any number of channels, complex numbers and volumes.
+
+    Channels that the denoiser does not take together are denoised one by one, as grey images; real and imaginary part
+    are channels; a volume is denoised slice by slice. :class:`DAEPrior` does so by itself. This class is for
+    plug-and-play, RED and DPIR, with any of deepinv's denoisers.
+
+    :param denoiser: any deepinv denoiser, a DAE, a shipped name or a weight file.
+    :param options: ``transform``, ``axes`` and ``tile`` of :class:`daep_prior.MeanShiftPrior`. For signed values, as in
+        MRI, ``transform=range_transform(-1, 1)``: networks for images in [0, 1] do not know negative values.
+
+    >>> import torch
+    >>> from daep_deepinv import AnyChannelDenoiser
+    >>> denoiser = AnyChannelDenoiser("dae")
+    >>> denoiser(torch.rand(1, 5, 16, 16), 25 / 255).shape
+    torch.Size([1, 5, 16, 16])
+    """
+
+    def __init__(self, denoiser: nn.Module | str | os.PathLike[str] = "dae", **options: Any):
+        super().__init__()
+        self.denoiser = as_denoiser(denoiser)
+        self._prior = MeanShiftPrior(self.denoiser, **options)
+
+    @property
+    def sigma(self) -> float | None:
+        """The one level the denoiser is trained for, in the units of the images; ``None``: it does not say."""
+        return self._prior.trained_width
+
+    def forward(self, x: Tensor, sigma: float | Tensor | None = None, **kwargs: object) -> Tensor:
+        """Denoise.
+
+        :param torch.Tensor x: noisy images (B, C, H, W) or volumes (B, C, D, H, W), real or complex.
+        :param float, torch.Tensor sigma: standard deviation of the noise in each real number; one, or one an image.
+        """
+        return self._prior.denoise(x, sigma)
 
 
 def as_denoiser(denoiser: nn.Module | str | os.PathLike[str]) -> nn.Module:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from deepinv.optim.data_fidelity import DataFidelity
 from deepinv.physics import Denoising, Inpainting, LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
-from daep_deepinv.noise.assess import assess_noise
-from daep_deepinv.noise.by_restoration import level_by_restoration
+from daep_deepinv.data_terms.choose import data_term_in_words
+from daep_deepinv.data_terms.used_values import Saturation, UsedValues, used_values
+from daep_deepinv.noise.decide import noise_of_images, statement_of
+from daep_deepinv.noise.given import GivenNoise
 from daep_deepinv.noise.model import NoiseModel, NoiseWarning, Source
-from daep_deepinv.noise.stated import stated_level
+from daep_deepinv.noise.statement import StatedNoise
+from daep_deepinv.noise.variance import QuadraticVariance, white_level
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import starting_point
 from daep_deepinv.value_range import UNIT_RANGE, ValueRange, find_ranges
 from daep_deepinv.view import GREY_AS_COLOUR, SEVERAL, View, views_of
 from daep_prior import NoiseSource, Schedule, schedules
+from daep_prior.back_projection import fill_missing
 from daep_prior.images import RGB
 from daep_prior.schedules import HEAVY_BALL, PRESETS, SettingsTable, Task
 from daep_prior.solvers import Bounds
@@ -30,14 +35,16 @@ __all__ = ["Choices", "Job", "jobs_of", "plans_of"]
 class Choices:
     """What the user of ``DAEP`` has chosen; see there.
 
-    :param float, None sigma: given noise level; ``None``: that of the physics, or estimated.
+    :param sigma: given noise, see :func:`daep_deepinv.noise.given.checked_noise`; ``None``: that of
+        the physics, or estimated.
     :param bool estimate: estimate the noise level even if the physics states one.
     :param str preset: ``None``: ``schedule`` is used.
     :param float scale: of the image values; ``None``: found, 1 for a given schedule and the paper's solver.
     :param bounds: limits of the image values.
+    :param saturation: see :func:`daep_deepinv.data_terms.used_values.used_values`.
     """
 
-    sigma: float | None
+    sigma: GivenNoise | None
     estimate: bool
     preset: str | None
     schedule: Schedule | None
@@ -46,6 +53,8 @@ class Choices:
     settings: SettingsTable | None
     scale: float | None = None
     bounds: Bounds | Literal["found"] | None = "found"
+    saturation: Saturation = "found"
+    data_fidelity: DataFidelity | None = None
 
     @property
     def papers_solver(self) -> bool:
@@ -74,13 +83,36 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     :raises ValueError: the measurement does not fit the physics or the denoiser, or its noise cannot be estimated.
     """
     own_start = init is not starting_point
-    split_grey = not choices.papers_solver and (not own_start or callable(init))
+    statement, source = statement_of(y, physics, choices.sigma, choices.estimate)
+    known = None
+    if statement is not None and choices.data_fidelity is None:
+        known = statement.known(y)
+        y = statement.prepare(y)
+        y = y if known is None else fill_missing(y * known, known.to(y))
+    split_grey = not choices.papers_solver and (not own_start or callable(init)) and _one_law(statement)
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
         check_image(view.start, view.y, view.physics)
+    views = [replace(view, used=_used(view, known, statement, choices)) for view in views]
     views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, choices))]
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
-    return [Job(view, _plans(view, prior, choices, own_start)) for view in views]
+    return [Job(view, _plans(view, prior, choices, statement, source, own_start)) for view in views]
+
+
+def _one_law(statement: StatedNoise | None) -> bool:
+    """Whether the noise is that of the whole measurement, not of each channel or part."""
+    return statement is None or all(isinstance(one.law, QuadraticVariance) for one in statement.images)
+
+
+def _used(view: View, known: Tensor | None, statement: StatedNoise | None, choices: Choices) -> UsedValues:
+    """Which measured values of a view are used. The paper's presets use all."""
+    if choices.papers_solver or choices.data_fidelity is not None:
+        return UsedValues()
+    if known is not None:
+        known = known[view.images][:, : view.y.shape[1]]
+    levels = [0.0 if statement is None else white_level(one.law) for one in (statement.images if statement else ())]
+    noisy = all(level is not None and level > 0 for level in levels)
+    return used_values(view.y, view.physics, view.start, choices.saturation, known, noisy=noisy)
 
 
 def _ranges(view: View, choices: Choices) -> list[ValueRange]:
@@ -88,7 +120,11 @@ def _ranges(view: View, choices: Choices) -> list[ValueRange]:
     found = choices.scale is None and choices.bounds == "found"
     if found and (choices.papers_solver or choices.schedule is not None):
         return [UNIT_RANGE] * view.start.shape[0]
-    return find_ranges(view.start, choices.scale, choices.bounds)
+    ranges = find_ranges(view.start, choices.scale, choices.bounds)
+    if choices.bounds != "found" or view.used.at_least is None:
+        return ranges
+    saturated = view.used.at_least.flatten(1).any(1).tolist()
+    return [replace(r, bounds=(r.bounds[0], None)) if s else r for r, s in zip(ranges, saturated, strict=True)]
 
 
 def plans_of(jobs: list[Job]) -> Plans:
@@ -97,13 +133,17 @@ def plans_of(jobs: list[Job]) -> Plans:
     return Plans(by_image[i] for i in sorted(by_image))
 
 
-def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> list[Plan]:
+def _plans(
+    view: View, prior: DAEPrior, choices: Choices, statement: StatedNoise | None, source: Source, own_start: bool
+) -> list[Plan]:
     """The plan of each image of a view."""
     wrong_adjoint = adjoint_warning(view.physics, view.start)
     channels = (RGB if view.channels == GREY_AS_COLOUR else view.start.shape[1], *view.start.shape[2:])
     plans = []
-    for i, noise in enumerate(_noises(view, prior, choices)):
-        schedule = choices.schedule or _preset_schedule(view, noise.level, prior, choices, own_start)
+    check = choices.check_noise and choices.schedule is None and not choices.papers_solver
+    for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=check)):
+        one = replace(view, used=view.used.select([i]))
+        schedule = choices.schedule or _preset_schedule(one, noise.level, prior, choices, own_start)
         found = [wrong_adjoint, _noise_warning(noise.scaled(view.range.scale)), _units(view, i, choices)]
         plans.append(
             Plan(
@@ -111,7 +151,7 @@ def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> li
                 channels=str(prior.partition(view.start)) if view.channels == SEVERAL else view.channels,
                 range=view.range,
                 noise=noise.scaled(view.range.scale),
-                data_term=_data_term(noise),
+                data_term=data_term_in_words(one, noise, choices.data_fidelity),
                 start=view.start_name,
                 preset=None if choices.schedule is not None else choices.preset,
                 schedule=schedule,
@@ -119,36 +159,6 @@ def _plans(view: View, prior: DAEPrior, choices: Choices, own_start: bool) -> li
             )
         )
     return plans
-
-
-def _noises(view: View, prior: DAEPrior, choices: Choices) -> list[NoiseModel]:
-    """The noise that each image of a view is restored for, in the units of the solver."""
-    sigma, source = _assumed(view, choices)
-
-    def estimate(i: int) -> float:
-        one = view.subset([i])
-        return level_by_restoration(one.y, one.physics, prior, one.start)
-
-    return assess_noise(
-        view.y,
-        view.physics,
-        view.start,
-        sigma,
-        source,
-        check=choices.check_noise and choices.schedule is None and not choices.papers_solver,
-        estimate=estimate,
-        one_level=prior.trained_width is not None,
-    )
-
-
-def _assumed(view: View, choices: Choices) -> tuple[float | None, Source]:
-    """The noise level that is given or stated, in the units of the solver; ``None``: it is to be estimated."""
-    scale = view.range.scale
-    if choices.sigma is not None:
-        return choices.sigma / scale, "given"
-    level = None if choices.estimate else stated_level(view.physics)
-    stated = None if level is None else level / scale
-    return stated, "estimated" if stated is None else "stated"
 
 
 def _noise_warning(noise: NoiseModel) -> Warning | None:
@@ -162,22 +172,19 @@ def _noise_warning(noise: NoiseModel) -> Warning | None:
 
 
 def _units(view: View, i: int, choices: Choices) -> Warning | None:
-    if choices.sigma is None or not isinstance(view.y, Tensor):
+    if not isinstance(choices.sigma, float) or not isinstance(view.y, Tensor):
         return None
     return units_warning(choices.sigma, view.range.scale * view.y[i])
-
-
-def _data_term(noise: NoiseModel) -> str:
-    if noise.differences is not None:
-        return "least squares, mean and differences of the channels weighted separately"
-    return "least squares" if noise.spectrum is None else "least squares, weighted by the noise spectrum"
 
 
 def _preset_schedule(view: View, sigma: float, prior: DAEPrior, choices: Choices, own_start: bool) -> Schedule:
     """The preset's schedule for this physics and noise."""
     assert choices.preset is not None
     task: Task = "missing pixels" if isinstance(view.physics, Inpainting) else "general"
-    if isinstance(view.physics, Denoising) and not own_start:  # its one step does not see another first image
+    denoising = isinstance(view.physics, Denoising)
+    if denoising and view.used.unknown is not None:
+        task = "missing pixels"
+    elif denoising and not own_start and view.used.of_all:  # its one step does not see another first image
         task = "denoising"
     return schedules.preset(
         choices.preset,

@@ -10,19 +10,25 @@ from typing import Any
 
 import torch
 from deepinv.models import Reconstructor
+from deepinv.optim.data_fidelity import DataFidelity
 from deepinv.physics import Physics
 from torch import Tensor, nn
 
-from daep_deepinv.checks import check_sigma, checked_measurement
+from daep_deepinv.checks import checked_measurement
+from daep_deepinv.data_terms.given import check_fidelity
+from daep_deepinv.data_terms.used_values import check_saturation
 from daep_deepinv.history import Watching
 from daep_deepinv.make_plans import Choices, Job, jobs_of, plans_of
+from daep_deepinv.noise.given import checked_noise
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.run_plan import Follow, Outcome, combined, progress, run
 from daep_deepinv.start import starting_point
+from daep_deepinv.value_range import check_bounds, check_scale
 from daep_prior import Schedule
 from daep_prior.restore_measurement import check_schedule, default_network
-from daep_prior.schedules import DEFAULT_PRESET, read_settings
+from daep_prior.schedules import DEFAULT_PRESET, PRESETS, read_settings
+from daep_prior.solvers import Bounds
 
 __all__ = ["DAEP"]
 
@@ -51,12 +57,12 @@ class DAEP(Reconstructor):
     ``step_length``, see :class:`daep_deepinv.history.Recorder`) -> image -> one value an iteration. One model may be
     used from several threads; these attributes are then those of the call that ended last.
 
-    :param float, str sigma: noise standard deviation of the measurement, images in [0, 1]; 0: noise-free;
-        ``"estimate"``: estimated from each measurement; ``None``: that of ``physics.noise_model``, or estimated if the
-        physics states none.
-    :param str preset: see above.
+    :param sigma: noise standard deviation in the units of the measurement; 0: noise-free. A number of any type, one an
+        image (B,), a map (B, 1, h, w), or a :class:`SignalNoise`. ``"estimate"``: estimated from each measurement.
+        ``None``: the noise that ``physics.noise_model`` states (any of deepinv's), or estimated if it states none.
     :param denoiser: any deepinv denoiser, a DAE, a shipped name or a weight file. Default: ``"dae"``, and
         ``"dae-sigma25"`` for the paper's solver.
+    :param str preset: see above.
     :param int max_iter: number of iterations, default the preset's.
     :param int, list seed: of the noise of eq. 8; one, or one an image. The same seed gives the same image.
     :param Schedule schedule: instead of a preset, see :mod:`daep_prior.schedules`. It names its solver.
@@ -64,6 +70,13 @@ class DAEP(Reconstructor):
     :param bool check_noise: compare ``sigma`` with the noise visible in the measurement. If that is clearly stronger,
         not white, or shared between the channels, use it and warn. ``False``: trust ``sigma``, as the paper's presets
         and a given ``schedule`` always do.
+    :param DataFidelity data_fidelity: any of deepinv's in place of least squares, see
+        :class:`daep_deepinv.data_terms.given.GivenDataTerm`.
+    :param float scale: value of white. Default: found from the measurement; 1 for images in [0, 1].
+    :param bounds: limits of the image values, (low, high), one may be ``None``; ``None``: none. Default: found; 0 to 1
+        for images in [0, 1], 0 and above for others that are not negative.
+    :param float saturation: the measured value from which on the sensor is saturated: ``Kx`` is there at least ``y``.
+        Default: found from a plateau at the largest value, and the black level likewise; ``None``: no value is.
     :param str, torch.device device: where the denoiser is put; default: where it is, the CPU for one that is loaded.
     :param bool early_stop: end the iterations of an image when it no longer changes.
     :param str crit_conv: ``"residual"``: relative change of the image; ``"cost"``: of the cost.
@@ -86,15 +99,19 @@ class DAEP(Reconstructor):
 
     def __init__(
         self,
-        sigma: float | str | None = None,
-        preset: str | None = None,
+        sigma: Any = None,
         denoiser: nn.Module | str | os.PathLike[str] | None = None,
+        preset: str | None = None,
         max_iter: int | None = None,
         *,
         seed: int | Sequence[int] = 0,
         schedule: Schedule | None = None,
         settings: str | os.PathLike[str] | None = None,
         check_noise: bool = True,
+        data_fidelity: DataFidelity | None = None,
+        scale: float | None = None,
+        bounds: Bounds | str | None = "found",
+        saturation: float | str | None = "found",
         device: str | torch.device | None = None,
         early_stop: bool = False,
         crit_conv: str = "residual",
@@ -106,22 +123,25 @@ class DAEP(Reconstructor):
         **kwargs: Any,
     ):
         super().__init__()
+        if isinstance(denoiser, str) and denoiser in PRESETS:
+            raise ValueError(f"denoiser: got {denoiser!r}, the name of a preset; write preset={denoiser!r}.")
         check_schedule(preset, schedule, max_iter, "max_iter")
-        if isinstance(sigma, str) and sigma != ESTIMATE:
-            raise ValueError(f"sigma: got {sigma!r}; expected a number, None or {ESTIMATE!r}.")
         if crit_conv not in ("residual", "cost"):
             raise ValueError(f"crit_conv: got {crit_conv!r}; expected 'residual' or 'cost'.")
         if crit_conv == "cost" and not kwargs.get("jacobian", True):
             raise ValueError("crit_conv: without the Jacobian there is no energy to watch; use 'residual'.")
-        estimate = isinstance(sigma, str)
+        check_fidelity(data_fidelity)
         self.choices = Choices(
-            sigma=None if sigma is None or estimate else check_sigma(sigma),
-            estimate=estimate,
+            **_noise_choice(sigma),
             preset=None if schedule is not None else preset or DEFAULT_PRESET,
             schedule=schedule,
             iterations=max_iter,
             check_noise=check_noise,
             settings=None if settings is None else read_settings(settings),
+            scale=check_scale(scale),
+            bounds=check_bounds(bounds),
+            saturation=check_saturation(saturation),
+            data_fidelity=data_fidelity,
         )
         network = default_network(preset, schedule) if denoiser is None else denoiser
         self.prior = DAEPrior(network, seed=seed, **kwargs)
@@ -140,6 +160,8 @@ class DAEP(Reconstructor):
         x_gt: Tensor | None = None,
         compute_metrics: bool = False,
         callback: Callable[[Plan, int, Tensor], None] | None = None,
+        *,
+        sigma: Any = None,
     ) -> Any:
         """Restore ``y``: check the call, plan each image, run the plans, report.
 
@@ -149,6 +171,7 @@ class DAEP(Reconstructor):
         :param torch.Tensor x_gt: ground truth, for the PSNR in the metrics.
         :param bool compute_metrics: also return deepinv's metrics (``psnr``, ``residual``, ``cost``, custom ones) of
             the iterates. The last denoising of a schedule with ``final_width`` comes after them.
+        :param sigma: the noise of this call, as in the constructor.
         :param Callable callback: called after each iteration with the plan of the images that are being restored, the
             iteration, from 0, and their result so far (B, C, H, W).
         :return: images (B, C, H, W) in [0, 1]; with ``compute_metrics`` also the metrics.
@@ -158,22 +181,23 @@ class DAEP(Reconstructor):
         """
         with torch.inference_mode(False), torch.no_grad():
             y = checked_measurement(y, physics)
-            jobs = self._plan(y, physics, init)
+            jobs = self._plan(y, physics, init, sigma)
             plans_of(jobs).warn()
             outcome = self._run(jobs, replace(self._watching, metrics=compute_metrics, x_gt=x_gt), callback)
             self._last = (plans_of(jobs), outcome)
         return (outcome.x, outcome.history) if compute_metrics else outcome.x
 
-    def plan(self, y: Tensor, physics: Physics, init: Any = None) -> Plans:
+    def plan(self, y: Tensor, physics: Physics, init: Any = None, *, sigma: Any = None) -> Plans:
         """What :meth:`forward` would do, one plan an image. Nothing is restored; an unknown noise level is estimated.
 
         ``print(model.plan(y, physics))`` shows a table. The parameters and errors are those of :meth:`forward`.
         """
         with torch.inference_mode(False), torch.no_grad():
-            return plans_of(self._plan(checked_measurement(y, physics), physics, init))
+            return plans_of(self._plan(checked_measurement(y, physics), physics, init, sigma))
 
-    def _plan(self, y: Any, physics: Any, init: Any) -> list[Job]:
-        return jobs_of(y, physics, self._init if init is None else init, self.prior.restarted(), self.choices)
+    def _plan(self, y: Any, physics: Any, init: Any, sigma: Any) -> list[Job]:
+        choices = self.choices if sigma is None else replace(self.choices, **_noise_choice(sigma))
+        return jobs_of(y, physics, self._init if init is None else init, self.prior.restarted(), choices)
 
     def _run(self, jobs: list[Job], watching: Watching, callback: Follow | None) -> Outcome:
         """Run the parts of the jobs, each with a prior of its own."""
@@ -184,7 +208,7 @@ class DAEP(Reconstructor):
             for plan, view in parts:
                 prior = self.prior.restarted(seeds if len(seeds) == 1 else [seeds[i] for i in view.images])
                 step = None if follow is None else partial(follow, plan)
-                outcomes.append(run(plan, view, prior, replace(watching, callback=step)))
+                outcomes.append(run(plan, view, prior, self.choices.data_fidelity, replace(watching, callback=step)))
         return combined(outcomes)
 
     @property
@@ -216,3 +240,15 @@ class DAEP(Reconstructor):
     def preset(self) -> str | None:
         """The preset; ``None``: a given schedule."""
         return self.choices.preset
+
+
+def _noise_choice(sigma: Any) -> dict[str, Any]:
+    """``sigma`` and ``estimate`` of :class:`Choices`.
+
+    :raises ValueError: another text, or a level that is negative or not finite.
+    """
+    if isinstance(sigma, str) and sigma != ESTIMATE:
+        raise ValueError(f"sigma: got {sigma!r}; expected a number, None or {ESTIMATE!r}.")
+    if sigma is None or isinstance(sigma, str):
+        return {"sigma": None, "estimate": sigma is not None}
+    return {"sigma": checked_noise(sigma), "estimate": False}

@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from deepinv.optim.data_fidelity import DataFidelity
 from torch import Tensor
 from tqdm import tqdm
 
 from daep_deepinv.checks import check_result
-from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.data_terms.choose import data_term_for
 from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
 from daep_deepinv.history import Recorder, Watching
-from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.plan import Plan
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region
 from daep_deepinv.view import GREY_AS_COLOUR, View
 from daep_prior import restore
 from daep_prior.images import RGB
-from daep_prior.schedules import HEAVY_BALL, SMALLEST_NOISE
+from daep_prior.schedules import HEAVY_BALL
 
 __all__ = ["Follow", "Outcome", "combined", "progress", "run"]
 
@@ -62,15 +62,16 @@ def progress(plans: Sequence[Plan], follow: Follow | None, shown: bool) -> Itera
         yield advance
 
 
-def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
+def run(plan: Plan, view: View, prior: DAEPrior, fidelity: DataFidelity | None, watching: Watching) -> Outcome:
     """Restore the images of a view, for which the plan is made.
 
     :param DAEPrior prior: with the noise of these images, at its start.
+    :param DataFidelity fidelity: given in place of least squares; ``None``: the data term for the noise.
     :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
     """
     y, physics, schedule = view.y, view.physics, plan.schedule
     noise = plan.noise.scaled(1 / plan.range.scale)
-    data = _data_term(noise)
+    data = data_term_for(view, noise, fidelity)
     watching = replace(watching, x_gt=_truth(watching.x_gt, view))
     has_cost = prior.explicit_prior and (watching.metrics or watching.stop_by == "cost")
     recorder = Recorder(data, view, noise.level, prior, schedule, watching, has_cost)
@@ -97,11 +98,6 @@ def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
     if view.channels == GREY_AS_COLOUR:
         x = x.repeat(1, RGB, 1, 1)
     return Outcome(view.images, x, recorder.history(), bool(recorder.finished.all()))
-
-
-def _data_term(noise: NoiseModel) -> PerImageL2:
-    level = max(noise.level, SMALLEST_NOISE)
-    return PerImageL2(level, noise.spectrum) if noise.differences is None else SharedNoiseL2(level, noise.differences)
 
 
 def _truth(x_gt: Tensor | None, view: View) -> Tensor | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics
+from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics, StackedLinearPhysics
+from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.nonlinear_start import nonlinear_start
+from daep_deepinv.operators.geometry import image_geometry
+from daep_deepinv.operators.trust import FAILURES, total
 from daep_prior.back_projection import fill_missing
 
 __all__ = ["described_start", "measured_region", "starting_point", "valid_margins"]
@@ -37,18 +41,21 @@ def starting_point(y: Tensor, physics: Physics) -> Tensor:
 
     * blur with ``padding="valid"``: the measurement, padded by replication (the authors' deblurring program);
     * missing pixels: interpolated from the known ones, coarse to fine;
-    * a measurement smaller by a whole factor (super-resolution): bicubic upsampling (the authors' program);
-    * a measurement of the image's own shape: itself;
-    * anything else linear: the pseudo-inverse, a few steps of conjugate gradients.
+    * any other operator that maps images to images (blur, reduction, cropping, mask; found by a test, see
+      :func:`daep_deepinv.operators.geometry.image_geometry`): the measurement on the image's grid, enlarged by bicubic
+      interpolation (the authors' program for super-resolution) where it is smaller, and padded where it is cropped;
+    * several measurements (``TensorList``): the first image of the one that explains all of them best;
+    * anything else linear: the pseudo-inverse, a few steps of conjugate gradients if the physics has none that works;
+    * a nonlinear physics: see :func:`daep_deepinv.nonlinear_start.nonlinear_start`.
 
     :param torch.Tensor y: measurement.
     :param deepinv.physics.Physics physics: its forward model.
-    :raises ValueError: the physics has no adjoint.
+    :raises ValueError: a nonlinear physics offers no first image.
     """
     return described_start(y, physics)[0]
 
 
-def described_start(y: Tensor, physics: Physics) -> tuple[Tensor, str]:
+def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
     """:func:`starting_point`, and what it is in words."""
     margins = valid_margins(physics)
     if margins is not None:
@@ -56,21 +63,53 @@ def described_start(y: Tensor, physics: Physics) -> tuple[Tensor, str]:
     if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and y.ndim == 4:
         mask = physics.mask.to(y).expand_as(y)
         return fill_missing(y * mask, mask), "the known pixels, the missing ones interpolated"
-    if not hasattr(physics, "A_adjoint"):
-        raise ValueError(f"physics: {type(physics).__name__} has no adjoint; pass init= with a first image.")
-    back = physics.A_adjoint(y)
-    if isinstance(y, Tensor) and y.ndim == back.ndim == 4 and y.shape[1] == back.shape[1]:
-        if y.shape == back.shape:
-            return y.clone(), "the measurement"
-        factor = round(back.shape[2] / y.shape[2])
-        if factor > 1 and all(math.ceil(back.shape[i] / factor) == y.shape[i] for i in (2, 3)):
-            enlarged = F.interpolate(y, size=back.shape[-2:], mode="bicubic", align_corners=False)
-            return enlarged, f"the measurement, enlarged {factor} times (bicubic)"
     if not isinstance(physics, LinearPhysics):
-        return back, "the adjoint of the measurement"
-    if type(physics).A_dagger is not LinearPhysics.A_dagger:
-        return physics.A_dagger(y), "the pseudo-inverse of the measurement"
+        return nonlinear_start(y, physics)
+    back = physics.A_adjoint(y)
+    seen = _as_image(y, physics, back)
+    if seen is not None:
+        return seen
+    inverse = _pseudo_inverse(y, physics, back)
+    if inverse is not None:
+        return inverse, "the pseudo-inverse of the measurement"
     # as deepinv does, but each image by itself
     bound = float(physics.tol) * back.flatten(1).norm(dim=1)
     solved = conjugate_gradients(physics.A_adjoint_A, back, bound, int(physics.max_iter))
     return solved, "the pseudo-inverse of the measurement (conjugate gradients)"
+
+
+def _as_image(y: Any, physics: Physics, back: Tensor) -> tuple[Tensor, str] | None:
+    """The measurement on the image's grid, and what it is in words; ``None``: it is no image."""
+    if isinstance(y, TensorList):
+        if not isinstance(physics, StackedLinearPhysics) or type(physics).A_dagger is not LinearPhysics.A_dagger:
+            return None
+        parts = zip(y, physics.physics_list, strict=True)
+        found = [one for part, operator in parts if (one := _as_image(part, operator, back)) is not None]
+        starts = [(_misfit(y, physics, x), i) for i, (x, _) in enumerate(found)]
+        return found[min(starts)[1]] if starts else None
+    if y.ndim != 4 or back.ndim != 4 or y.is_complex() or back.is_complex():
+        return None
+    geometry = image_geometry(physics, back)
+    if geometry is None:
+        return None
+    return geometry.image(y, (back.shape[-2], back.shape[-1]), back.shape[1])
+
+
+def _pseudo_inverse(y: Any, physics: LinearPhysics, back: Tensor) -> Tensor | None:
+    """``physics.A_dagger(y)``; ``None``: there is none, it fails, or it explains ``y`` no better than a black image."""
+    if type(physics).A_dagger is LinearPhysics.A_dagger:
+        return None
+    try:
+        found = physics.A_dagger(y)
+        usable = found.shape == back.shape and bool(found.isfinite().all())
+        return found if usable and _misfit(y, physics, found) <= _misfit(y, physics, torch.zeros_like(back)) else None
+    except FAILURES as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return None
+
+
+def _misfit(y: Any, physics: Physics, x: Tensor) -> float:
+    """``||Ax - y||^2``."""
+    residual = physics.A(x) - y
+    return total(residual, residual)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daep_prior.solvers import Bounds
 
-__all__ = ["UNIT_RANGE", "ValueRange", "check_bounds", "find_ranges"]
+__all__ = ["UNIT_RANGE", "ValueRange", "check_bounds", "check_scale", "find_ranges"]
 
 #: Side of the squares, in pixels, whose means are taken for the values of the image: single outliers and noise count
 #: less.
@@ -71,13 +71,13 @@ class ValueRange:
 UNIT_RANGE = ValueRange()
 
 
-def check_bounds(bounds: Any) -> Bounds | None:
-    """Two limits, each a number or ``None``; ``None``: no limits.
+def check_bounds(bounds: Any) -> Bounds | Literal["found"] | None:
+    """Two limits, each a number or ``None``; ``"found"``; ``None``: no limits.
 
     :raises ValueError: not two, or not in order.
     """
-    if bounds is None:
-        return None
+    if bounds is None or (isinstance(bounds, str) and bounds == "found"):
+        return bounds
     try:
         low, high = (None if limit is None else float(limit) for limit in bounds)
     except (TypeError, ValueError) as error:
@@ -85,6 +85,22 @@ def check_bounds(bounds: Any) -> Bounds | None:
     if low is not None and high is not None and not low < high:
         raise ValueError(f"bounds: got {bounds!r}; expected low < high.")
     return low, high
+
+
+def check_scale(scale: Any) -> float | None:
+    """A positive number; ``None``: found.
+
+    :raises ValueError: anything else.
+    """
+    if scale is None:
+        return None
+    try:
+        number = float(scale)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"scale: got {scale!r}; expected a positive number, the value of white.")
+    return number
 
 
 def find_ranges(start: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None) -> list[ValueRange]:

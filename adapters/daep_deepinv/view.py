@@ -12,6 +12,7 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.checks import shape_of
+from daep_deepinv.data_terms.used_values import ALL_USED, UsedValues
 from daep_deepinv.operators.of_batch import physics_of_images
 from daep_deepinv.start import described_start, starting_point
 from daep_deepinv.value_range import UNIT_RANGE, ValueRange
@@ -34,6 +35,7 @@ class View:
     :param torch.Tensor start: their first images (B, C, H, W).
     :param str start_name: what that is, in words.
     :param ValueRange range: of these images. ``y`` and ``start`` are scaled by it.
+    :param UsedValues used: which measured values are used.
     :param str channels: ``COLOUR``, ``GREY``, ``SEVERAL`` or ``GREY_AS_COLOUR``; in the last case ``y`` and ``start``
         have one channel.
     """
@@ -45,6 +47,7 @@ class View:
     start_name: str
     channels: str
     range: ValueRange = UNIT_RANGE
+    used: UsedValues = ALL_USED
 
     def subset(self, members: Sequence[int]) -> View:
         """The images of these positions in this view."""
@@ -53,7 +56,8 @@ class View:
         chosen = list(members)
         physics = physics_of_images(self.physics, self.start, chosen)
         y = TensorList([part[chosen] for part in self.y]) if isinstance(self.y, TensorList) else self.y[chosen]
-        return replace(self, images=[self.images[i] for i in chosen], y=y, physics=physics, start=self.start[chosen])
+        images, used = [self.images[i] for i in chosen], self.used.select(chosen)
+        return replace(self, images=images, y=y, physics=physics, start=self.start[chosen], used=used)
 
     def in_ranges(self, ranges: Sequence[ValueRange]) -> list[View]:
         """The images of each different range, scaled: ``K (x - offset) / scale = (y - K offset) / scale``."""
@@ -70,6 +74,11 @@ class View:
         if found.scale != 1:
             start, y = start / found.scale, y / found.scale
         return replace(self, y=y, start=start, range=found)
+
+    def measurement_in_image_units(self) -> Any:
+        """The measurement as it was before it was scaled."""
+        y = self.y if self.range.scale == 1 else self.range.scale * self.y
+        return y + self.physics.A(self._offset(self.range).expand_as(self.start)) if any(self.range.offset) else y
 
     def in_image_units(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) of the solver in the values of the measurement's images."""

@@ -77,7 +77,7 @@ def build(method: Method, case: Case, data: Path, device: torch.device, **option
     small = isinstance(case.physics, BicubicDownsampling)
     preset = "paper-sr" if small and method.preset == "paper" else method.preset
     denoiser = network(method.network, data, device)
-    return DAEP(case.sigma, preset, denoiser, noise=method.noise, **options)  # type: ignore[arg-type]
+    return DAEP(case.sigma, denoiser, preset, noise=method.noise, **options)  # type: ignore[arg-type]
 
 
 def restore(method: Method, case: Case, data: Path, device: torch.device) -> Tensor:

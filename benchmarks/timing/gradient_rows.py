@@ -29,7 +29,7 @@ def port(a: argparse.Namespace) -> Iterator[Row]:
 
     def psnr() -> Figure:
         case, networks = photograph(128), (load_dae("dae-sigma25"), PlainPort("dae-sigma25", torch.device("cpu")))
-        restored = [DAEP(NOISE, "paper", dae, max_iter=30)(case.measurement, case.physics) for dae in networks]
+        restored = [DAEP(NOISE, dae, "paper", max_iter=30)(case.measurement, case.physics) for dae in networks]
         return figure(*map(case.psnr, restored), "dB", "PSNR after 30 iterations")
 
     for size in (128, 256):

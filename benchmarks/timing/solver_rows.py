@@ -82,7 +82,7 @@ def gpu(a: argparse.Namespace) -> Iterator[Row]:
 
     def restoration(against: str) -> Figure:
         case = photograph(128)
-        model = DAEP(NOISE, "paper", max_iter=300, device=a.device)
+        model = DAEP(NOISE, preset="paper", max_iter=300, device=a.device)
         work = partial(model, case.measurement.to(a.device), case.physics.to(a.device))
         times = race(a.device, a.turns, work, singly(work))
         if against == "paper":

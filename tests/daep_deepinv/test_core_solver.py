@@ -40,7 +40,7 @@ def test_daep_restores_the_same_image(preset, name, sigma, measured, request):
     schedule = schedules.preset(preset, sigma, trained_width=network.sigma, iterations=6)
     found = by_the_core(*measured, sigma, network, schedule)
     physics, y = measured
-    assert torch.allclose(found, DAEP(sigma, preset, network, max_iter=6, seed=5)(y, physics), atol=1e-6)
+    assert torch.allclose(found, DAEP(sigma, network, preset, max_iter=6, seed=5)(y, physics), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_missing_pixels_do_not_count(images):
 @pytest.mark.parametrize("preset", ["annealed", "fast", "paper"])
 def test_the_history_has_a_value_an_iteration_of_each_image(preset, unet, measured):
     _, physics, y = measured
-    model = DAEP(NOISE, preset, unet, max_iter=4)
+    model = DAEP(NOISE, unet, preset, max_iter=4)
     assert model.history == {}
     model(y, physics)
     assert set(model.history) == {"data_residual", "discrepancy", "step_length"}
@@ -73,7 +73,7 @@ def test_the_history_does_not_depend_on_the_batch(unet, measured):
 def test_the_energy_is_that_of_the_prior(unet, measured):
     """The image is the last iterate where nothing is averaged and nothing denoised afterwards."""
     _, physics, y = measured
-    model = DAEP(NOISE, "paper", unet, max_iter=3)
+    model = DAEP(NOISE, unet, "paper", max_iter=3)
     x, metrics = model(y, physics, compute_metrics=True)
     energy = model.prior(x, model.plans[0].schedule.kernel_width[-1])
     assert [row[-1] for row in metrics["energy"]] == pytest.approx(energy.tolist(), rel=1e-2)
@@ -110,4 +110,4 @@ def test_a_solver_that_runs_away_says_so(unet, measured):
     plain = schedules.paper(NOISE, iterations=30)
     wild = replace(plain, step=tuple(300 * s for s in plain.step))
     with pytest.raises(DivergenceError, match="diverged: image 0 is farther from its measurement"):
-        DAEP(NOISE, "paper", unet, schedule=wild)(y, physics)
+        DAEP(NOISE, unet, "paper", schedule=wild)(y, physics)

@@ -52,7 +52,11 @@ def test_noise_in_a_measurement_that_is_assumed_noise_free_is_noticed(photograph
     assert assessed(0.0, (255 * clean).round() / 255, physics, photograph) == NoiseModel(0.0, "given")
     noise = assessed(0.0, faint, physics, photograph)
     assert noise.level == pytest.approx(0.004, rel=0.1) and noise.differences is None
-    assumed, right, unchecked = DAEP(0, "fast"), DAEP(0.004, "fast"), DAEP(0, "fast", check_noise=False)
+    assumed, right, unchecked = (
+        DAEP(0, preset="fast"),
+        DAEP(0.004, preset="fast"),
+        DAEP(0, preset="fast", check_noise=False),
+    )
     with pytest.warns(UserWarning, match="sigma: the noise .* is more than 0/255"):
         restored = assumed(faint, physics)
     error, known, without = (
@@ -70,7 +74,7 @@ def test_noise_that_the_channels_share_leaves_their_differences(understated, pre
     noise = assessed(0.02, y, physics, truth)
     assert noise.level == pytest.approx(0.02 * 3**0.5, rel=0.1)
     assert noise.differences < 0.2 * noise.level
-    model, unchecked = DAEP(0.02, preset), DAEP(noise.level, preset, check_noise=False)
+    model, unchecked = DAEP(0.02, preset=preset), DAEP(noise.level, preset=preset, check_noise=False)
     with pytest.warns(UserWarning, match="the noise of the measurement"):
         x = model(y, physics)
 
@@ -82,7 +86,7 @@ def test_noise_that_the_channels_share_leaves_their_differences(understated, pre
     (of_mean, of_differences), (mean_without, differences_without) = errors(x), errors(unchecked(y, physics))
     assert of_differences < 0.7 * differences_without
     assert of_mean < 1.05 * mean_without
-    assert torch.allclose(DAEP("estimate", preset)(y, physics), x, atol=1e-6)
+    assert torch.allclose(DAEP("estimate", preset=preset)(y, physics), x, atol=1e-6)
 
 
 def test_only_the_image_with_more_noise_is_restored_for_more(understated):
@@ -139,7 +143,7 @@ def test_averaged_noise_is_restored_with_its_measured_spectrum(preset, understat
     _, physics, truth = understated
     y = physics.A(truth)
     y = y + averaged(y.shape, 0.02)
-    model, unchecked = DAEP(0.02, preset), DAEP(0.02, preset, check_noise=False)
+    model, unchecked = DAEP(0.02, preset=preset), DAEP(0.02, preset=preset, check_noise=False)
     with pytest.warns(UserWarning, match=r"it is restored for .*/255, Gaussian with a measured spectrum"):
         x = model(y, physics)
     assert model.noise_level == pytest.approx([0.02], rel=0.15)

@@ -72,8 +72,7 @@ def test_each_image_of_a_batch_has_its_own_noise(photograph, kernel):
     clean = physics.A(photograph[..., :64, :64])
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     y = torch.cat([clean + 0.01 * noise, clean + 0.08 * noise])
-    physics.noise_model = dinv.physics.PoissonNoise(0.1)  # states no standard deviation
-    model = DAEP(preset="fast")
+    model = DAEP("estimate", preset="fast")
     together = model(y, physics)
     levels = model.noise_level
     assert levels[1] > 3 * levels[0]

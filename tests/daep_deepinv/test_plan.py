@@ -31,7 +31,9 @@ def test_a_plan_is_made_without_restoring(make_spy, deblurring):
     assert spy.evaluations == 0
     assert len(plans) == 2 and plans[0] == plans[1]
     plan = plans[0]
-    assert plan.image_shape == SIZE and plan.channels == "colour" and plan.range.bounds == (0, 1) and plan.range.scale == 1
+    assert (
+        plan.image_shape == SIZE and plan.channels == "colour" and plan.range.bounds == (0, 1) and plan.range.scale == 1
+    )
     assert plan.noise.level == NOISE and plan.noise.source == "given" and plan.noise.kind == "white Gaussian"
     assert plan.preset == "annealed" and plan.schedule == schedules.annealed(NOISE)
     assert plan.data_term == "least squares" and plan.start == "the measurement, padded by replication"
@@ -117,9 +119,9 @@ def test_what_is_suspicious_is_in_the_plan_and_warned_of_in_the_call(unet, deblu
 
 def test_a_papers_schedule_restores_like_the_preset(unet, deblurring):
     physics, y = deblurring
-    by_name = DAEP(NOISE, "paper", unet, max_iter=5)(y, physics)
+    by_name = DAEP(NOISE, unet, "paper", max_iter=5)(y, physics)
     assert torch.equal(DAEP(NOISE, denoiser=unet, schedule=schedules.paper(NOISE, iterations=5))(y, physics), by_name)
-    assert torch.equal(DAEP(NOISE, "paper", unet, schedule=schedules.paper(NOISE, iterations=5))(y, physics), by_name)
+    assert torch.equal(DAEP(NOISE, unet, "paper", schedule=schedules.paper(NOISE, iterations=5))(y, physics), by_name)
 
 
 def test_without_a_denoiser_a_papers_schedule_takes_the_papers_network(shipped):
@@ -134,7 +136,7 @@ def test_without_a_denoiser_a_papers_schedule_takes_the_papers_network(shipped):
 )
 def test_a_preset_and_a_schedule_for_different_solvers_are_refused(preset, schedule, make_spy):
     with pytest.raises(ValueError, match=r"preset, schedule: the preset .* uses the .* solver, the schedule is for"):
-        DAEP(NOISE, preset, make_spy(), schedule=schedule)
+        DAEP(NOISE, make_spy(), preset, schedule=schedule)
 
 
 # -- calls beside each other -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def blurred():
 
 def restored_psnr(network, preset, iterations, blurred) -> float:
     clean, y, physics = blurred
-    x = DAEP(SIGMA, preset, network, iterations)(y, physics)
+    x = DAEP(SIGMA, network, preset, iterations)(y, physics)
     return float(PSNR()(x[..., 2:-2, 2:-2], clean[..., 2:-2, 2:-2]))
 
 

@@ -90,7 +90,7 @@ def test_every_preset_runs_on_every_task(preset, physics, unet, images):
     y = physics(x)
     before = y.clone()
     with torch.enable_grad():
-        out = DAEP(NOISE, preset, unet, max_iter=ITERATIONS)(y, physics)
+        out = DAEP(NOISE, unet, preset, max_iter=ITERATIONS)(y, physics)
     assert out.shape == x.shape
     assert float(out.min()) >= 0
     assert float(out.max()) <= 1
@@ -103,7 +103,7 @@ def test_every_task_ends_close_to_its_measurement(preset, physics, make_gaussian
     """With a denoiser that is right about images like these, the data are explained to a few times the noise."""
     x = images(1, *SIZE)
     y = physics(x)
-    out = DAEP(NOISE, preset, DAEPGuess(), max_iter=40 if preset == "paper" else 10)(y, physics)
+    out = DAEP(NOISE, DAEPGuess(), preset, max_iter=40 if preset == "paper" else 10)(y, physics)
 
     def misfit(z):
         difference = physics.A(z) - y
@@ -174,10 +174,10 @@ def test_physics_without_noise_means_zero(unet, images):
 
 @pytest.mark.parametrize(
     "model",
-    [GaussianNoise(torch.tensor([0.1, 0.2])), GaussianNoise(-0.1), GaussianNoise(math.nan)],
-    ids=["two levels", "negative", "NaN"],
+    [GaussianNoise(torch.tensor([0.1, 0.2, 0.3])), GaussianNoise(-0.1), GaussianNoise(math.nan)],
+    ids=["three levels for two images", "negative", "NaN"],
 )
-def test_a_stated_noise_that_is_not_one_level_is_refused_by_name(model, make_spy, images):
+def test_a_stated_noise_that_does_not_fit_is_refused_by_name(model, make_spy, images):
     spy = make_spy()
     with pytest.raises(ValueError, match="sigma: "):
         DAEP(denoiser=spy, max_iter=ITERATIONS)(images(2, *SIZE), dinv.physics.Denoising(model))
@@ -197,7 +197,13 @@ BAD_ARGUMENTS = {
     "noise not a number": ({"sigma": math.nan}, ValueError, "sigma: got nan"),
     "infinite noise": ({"sigma": math.inf}, ValueError, "sigma: got inf"),
     "noise as text": ({"sigma": "0.1"}, ValueError, "sigma: got '0.1'.*'estimate'"),
-    "several noise levels": ({"sigma": torch.tensor([0.1, 0.2])}, TypeError, "sigma: "),
+    "noise levels as text": ({"sigma": ["0.1", "a"]}, TypeError, "sigma: "),
+    "a preset as denoiser": ({"denoiser": "fast"}, ValueError, "write preset='fast'"),
+    "no white": ({"scale": 0}, ValueError, "scale: got 0"),
+    "one limit": ({"bounds": 1}, ValueError, "bounds: got 1"),
+    "limits in the wrong order": ({"bounds": (1, 0)}, ValueError, "bounds: .*low < high"),
+    "saturation as text": ({"saturation": "all"}, ValueError, "saturation: got 'all'"),
+    "no data fidelity": ({"data_fidelity": "l1"}, TypeError, "data_fidelity: got str"),
     "unknown preset": (
         {"preset": "slow"},
         ValueError,
@@ -241,18 +247,14 @@ BAD_CALLS = {
     "NaN": (lambda y, p: (spoiled(y, math.nan), p), {}, "y: .*NaN"),
     "infinite": (lambda y, p: (spoiled(y, math.inf), p), {}, "y: .*infinite"),
     "integers": (lambda y, p: ((255 * y).to(torch.uint8), p), {}, "y: got a tensor of torch.uint8"),
-    "complex": (lambda y, p: (y + 0j, p), {}, "y: got a tensor of torch.complex64"),
     "numpy": (
         lambda y, p: (y.numpy(), p),
         {},
         "y: got an object of type numpy.ndarray; expected a floating-point torch.Tensor",
     ),
     "no tensor": (lambda y, p: ([[0.5]], p), {}, "y: got an object of type list"),
-    "two channels": (lambda y, p: (y[:, :2], p), {}, "y: .*2 channels; the denoiser takes 3, or 1"),
-    "four channels": (lambda y, p: (torch.cat([y, y[:, :1]], 1), p), {}, "y: .*4 channels"),
     "empty batch": (lambda y, p: (y[:0], p), {}, r"y: got shape \(0, .* contains no value"),
     "no batch": (lambda y, p: (y[0], p), {}, "y: got shape \\(3, .*expected \\(B, C, H, W\\)"),
-    "physics not linear": (lambda y, p: (y, dinv.physics.Physics(A=lambda x: x**2)), {}, "physics: got Physics"),
     "no physics": (lambda y, p: (y, None), {}, "physics: got NoneType|sigma: "),
     "mask of another size": (
         lambda y, p: (y, dinv.physics.Inpainting((3, 8, 8), mask=0.5)),
@@ -277,7 +279,7 @@ def test_a_bad_call_is_refused_before_the_network_is_asked(case, preset, make_sp
     y, physics = change(y, physics)
     spy = make_spy()
     with pytest.raises(ValueError, match=message):
-        DAEP(NOISE, preset, spy, max_iter=ITERATIONS)(y, physics, **arguments)
+        DAEP(NOISE, spy, preset, max_iter=ITERATIONS)(y, physics, **arguments)
     assert spy.evaluations == 0
 
 
@@ -316,7 +318,7 @@ def test_a_network_that_fails_is_reported(preset, value, jacobian, make_spy, deb
     _, physics, y = deblurring
     spy = make_spy(lambda z: z * value)
     with pytest.raises(DivergenceError, match="no longer finite"):
-        DAEP(NOISE, preset, spy, max_iter=ITERATIONS, jacobian=jacobian)(y, physics)
+        DAEP(NOISE, spy, preset, max_iter=ITERATIONS, jacobian=jacobian)(y, physics)
     assert spy.evaluations == 1
 
 
@@ -338,12 +340,12 @@ def test_a_divergence_is_an_arithmetic_error():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_same_seed_gives_the_same_image_bit_by_bit(preset, unet, deblurring):
     _, physics, y = deblurring
-    model = DAEP(NOISE, preset, unet, max_iter=ITERATIONS, seed=7)
+    model = DAEP(NOISE, unet, preset, max_iter=ITERATIONS, seed=7)
     first = model(y, physics)
     assert torch.equal(model(y, physics), first)
-    assert torch.equal(DAEP(NOISE, preset, unet, max_iter=ITERATIONS, seed=7)(y, physics), first)
+    assert torch.equal(DAEP(NOISE, unet, preset, max_iter=ITERATIONS, seed=7)(y, physics), first)
     assert torch.equal(copy.deepcopy(model)(y, physics), first)
-    assert not torch.equal(DAEP(NOISE, preset, unet, max_iter=ITERATIONS, seed=8)(y, physics), first)
+    assert not torch.equal(DAEP(NOISE, unet, preset, max_iter=ITERATIONS, seed=8)(y, physics), first)
 
 
 def test_the_global_random_state_is_neither_used_nor_changed(unet, deblurring):
@@ -365,9 +367,9 @@ def test_an_image_is_restored_to_the_same_alone_and_in_a_batch(preset, unet, ima
     x = images(3, 3, *size)
     y = torch.cat([physics(one[None]) for one in x])
     for seed, seeds in ((5, [5, 5, 5]), ([1, 2, 3], [1, 2, 3])):
-        together = DAEP(NOISE, preset, unet, max_iter=8, seed=seed)(y, physics)
+        together = DAEP(NOISE, unet, preset, max_iter=8, seed=seed)(y, physics)
         for i in range(3):
-            alone = DAEP(NOISE, preset, unet, max_iter=8, seed=seeds[i])(y[i : i + 1], physics)
+            alone = DAEP(NOISE, unet, preset, max_iter=8, seed=seeds[i])(y[i : i + 1], physics)
             assert (alone - together[i : i + 1]).abs().max() < 1e-5
 
 
@@ -389,11 +391,11 @@ def test_alone_and_in_a_batch_for_every_task(physics, unet, images):
 def test_alone_and_in_a_batch_by_a_trained_network(preset, trained, images):
     physics = degradation(kernel(), sigma=NOISE, padding="circular", img_size=(3, 33, 40))
     y = physics.A(images(3, 3, 33, 40))
-    together = DAEP(NOISE, preset, trained, max_iter=8)(y, physics)
+    together = DAEP(NOISE, trained, preset, max_iter=8)(y, physics)
     # torch 2.5 rounds arithmetic of complex numbers differently in a batch, which these iterations magnify
     tolerance = 1e-3 if torch.__version__.startswith("2.5.") else 1e-5
     for i in range(3):
-        alone = DAEP(NOISE, preset, trained, max_iter=8)(y[i : i + 1], physics)
+        alone = DAEP(NOISE, trained, preset, max_iter=8)(y[i : i + 1], physics)
         assert (alone - together[i]).abs().max() < tolerance
 
 
@@ -417,7 +419,7 @@ def test_measurement_start_truth_and_physics_are_left_alone(preset, unet, deblur
     state = copy.deepcopy(physics.state_dict())
     for init in (start, (start, start), {"est": (start, start)}):
         keys = set(init) if isinstance(init, dict) else None
-        DAEP(NOISE, preset, unet, max_iter=2)(y, physics, init=init, x_gt=x, compute_metrics=True)
+        DAEP(NOISE, unet, preset, max_iter=2)(y, physics, init=init, x_gt=x, compute_metrics=True)
         assert keys is None or set(init) == keys
     assert all(torch.equal(a, b) for a, b in zip((x, y, start), given, strict=True))
     assert not any(t.requires_grad for t in (x, y, start))
@@ -468,7 +470,7 @@ def test_moving_it_moves_its_network(unet, images):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_metrics_are_deepinvs(preset, unet, deblurring):
     x, physics, y = deblurring
-    model = DAEP(NOISE, preset, unet, max_iter=3, custom_metrics={"one": lambda history, before, after: 1.0})
+    model = DAEP(NOISE, unet, preset, max_iter=3, custom_metrics={"one": lambda history, before, after: 1.0})
     out, metrics = model(y, physics, x_gt=x, compute_metrics=True)
     assert out.shape == x.shape
     ours = {"data_residual", "discrepancy", "step_length", "energy"}
@@ -488,7 +490,7 @@ def test_metrics_do_not_change_the_image(unet, deblurring):
 def test_early_stopping_saves_evaluations(criterion, make_spy, deblurring):
     _, physics, y = deblurring
     spy = make_spy()
-    model = DAEP(NOISE, "paper", spy, early_stop=True, crit_conv=criterion, thres_conv=0.5, max_iter=100)
+    model = DAEP(NOISE, spy, "paper", early_stop=True, crit_conv=criterion, thres_conv=0.5, max_iter=100)
     model(y, physics)
     assert model.has_converged
     assert spy.evaluations < 10
@@ -499,7 +501,7 @@ def test_the_cost_is_computed_for_those_who_look_at_it(make_spy, deblurring):
     evaluations = []
     for metrics in (False, True, False):
         spy = make_spy()
-        DAEP(NOISE, "paper", spy, max_iter=5)(y, physics, compute_metrics=metrics)
+        DAEP(NOISE, spy, "paper", max_iter=5)(y, physics, compute_metrics=metrics)
         evaluations.append(spy.evaluations)
     assert evaluations == [5, 10, 5]  # with the cost: a second one an iteration
 
@@ -509,7 +511,7 @@ def test_evaluations_are_those_that_were_asked_for(make_spy, deblurring):
     counts = {}
     for name, arguments in {"plain": {}, "without noise": {"noise": "none"}}.items():
         spy = make_spy()
-        DAEP(NOISE, "paper", spy, max_iter=3, **arguments)(y, physics)
+        DAEP(NOISE, spy, "paper", max_iter=3, **arguments)(y, physics)
         counts[name] = spy.evaluations
     assert counts == {"plain": 3, "without noise": 3}
 
@@ -549,7 +551,7 @@ def test_the_papers_solver_leaves_the_unmeasured_border_to_the_data(make_spy, de
     """The authors' program: no prior gradient on the border that a valid blur does not measure."""
     x, physics, y = deblurring
     start, top, left = torch.full_like(x, 0.5), 1, 2
-    made = DAEP(NOISE, "paper", make_spy(lambda z: z - 0.1), max_iter=1, jacobian=False, noise="none")
+    made = DAEP(NOISE, make_spy(lambda z: z - 0.1), "paper", max_iter=1, jacobian=False, noise="none")
     blind = dinv.physics.Blur(filter=torch.zeros(1, 1, 3, 5), padding="valid")  # sees nothing, but where it would
     moved = made(torch.zeros_like(y), blind, init=start) - start
     assert bool((moved[..., :top, :] == 0).all() and (moved[..., :left] == 0).all())
@@ -565,7 +567,7 @@ def test_fast_does_not_lighten_what_is_dark(shipped):
     physics = degradation(kernel(), sigma=NOISE)
     y = physics.A(dark)
     y = y + 12.75 / 255 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-    restored = DAEP(12.75 / 255, "fast", shipped("dae"))(y, physics)
+    restored = DAEP(12.75 / 255, shipped("dae"), "fast")(y, physics)
     assert 255 * float(restored.mean()) == pytest.approx(2, abs=0.4)
     assert 0 <= float(restored.min()) <= float(restored.max()) <= 1
 
@@ -577,7 +579,7 @@ def test_fast_does_not_lighten_what_is_dark(shipped):
 def test_a_grey_image_of_three_channels_is_restored_as_one_channel(preset, unet, deblurring):
     _, physics, y = deblurring
     grey = y.mean(1, keepdim=True)
-    model = DAEP(NOISE, preset, unet, max_iter=3)
+    model = DAEP(NOISE, unet, preset, max_iter=3)
     as_grey = model(grey, physics)
     as_colour = model(grey.repeat(1, 3, 1, 1), physics)
     assert as_colour.shape[1] == 3
@@ -588,7 +590,7 @@ def test_the_papers_presets_show_a_grey_image_as_it_is(unet, deblurring):
     """The paper's protocol: one noise field in three channels, each restored with its own noise of eq. 8."""
     _, physics, y = deblurring
     y = y.mean(1, keepdim=True).repeat(1, 3, 1, 1)
-    out = DAEP(NOISE, "paper", unet, max_iter=3)(y, physics)
+    out = DAEP(NOISE, unet, "paper", max_iter=3)(y, physics)
     assert not torch.equal(out[:, 0], out[:, 1])
 
 
@@ -620,7 +622,7 @@ def test_physics_made_for_three_channels_restores_a_grey_image_too(unet, images)
 def test_missing_pixels_have_a_schedule_of_their_own(preset, length, noise, unet, images):
     physics = dinv.physics.Inpainting(img_size=SIZE, mask=0.5, rng=torch.Generator().manual_seed(0))
     y = physics.A(images(1, *SIZE))
-    model = DAEP(noise, preset, denoiser=unet)
+    model = DAEP(noise, preset=preset, denoiser=unet)
     restored = model(y, physics)
     assert len(model.history["step_length"][0]) == length
     told = DAEP(noise, denoiser=unet, schedule=schedules.missing_pixels(noise, length))

@@ -8,7 +8,7 @@ import typer
 
 from daep_cli.commands.shared_options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
 from daep_cli.paths import check_output_file
-from daep_cli.photographs.photo import SUFFIXES
+from daep_cli.photographs.photo import WRITABLE
 from daep_cli.screen import iterations_text, say
 
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Picture to write.")]
@@ -36,7 +36,7 @@ def demo(
     * `daep demo`
     * `daep demo -o cat.png --image chelsea`
     """
-    check_output_file(output, SUFFIXES, (), overwrite)
+    check_output_file(output, WRITABLE, (), overwrite)
     import torch
     from deepinv.loss.metric import PSNR
     from deepinv.physics import Blur, GaussianNoise
@@ -55,7 +55,7 @@ def demo(
     place = pick_device(device)
     scene, kernel = photograph_crop(image, size).to(place), motion_kernel().to(place)
     network = None if denoiser is None else read_network(denoiser, place)
-    model = DAEP(NOISE, preset, network, iterations, seed=seed, device=place)
+    model = DAEP(NOISE, network, preset, iterations, seed=seed, device=place)
     noise = GaussianNoise(NOISE, rng=torch.Generator(place).manual_seed(seed))
     physics = Blur(filter=kernel, padding="valid", noise_model=noise, device=place)
     blurred = physics(scene)

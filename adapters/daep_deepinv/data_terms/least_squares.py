@@ -7,21 +7,22 @@ from typing import Any
 
 import torch
 from deepinv.optim.data_fidelity import L2
-from deepinv.physics import Downsampling, LinearPhysics
+from deepinv.physics import LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.noise.spectrum import NoiseSpectrum
+from daep_deepinv.operators.trust import has_closed_prox
 
-__all__ = ["PerImageL2", "has_closed_prox"]
+__all__ = ["PerImageL2"]
 
 
 class PerImageL2(L2):
     r"""``1/(2 sigma^2) ||Ax - y||^2``. Its proximal step gives an image the same result alone and in a batch.
 
-    Circular and ``valid`` blurs use :class:`FourierBlur`; other physics with a closed proximal step use that. For the
+    Circular and ``valid`` blurs use :class:`FourierBlur`; other physics with a closed proximal step use that, if it is right. For the
     rest deepinv runs conjugate gradients until the last image of the batch has converged; here each image stops by
     itself, with the physics' own ``tol`` and ``max_iter``. Each proximal step of a ``valid`` blur starts from the
     border values that the step before found, so every restoration needs an object of its own.
@@ -62,7 +63,7 @@ class PerImageL2(L2):
         weight = self.norm * gamma
         if FourierBlur.handles(physics, x, y):
             return self._blur(physics, x, y).prox(x, weight, float(physics.tol), int(physics.max_iter))
-        if has_closed_prox(physics):
+        if has_closed_prox(physics, x):
             closed: Tensor = super().prox(x, y, physics, *args, gamma=gamma, **kwargs)
             return closed
 
@@ -111,10 +112,3 @@ class PerImageL2(L2):
         blur = FourierBlur(physics, y, (x.shape[-2], x.shape[-1]), self._weights())
         self._prepared = ([(t, t._version) for t in tensors], blur)
         return blur
-
-
-def has_closed_prox(physics: LinearPhysics) -> bool:
-    """Whether ``physics.prox_l2`` is a formula, not an iteration."""
-    if isinstance(physics, Downsampling):  # its formula needs a filter and a circular boundary
-        return physics.filter is not None and physics.padding == "circular"
-    return type(physics).prox_l2 is not LinearPhysics.prox_l2

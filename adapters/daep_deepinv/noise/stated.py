@@ -85,7 +85,7 @@ def _parameter(name: str, value: Any, y: Tensor) -> list[float]:
 
     :raises ValueError: negative, not finite, or another number of them.
     """
-    values = torch.as_tensor(value).detach().double().flatten().tolist()
+    values = torch.as_tensor(value, dtype=torch.float64).detach().flatten().tolist()
     if len(set(values)) == 1:
         values = values[:1]
     if len(values) not in (1, len(y)):
@@ -111,7 +111,7 @@ def gaussian(sigma: Any, y: Tensor, name: str = "sigma") -> StatedNoise:
     :param sigma: a number, (B,), (B, 1, 1, 1), or what broadcasts to ``y``, e.g. (B, 1, h, w).
     :param torch.Tensor y: measurement (B, ...).
     """
-    levels = torch.as_tensor(sigma).detach()
+    levels = torch.as_tensor(sigma, dtype=None if isinstance(sigma, Tensor) else torch.float64).detach()
     if levels.is_complex() or not bool((levels.isfinite() & (levels >= 0)).all()):
         raise ValueError(f"{name}: the noise level has values that are negative or not finite; expected all >= 0.")
     if levels.numel() == 1 or levels.numel() == len(y) == levels.shape[0]:

@@ -1,0 +1,66 @@
+"""A data fidelity of deepinv's that the caller gives, as a data term of the solver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deepinv.optim.data_fidelity import L1, L2, DataFidelity
+from deepinv.physics import Physics
+from torch import Tensor
+
+from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.view import View
+
+__all__ = ["GivenDataTerm", "check_fidelity"]
+
+
+def check_fidelity(fidelity: Any) -> None:
+    """Refuse anything but deepinv's data fidelities.
+
+    :raises TypeError: another object.
+    """
+    if fidelity is not None and not isinstance(fidelity, DataFidelity):
+        got = f"the class {fidelity.__name__}" if isinstance(fidelity, type) else type(fidelity).__name__
+        raise TypeError(f"data_fidelity: got {got}; expected an object of deepinv.optim.DataFidelity, such as L1().")
+
+
+class GivenDataTerm(PerImageL2):
+    """``weight f(Kx, y)`` for any :class:`deepinv.optim.DataFidelity` ``f``.
+
+    The weight is 1, so ``f`` is the negative logarithm of the likelihood, except for ``L1`` (``1 / sigma``, Laplacian
+    noise) and for an ``L2`` without a noise level of its own (``1 / sigma^2``). The solver works on
+    ``v = (x - offset) / scale``; ``f`` sees ``x`` and the measurement as it was given.
+
+    :param DataFidelity fidelity: ``f``.
+    :param View view: the images in the units of the solver.
+    :param float sigma: noise level, in these units.
+    """
+
+    def __init__(self, fidelity: DataFidelity, view: View, sigma: float):
+        super().__init__(sigma)
+        self.fidelity, self._view = fidelity, view
+        level = sigma * view.range.scale
+        unweighted = isinstance(fidelity, L2) and float(fidelity.norm) == 1
+        self.weight = 1 / level if isinstance(fidelity, L1) else 1 / level**2 if unweighted else 1.0
+        self._y = view.measurement_in_image_units()
+
+    def fn(self, x: Tensor, y: Any, physics: Physics, *args: Any, **kwargs: Any) -> Tensor:
+        """The value, (B,)."""
+        value: Tensor = self.weight * self.fidelity.fn(self._view.in_image_units(x), self._y, physics)
+        return value
+
+    def grad(self, x: Tensor, y: Any, physics: Physics, *args: Any, **kwargs: Any) -> Tensor:
+        """The gradient in the units of the solver."""
+        factor = self.weight * self._view.range.scale
+        gradient: Tensor = factor * self.fidelity.grad(self._view.in_image_units(x), self._y, physics)
+        return gradient
+
+    def prox(
+        self, x: Tensor, y: Any, physics: Physics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
+    ) -> Tensor:
+        """The proximal step in the units of the solver."""
+        if isinstance(gamma, float) and gamma == 0:
+            return x
+        step = gamma * self.weight * self._view.range.scale**2
+        image = self._view.in_image_units(x)
+        return self._view.in_solver_units(self.fidelity.prox(image, self._y, physics, gamma=step))

@@ -1,0 +1,71 @@
+"""Weighted least squares for a measurement of which some values are unknown or clipped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from deepinv.physics import LinearPhysics
+from torch import Tensor
+
+from daep_deepinv.data_terms.used_values import UsedValues
+from daep_deepinv.data_terms.weighted import WeightedL2
+
+__all__ = ["PartialL2"]
+
+
+class PartialL2(WeightedL2):
+    r""":math:`\frac12 \sum_i (Kx - y)_i^2 / v_i` over the values that are used.
+
+    A clipped value counts only where ``Kx`` is on the wrong side of it: below a saturated value, above one at the black
+    level. The proximal step decides that at the point from which it starts, and again at its result.
+
+    :param torch.Tensor variance: :math:`v`, as ``y``.
+    :param UsedValues used: the values that are unknown or clipped.
+    """
+
+    def __init__(self, variance: Tensor, used: UsedValues):
+        known = variance if used.unknown is None else variance.masked_fill(used.unknown, torch.inf)
+        super().__init__(known)
+        self._used, self._all = used, self.weights
+
+    def fn(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """The value, (B,)."""
+        self._choose(x, y, physics)
+        return super().fn(x, y, physics)
+
+    def grad(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
+        """See :meth:`deepinv.optim.L2.grad`."""
+        self._choose(x, y, physics)
+        return super().grad(x, y, physics)
+
+    def prox(
+        self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
+    ) -> Tensor:
+        """See :meth:`deepinv.optim.L2.prox`."""
+        self._choose(x, y, physics)
+        moved = super().prox(x, y, physics, gamma=gamma)
+        if self._used.at_least is None and self._used.at_most is None:
+            return moved
+        self._choose(moved, y, physics)
+        return super().prox(x, y, physics, gamma=gamma)
+
+    def squared_residual(self, x: Tensor, y: Any, physics: LinearPhysics) -> Tensor:
+        """``||Kx - y||^2`` of each image over the values that count, (B,), without a graph."""
+        with torch.no_grad():
+            self._choose(x, y, physics)
+            residual = torch.where(self.weights > 0, physics.A(x) - y, 0)
+        return residual.square().flatten(1).sum(1)
+
+    def _choose(self, x: Tensor, y: Tensor, physics: LinearPhysics) -> None:
+        """Weights of 0 for the clipped values that ``x`` explains."""
+        above, below = self._used.at_least, self._used.at_most
+        if above is None and below is None:
+            return
+        residual = physics.A(x) - y
+        explained = torch.zeros_like(residual, dtype=torch.bool)
+        if above is not None:
+            explained |= above & (residual > 0)
+        if below is not None:
+            explained |= below & (residual < 0)
+        self.weights = self._all.masked_fill(explained, 0)

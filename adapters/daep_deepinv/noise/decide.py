@@ -1,0 +1,87 @@
+"""Decide the noise that each image of a view is restored for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from deepinv.physics import Denoising, Physics
+
+from daep_deepinv.noise.assess import assess_noise
+from daep_deepinv.noise.by_restoration import level_by_restoration
+from daep_deepinv.noise.given import GivenNoise, given_noise
+from daep_deepinv.noise.model import NoiseModel, Source
+from daep_deepinv.noise.stated import stated_noise
+from daep_deepinv.noise.statement import StatedNoise
+from daep_deepinv.noise.variance import VarianceLaw, white_level
+from daep_deepinv.prior import DAEPrior
+from daep_deepinv.view import View
+
+__all__ = ["noise_of_images", "statement_of"]
+
+
+def statement_of(
+    y: Any, physics: Physics, sigma: GivenNoise | None, estimate: bool
+) -> tuple[StatedNoise | None, Source]:
+    """The noise that the caller gives, or else the physics states; ``None``: it is to be estimated.
+
+    :param bool estimate: estimate it even if the physics states one.
+    """
+    if sigma is not None:
+        return given_noise(sigma, y), "given"
+    stated = None if estimate else stated_noise(physics, y)
+    return stated, "estimated" if stated is None else "stated"
+
+
+def noise_of_images(
+    view: View, statement: StatedNoise | None, source: Source, prior: DAEPrior, *, check: bool
+) -> list[NoiseModel]:
+    """The noise of each image of a view, in the units of the solver.
+
+    :param StatedNoise statement: of the batch, in the units of the images; ``None``: the noise is estimated.
+    :param bool check: compare a level with the noise that is visible in the measurement.
+    """
+    found: dict[int, NoiseModel] = {}
+    by_level: dict[float | None, list[int]] = {}
+    for k, image in enumerate(view.images):
+        if statement is None:
+            by_level.setdefault(None, []).append(k)
+            continue
+        law = statement.law(image).scaled(1 / view.range.scale)
+        level = white_level(law)
+        if level is None:
+            found[k] = _by_law(view.subset([k]), law, source, statement.of(image).words)
+        else:
+            by_level.setdefault(level, []).append(k)
+    for level, members in by_level.items():
+        models = _assessed(view.subset(members), level, source, prior, check and view.used.unknown is None)
+        for k, model in zip(members, models, strict=True):
+            words = "" if statement is None else statement.of(view.images[k]).words
+            found[k] = replace(model, words=words) if words and model.source == source else model
+    return [found[k] for k in range(len(view.images))]
+
+
+def _by_law(one: View, law: VarianceLaw, source: Source, words: str) -> NoiseModel:
+    """The noise of one image whose level is not the same everywhere."""
+    mean = one.y if isinstance(one.physics, Denoising) else one.physics.A(one.start)
+    return NoiseModel(law.level(mean)[0], source, law=law, words=words)
+
+
+def _assessed(view: View, level: float | None, source: Source, prior: DAEPrior, check: bool) -> Sequence[NoiseModel]:
+    """The noise of images of one assumed level, ``None``: none is assumed."""
+
+    def estimate(i: int) -> float:
+        one = view.subset([i])
+        return level_by_restoration(one.y, one.physics, prior, one.start)
+
+    return assess_noise(
+        view.y,
+        view.physics,
+        view.start,
+        level,
+        source,
+        check=check,
+        estimate=estimate,
+        one_level=prior.trained_width is not None,
+    )

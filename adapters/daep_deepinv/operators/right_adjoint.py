@@ -1,0 +1,89 @@
+"""A physics whose adjoint is wrong or fails, with the one that automatic differentiation finds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from deepinv.physics import LinearPhysics
+from deepinv.utils import TensorList
+from torch import Tensor
+
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio
+
+__all__ = ["DifferentiatedAdjoint", "black_image", "with_right_adjoint"]
+
+
+class DifferentiatedAdjoint(LinearPhysics):
+    """``A`` of another physics, with the transpose of its derivative as adjoint. A linear map is its own derivative.
+
+    :param LinearPhysics base: gives ``A``.
+    :param torch.Tensor like: images of the shape that it takes.
+    :param float ratio: ``<u, A_adjoint A u> / <A u, A u>`` of ``base``; NaN: it fails.
+    """
+
+    def __init__(self, base: LinearPhysics, like: Tensor, ratio: float):
+        super().__init__(
+            noise_model=base.noise_model, max_iter=base.max_iter, tol=base.tol, img_size=tuple(like.shape[1:])
+        )
+        self.base, self.ratio = base, ratio
+        self._type, self._pull = like.dtype, {}
+
+    def A(self, x: Tensor, **kwargs: Any) -> Any:
+        """That of ``base``."""
+        return self.base.A(x, **kwargs)
+
+    def A_adjoint(self, y: Any, **kwargs: Any) -> Tensor:
+        """Measurement to image, of the same batch size."""
+        parts = list(y) if isinstance(y, TensorList) else [y]
+        count, device = parts[0].shape[0], parts[0].device
+        if (count, device) not in self._pull:  # a linear map has the same derivative everywhere
+            zero = torch.zeros((count, *self.img_size), dtype=self._type, device=device)
+            self._pull[count, device] = torch.func.vjp(lambda x: tuple(_parts(self.base.A(x))), zero)[1]
+        image: Tensor = self._pull[count, device](tuple(parts))[0]
+        return image.detach()
+
+
+def with_right_adjoint(physics: LinearPhysics, like: Tensor) -> LinearPhysics:
+    """``physics`` itself if its adjoint is one, or cannot be mended; else a :class:`DifferentiatedAdjoint` of it."""
+    ratio = _ratio(physics, like)
+    if abs(ratio - 1) <= ADJOINT_TOLERANCE:
+        return physics
+    mended = DifferentiatedAdjoint(physics, like, ratio)
+    return mended if abs(_ratio(mended, like) - 1) <= ADJOINT_TOLERANCE else physics
+
+
+def black_image(y: Any, physics: LinearPhysics) -> Tensor:
+    """A black image of the shape and type that ``y`` comes from: those of ``A_adjoint(y)``; if that fails, ``img_size``
+    of the physics or the shape of ``y``, whichever ``A`` maps to the shape of ``y``.
+
+    :raises RuntimeError: what ``A_adjoint`` raises, if none of these fits.
+    """
+    try:
+        return torch.zeros_like(physics.A_adjoint(y))
+    except FAILURES as error:
+        if isinstance(y, TensorList) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        for shape in (tuple(y.shape), (y.shape[0], *(getattr(physics, "img_size", None) or ()))):
+            try:
+                image = torch.zeros(shape, dtype=y.real.dtype, device=y.device)
+                if physics.A(image).shape == y.shape:
+                    return image
+            except FAILURES:
+                continue
+        raise
+
+
+def _parts(y: Any) -> list[Tensor]:
+    return list(y) if isinstance(y, TensorList) else [y]
+
+
+def _ratio(physics: LinearPhysics, like: Tensor) -> float:
+    """:func:`adjoint_ratio`; NaN: ``A_adjoint`` fails."""
+    try:
+        return adjoint_ratio(physics, like)
+    except FAILURES as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return math.nan

@@ -1,0 +1,93 @@
+"""Tests of a physics object, made once: is ``A_adjoint`` the adjoint, is ``prox_l2`` the proximal step?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from deepinv.physics import Downsampling, LinearPhysics
+from deepinv.utils import TensorList
+from torch import Tensor
+
+from daep_deepinv.operators.memory import remembered
+
+__all__ = ["adjoint_ratio", "has_closed_prox", "probe", "total"]
+
+#: Relative error of the optimality condition at which a proximal step counts as wrong. Rounding in float32 leaves
+#: 1e-6 in deepinv's closed steps, a wrong formula 0.1 and more.
+PROX_TOLERANCE = 1e-3
+#: Two inner products that should be equal may differ by this share.
+ADJOINT_TOLERANCE = 0.01
+#: What a proximal step raises that does not support its own operator.
+FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError, NotImplementedError)
+
+
+def probe(like: Tensor, seed: int = 0) -> Tensor:
+    """White noise of the shape of ``like``, the same for the same seed."""
+    kind = torch.complex64 if like.is_complex() else torch.float32
+    noise = torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=kind)
+    return noise.to(like)
+
+
+def total(a: Any, b: Any) -> float:
+    """Real part of the inner product of two images or measurements."""
+    if isinstance(a, TensorList):
+        return sum(total(p, q) for p, q in zip(a, b, strict=True))
+    return float((a * b.conj()).real.sum()) if a.is_complex() or b.is_complex() else float((a * b).sum())
+
+
+def adjoint_ratio(physics: LinearPhysics, like: Tensor) -> float:
+    """``<u, A_adjoint A u> / <A u, A u>`` for white noise ``u``; 1 for a right adjoint, and for an operator that sees
+    nothing.
+
+    :param torch.Tensor like: images (B, C, H, W) of the shape that the physics takes; their values do not matter.
+    """
+
+    def ratio() -> float:
+        u = probe(like)
+        seen = physics.A(u)
+        norm = total(seen, seen)
+        return total(u, physics.A_adjoint(seen)) / norm if norm > 0 else 1.0
+
+    return remembered(physics, ("adjoint", *_kind(like)), ratio)
+
+
+def has_closed_prox(physics: LinearPhysics, like: Tensor | None = None) -> bool:
+    """Whether ``physics.prox_l2`` is a formula, not an iteration, and a right one.
+
+    A right step ``v`` fulfils ``gamma A^T (A v - y) + v - z = 0``. For ``gamma ||A||^2`` about 10 this is tested on
+    white noise ``z`` and the measurement ``y`` of white noise.
+
+    :param torch.Tensor like: images (B, C, H, W) of the shape that the physics takes; ``None``: no test.
+    """
+    if isinstance(physics, Downsampling):  # its formula needs a filter and a circular boundary
+        claimed = physics.filter is not None and physics.padding == "circular"
+    else:
+        claimed = type(physics).prox_l2 is not LinearPhysics.prox_l2
+    if not claimed or like is None:
+        return claimed
+    return remembered(physics, ("prox", *_kind(like)), lambda: _prox_error(physics, like) < PROX_TOLERANCE)
+
+
+def _prox_error(physics: LinearPhysics, like: Tensor) -> float:
+    """Relative error of the optimality condition; infinite for a step that fails."""
+    z, u = probe(like, 1), probe(like, 2)
+    y = physics.A(u)
+    norm = total(y, y) / max(total(u, u), 1e-30)
+    if norm == 0:
+        return 0.0
+    gamma = 10.0 / norm
+    try:
+        v = physics.prox_l2(z, y, gamma)
+        error = gamma * physics.A_adjoint(physics.A(v) - y) + v - z
+    except FAILURES as failure:
+        if isinstance(failure, torch.OutOfMemoryError):
+            raise
+        return float("inf")
+    scale = gamma * physics.A_adjoint(y) + z
+    share = (total(error, error) / max(total(scale, scale), 1e-30)) ** 0.5
+    return share if share == share else float("inf")
+
+
+def _kind(like: Tensor) -> tuple[Any, ...]:
+    return tuple(like.shape), like.dtype, str(like.device)
