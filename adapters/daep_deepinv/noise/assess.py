@@ -10,6 +10,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
+from daep_deepinv.noise.estimate import law_in_detail
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.patches import VisibleNoise, visible_noise
 from daep_deepinv.noise.spectrum import FINE_DETAIL, MAX_FREQUENCY, ChannelNoise, noise_spectra
@@ -71,7 +72,8 @@ def assess_noise(
     source: Source,
     *,
     check: bool,
-    estimate: Callable[[int], float],
+    estimate: Callable[[int], NoiseModel],
+    doubt: Callable[[int], NoiseModel | None] | None = None,
     one_level: bool = False,
 ) -> list[NoiseModel]:
     """The noise to restore each image for.
@@ -82,7 +84,9 @@ def assess_noise(
     :param str source: how ``sigma`` is known.
     :param bool check: compare the assumed level with the noise visible in the measurement, and use noise that is shared
         or not white as such. ``False``: white noise of the assumed or estimated level.
-    :param Callable estimate: the level of the image of an index, for one whose noise is not visible.
+    :param Callable estimate: the noise of the image of an index, for one whose noise is not visible.
+    :param Callable doubt: where no noise is stated: the noise of the image of an index that contradicts that, or
+        ``None``. ``None``: the statement is believed, if no noise is visible.
     :param bool one_level: the denoiser is for one level, so that ``estimate`` would fail; what is visible is used.
     :return: one an image.
     """
@@ -95,9 +99,14 @@ def assess_noise(
     for i, noise in enumerate(found):
         if noise is None:
             shown = None if visible is None else visible[i]
-            found[i] = _from_patches(shown, sigma, source, partial(estimate, i), one_level, check)
+            of_image = _from_patches(shown, sigma, source, partial(estimate, i), one_level, check)
+            if sigma == 0 and shown is None and check and doubt is not None:
+                of_image = doubt(i) or of_image
+            found[i] = of_image
         elif not check:
             found[i] = NoiseModel(noise.level, noise.source)
+        elif sigma is None and noise.differences is None and noise.spectrum is None:
+            found[i] = law_in_detail(y[i : i + 1]) or noise
     return [noise for noise in found if noise is not None]
 
 
@@ -123,18 +132,20 @@ def _from_patches(
     shown: VisibleNoise | None,
     sigma: float | None,
     source: Source,
-    estimate: Callable[[], float],
+    estimate: Callable[[], NoiseModel],
     one_level: bool,
     check: bool,
 ) -> NoiseModel:
     """The noise by the finest detail, where that is visible."""
     if sigma is None:
-        source = "estimated"
-        sigma = shown.level if shown is not None and (shown.white or one_level) else estimate()
+        if shown is not None and (shown.white or one_level):
+            return NoiseModel(shown.level, "estimated")
+        found = estimate()
+        if not check:
+            return NoiseModel(found.level, "estimated")
+        return found if shown is None else NoiseModel(_level_by_patches(shown, found.level), "estimated")
     level = sigma if shown is None or not check else _level_by_patches(shown, sigma)
-    if level == sigma or source == "estimated":
-        return NoiseModel(level, source)
-    return NoiseModel(level, "overruled", assumed=sigma)
+    return NoiseModel(sigma, source) if level == sigma else NoiseModel(level, "overruled", assumed=sigma)
 
 
 def _level_by_patches(shown: VisibleNoise, sigma: float) -> float:

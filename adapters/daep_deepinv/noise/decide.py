@@ -9,7 +9,7 @@ from typing import Any
 from deepinv.physics import Denoising, Physics
 
 from daep_deepinv.noise.assess import assess_noise
-from daep_deepinv.noise.by_restoration import level_by_restoration
+from daep_deepinv.noise.estimate import contradicting_noise, estimated_noise
 from daep_deepinv.noise.given import GivenNoise, given_noise
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.stated import stated_noise
@@ -71,9 +71,13 @@ def _by_law(one: View, law: VarianceLaw, source: Source, words: str) -> NoiseMod
 def _assessed(view: View, level: float | None, source: Source, prior: DAEPrior, check: bool) -> Sequence[NoiseModel]:
     """The noise of images of one assumed level, ``None``: none is assumed."""
 
-    def estimate(i: int) -> float:
+    def estimate(i: int) -> NoiseModel:
         one = view.subset([i])
-        return level_by_restoration(one.y, one.physics, prior, one.start)
+        return estimated_noise(one.y, one.physics, prior, one.start)
+
+    def contradicting(i: int) -> NoiseModel | None:
+        one = view.subset([i])
+        return contradicting_noise(one.y, one.physics, prior, one.start)
 
     return assess_noise(
         view.y,
@@ -83,5 +87,6 @@ def _assessed(view: View, level: float | None, source: Source, prior: DAEPrior, 
         source,
         check=check,
         estimate=estimate,
+        doubt=contradicting if level == 0 and source == "stated" else None,
         one_level=prior.trained_width is not None,
     )
