@@ -32,7 +32,7 @@ def data_term_for(view: View, noise: NoiseModel, fidelity: DataFidelity | None) 
     if not view.used.of_all:
         return PartialL2(_variance(view, noise, level), view.used)
     if noise.law is not None:
-        return WeightedL2(_variance(view, noise, level))
+        return WeightedL2(_variance(view, noise, level), law=noise.law if noise.law.signal_dependent else None)
     if noise.differences is not None:
         return SharedNoiseL2(level, noise.differences)
     return PerImageL2(level, noise.spectrum)

@@ -50,15 +50,22 @@ def noise_of_images(
             continue
         law = statement.law(image).scaled(1 / view.range.scale)
         level = white_level(law)
-        if level is None:
+        if statement.of(image).between is not None:
+            by_level.setdefault(None, []).append(k)
+        elif level is None:
             found[k] = _by_law(view.subset([k]), law, source, statement.of(image).words)
         else:
             by_level.setdefault(level, []).append(k)
     for level, members in by_level.items():
         models = _assessed(view.subset(members), level, source, prior, check and view.used.unknown is None)
         for k, model in zip(members, models, strict=True):
-            words = "" if statement is None else statement.of(view.images[k]).words
-            found[k] = replace(model, words=words) if words and model.source == source else model
+            one = None if statement is None else statement.of(view.images[k])
+            if one is not None and one.between is not None:
+                low, high = (limit / view.range.scale for limit in one.between)
+                found[k] = replace(model, level=min(max(model.level, low), high))
+            else:
+                named = one is not None and one.words and model.source == source
+                found[k] = replace(model, words=one.words) if one is not None and named else model
     return [found[k] for k in range(len(view.images))]
 
 
