@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["DEFAULT_PLANE", "VOLUME", "Partition", "check_plane", "partition_of"]
+__all__ = ["DEFAULT_PLANE", "IMAGE", "VOLUME", "Partition", "check_plane", "partition_of"]
 
 #: Axes of the image plane: height and width.
 DEFAULT_PLANE = (-2, -1)
@@ -63,27 +63,32 @@ class Partition:
     def _as_it_is(self) -> bool:
         return self.seen is None or (self.count == 1 and self.seen == tuple(range(2 - len(self.shape), 0)))
 
+    def real(self, x: Tensor) -> Tensor:
+        """``x`` in real channels: of complex numbers first all real parts, then all imaginary ones."""
+        return torch.cat([x.real, x.imag], 1) if self.is_complex else x
+
+    def number(self, x: Tensor) -> Tensor:
+        """The inverse of :meth:`real`."""
+        if not self.is_complex:
+            return x
+        real, imaginary = x.chunk(2, 1)
+        return torch.complex(real.contiguous(), imaginary.contiguous())
+
     def images(self, x: Tensor) -> Tensor:
-        """The images of an array (B, C, ...), those of one array together: (B * count, channels, ...)."""
-        if self.is_complex:
-            x = torch.cat([x.real, x.imag], 1)
+        """The images of real channels (B, C, ...), those of one array together: (B * count, channels, ...)."""
         if self._as_it_is:
             return x
         parts = x.reshape(x.shape[0], self._groups, self.channels, *x.shape[2:])
         return parts.permute(self._order()).flatten(0, 1 + len(self._others))
 
     def array(self, images: Tensor) -> Tensor:
-        """The array of its images; the inverse of :meth:`images`."""
-        x = images
-        if not self._as_it_is:
-            batch, order = images.shape[0] // self.count, self._order()
-            parts = images.reshape(batch, self._groups, *self._others, *images.shape[1:])
-            x = parts.permute([order.index(i) for i in range(len(order))])
-            x = x.reshape(batch, self._groups * self.channels, *self.shape[2:])
-        if not self.is_complex:
-            return x
-        real, imaginary = x.chunk(2, 1)
-        return torch.complex(real.contiguous(), imaginary.contiguous())
+        """The real channels of the images; the inverse of :meth:`images`."""
+        if self._as_it_is:
+            return images
+        batch, order = images.shape[0] // self.count, self._order()
+        parts = images.reshape(batch, self._groups, *self._others, *images.shape[1:])
+        parts = parts.permute([order.index(i) for i in range(len(order))])
+        return parts.reshape(batch, self._groups * self.channels, *self.shape[2:])
 
     def level(self, sigma: float | Tensor) -> float | Tensor:
         """A noise level an array as one an image; a single one remains single."""

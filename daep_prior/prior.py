@@ -12,10 +12,11 @@ from torch import Tensor
 from typing_extensions import Self
 
 from daep_prior.any_channels import DEFAULT_PLANE, VOLUME, Partition, check_plane, partition_of
+from daep_prior.channel_transform import ChannelTransform
 from daep_prior.denoiser_traits import channels_of, check_takes_level, device_of, takes_volumes, trained_level
-from daep_prior.images import replicate, replicated_level
 from daep_prior.noise_fields import NoiseSource
 from daep_prior.pretrained import load_dae
+from daep_prior.shown import Shown, fitting_channels, shown
 from daep_prior.tiling import Share, Tiler, TileSize
 
 __all__ = ["MeanShiftPrior", "proximal_descent"]
@@ -40,6 +41,7 @@ class MeanShiftPrior:
     :param tile: ``"auto"``: evaluate in tiles when the image does not fit into memory; a number: in tiles of that many
         pixels in height and width; ``None``: never. See :class:`daep_prior.tiling.Tiler`.
     :param tuple axes: which two axes of a volume, counted from its end, are height and width of its slices.
+    :param ChannelTransform transform: of the channels before the network, as ``range_transform(-1, 1)``.
     :raises ValueError: unknown ``noise``, ``tile`` or ``axes``, or a ``sigma`` that is not positive.
     :raises TypeError: not a denoiser.
 
@@ -65,21 +67,12 @@ class MeanShiftPrior:
         device: str | torch.device | None = None,
         tile: TileSize = "auto",
         axes: tuple[int, int] = DEFAULT_PLANE,
+        transform: ChannelTransform | None = None,
     ):
-        if noise not in ("fresh", "fixed", "none"):
-            raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
-        if sigma is not None and not 0 < sigma < float("inf"):
-            raise ValueError(f"sigma: got {sigma}; expected a positive kernel width, for images in [0, 1].")
-        check_plane(axes)
-        self.noise, self.jacobian, self.sigma, self.axes = noise, jacobian, sigma, axes
+        _check_options(noise, sigma, axes)
+        self.noise, self.jacobian, self.sigma, self.axes, self.transform = noise, jacobian, sigma, axes, transform
         self._stream, self._tiler = NoiseSource(seed), Tiler(tile)
-        self.denoiser: Any = load_dae(denoiser) if isinstance(denoiser, (str, os.PathLike)) else denoiser
-        if not callable(self.denoiser):
-            raise TypeError(
-                f"denoiser: got {type(denoiser).__name__}; expected a DAE, a function of (x, sigma), a shipped name or "
-                "a weight file."
-            )
-        check_takes_level(self.denoiser)
+        self.denoiser: Any = _loaded(denoiser)
         if device is not None and isinstance(self.denoiser, torch.nn.Module):
             self.denoiser.to(device)
 
@@ -99,8 +92,7 @@ class MeanShiftPrior:
         :param int, list seed: other seeds; default: the same.
         """
         other = copy.copy(self)
-        other._stream = NoiseSource(self.seed if seed is None else seed)
-        other._tiler = Tiler(self._tiler.tile)
+        other._stream, other._tiler = NoiseSource(self.seed if seed is None else seed), Tiler(self._tiler.tile)
         return other
 
     @property
@@ -121,7 +113,8 @@ class MeanShiftPrior:
     @property
     def trained_width(self) -> float | None:
         """The one level the denoiser is trained for; ``None`` for a noise-conditional one, or if it does not say."""
-        return trained_level(self._network)
+        trained = trained_level(self._network)
+        return trained if trained is None or self.transform is None else trained * float(self.transform.scale)
 
     def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
         """The kernel width of a call that gives ``width``. A ValueError is raised if there is none."""
@@ -139,10 +132,10 @@ class MeanShiftPrior:
         :param float, torch.Tensor width: kernel width; a number or one an image.
         :return: (B,).
         """
-        images, level, parts = self._images(x, width)
-        fields = None if self.noise == "none" else self._fixed_fields(images, parts)
-        network, tiler, share = self._evaluation(images)
-        return parts.total(tiler.energy(network, images, level, fields, parts.replicas, share))
+        seen = self._shown(x, width)
+        network, tiler, share = self._evaluation(seen.images)
+        fields = self._fields(seen, fresh=False)
+        return seen.value(tiler.energy(network, seen.images, seen.level, fields, seen.parts.replicas, share))
 
     def gradient(
         self,
@@ -151,6 +144,7 @@ class MeanShiftPrior:
         *,
         noise_share: float = 1.0,
         jacobian: bool = True,
+        flip: int = 0,
     ) -> Tensor:
         """Gradient of the energy (Algorithm 1), or the mean-shift vector ``x - A(x - eps)`` without the Jacobian.
 
@@ -158,20 +152,20 @@ class MeanShiftPrior:
         :param float, torch.Tensor width: kernel width; a number or one an image.
         :param float noise_share: factor on the noise of eq. 8; 1: as in the paper, 0: none.
         :param bool jacobian: ``False``: without the Jacobian in this call.
+        :param int flip: the network sees the images mirrored: see :func:`daep_prior.images.mirrored`.
         :return: (B, C, H, W).
         """
-        images, level, parts = self._images(x, width)
-        fields = self._gradient_fields(images, parts, noise_share)
-        network, tiler, share = self._evaluation(images)
-        jacobian = self.jacobian and jacobian
-        return parts.array(tiler.gradient(network, images, level, fields, parts.replicas, jacobian, share))
+        seen, jacobian = self._shown(x, width).flipped(flip), self.jacobian and jacobian
+        fields = self._fields(seen, fresh=True, factor=noise_share)
+        network, tiler, share = self._evaluation(seen.images)
+        replicas = seen.parts.replicas
+        return seen.gradient(tiler.gradient(network, seen.images, seen.level, fields, replicas, jacobian, share))
 
     def denoise(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
         """The denoiser at ``x``, without added noise; in tiles where the gradient would be."""
-        images, level, parts = self._images(x, width)
-        network, tiler, share = self._evaluation(images)
-        denoised = tiler.denoise(network, replicate(images, parts.replicas), level, share)
-        return parts.array(denoised.mean(1, keepdim=True) if parts.replicas > 1 else denoised)
+        seen = self._shown(x, width)
+        network, tiler, share = self._evaluation(seen.images)
+        return seen.array(tiler.denoise(network, seen.replicated, seen.level, share))
 
     def prox(
         self,
@@ -195,11 +189,9 @@ class MeanShiftPrior:
         """
         return proximal_descent(lambda z: self.gradient(z, width), x, weight, step, iterations, tolerance)
 
-    # -- for adapters: a toolkit may wrap the denoiser ---------------------------------------------------------------
-
     @property
     def _network(self) -> Any:
-        """The denoiser without a toolkit's wrapper."""
+        """The denoiser without the wrapper of a toolkit, which an adapter removes."""
         return self.denoiser
 
     def _evaluation(self, x: Tensor) -> tuple[Any, Tiler, Share | None]:
@@ -211,28 +203,49 @@ class MeanShiftPrior:
         volumes = x.ndim == VOLUME and takes_volumes(self._network)
         return partition_of(x, channels_of(self._network), self.axes, volumes)
 
-    def _images(self, x: Tensor, width: float | Tensor | None) -> tuple[Tensor, float | Tensor, Partition]:
-        """The images that the network sees of ``x``, the noise level it gets for them, and the partition."""
-        parts, width = self.partition(x), self.kernel_width(width)
-        level = width if self.trained_width is not None else replicated_level(parts.level(width), parts.replicas)
-        return parts.images(x), level, parts
+    def description(self, x: Tensor) -> str:
+        """What the network sees of ``x``, in words."""
+        return str(self.partition(x)) + ("" if self.transform is None else f", {self.transform.name}")
 
-    def _gradient_fields(self, images: Tensor, parts: Partition, noise_share: float) -> list[Tensor] | None:
-        """The noise field of one gradient; ``None``: no noise."""
-        if self.noise == "none" or noise_share == 0:
+    def adapted(self, x: Tensor) -> Self:
+        """A copy for arrays like ``x``, for example first images: it sees channels that the network does not take
+        together in :func:`daep_prior.shown.fitting_channels`, unless a ``transform`` is given."""
+        if self.transform is not None or self.trained_width is not None:
+            return self
+        other = copy.copy(self)
+        other.transform = fitting_channels(x, self.partition(x))
+        return other
+
+    def _shown(self, x: Tensor, width: float | Tensor | None) -> Shown:
+        conditional = trained_level(self._network) is None
+        return shown(x, self.kernel_width(width), self.partition(x), self.transform, conditional)
+
+    def _fields(self, seen: Shown, fresh: bool, factor: float = 1.0) -> list[Tensor] | None:
+        """The noise field of one evaluation, the next of the stream if ``fresh``; ``None``: no noise."""
+        if self.noise == "none" or factor == 0:
             return None
-        fields = self._fixed_fields(images, parts) if self.noise == "fixed" else _drawn(self._stream, images, parts)
-        return fields if noise_share == 1 else [noise_share * field for field in fields]
-
-    def _fixed_fields(self, images: Tensor, parts: Partition) -> list[Tensor]:
-        return _drawn(NoiseSource(self.seed), images, parts)
+        source = self._stream if fresh and self.noise == "fresh" else NoiseSource(self.seed)
+        return seen.noise(source, factor)
 
 
-def _drawn(source: NoiseSource, images: Tensor, parts: Partition) -> list[Tensor]:
-    """The next noise field of the source for the images of a partition."""
-    seen = replicate(images, parts.replicas)
-    template = seen.new_empty(()).expand(parts.noise_shape(images))
-    return [field.reshape(seen.shape) for field in source.draw(template)]
+def _loaded(denoiser: Any) -> Any:
+    """The denoiser, or the network of that name, checked."""
+    found = load_dae(denoiser) if isinstance(denoiser, (str, os.PathLike)) else denoiser
+    if not callable(found):
+        raise TypeError(
+            f"denoiser: got {type(denoiser).__name__}; expected a DAE, a function of (x, sigma), a shipped name or "
+            "a weight file."
+        )
+    check_takes_level(found)
+    return found
+
+
+def _check_options(noise: str, sigma: float | None, axes: tuple[int, int]) -> None:
+    if noise not in ("fresh", "fixed", "none"):
+        raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
+    if sigma is not None and not 0 < sigma < float("inf"):
+        raise ValueError(f"sigma: got {sigma}; expected a positive kernel width, for images in [0, 1].")
+    check_plane(axes)
 
 
 def proximal_descent(

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from daep_prior.images import IMAGE_RANGE, mirrored
+from daep_prior.images import IMAGE_RANGE
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import HEAVY_BALL, SMALLEST_NOISE, Schedule
 from daep_prior.solvers import Bounds, MomentumState, clipped, heavy_ball_step, proximal_momentum_step
@@ -136,8 +136,7 @@ def _iteration(
 def _prior_gradient(prior: MeanShiftPrior, schedule: Schedule, k: int, measured: Tensor | None, x: Tensor) -> Tensor:
     """Gradient of the prior in iteration ``k``, in the form that the schedule asks for."""
     width, noise, jacobian = schedule.kernel_width[k], schedule.noise[k], bool(schedule.jacobian[k])
-    seen = mirrored(x, schedule.flip[k])
-    gradient = mirrored(prior.gradient(seen, width, noise_share=noise, jacobian=jacobian), schedule.flip[k])
+    gradient = prior.gradient(x, width, noise_share=noise, jacobian=jacobian, flip=schedule.flip[k])
     require_finite(gradient, k)
     return gradient if measured is None else gradient * measured
 

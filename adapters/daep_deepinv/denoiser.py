@@ -67,13 +67,14 @@ class DAEDenoiser(Denoiser):
 class AnyChannelDenoiser(Denoiser):
     """A denoiser of images of some channels as one of any number of channels, complex numbers and volumes.
 
-    Channels that the denoiser does not take together are denoised one by one, as grey images; real and imaginary part
-    are channels; a volume is denoised slice by slice. :class:`DAEPrior` does so by itself. This class is for
-    plug-and-play, RED and DPIR, with any of deepinv's denoisers.
+    Channels that the denoiser does not take together are denoised one by one, as grey images, in
+    :func:`daep_prior.shown.fitting_channels` of the images: of complex numbers the part with the smooth phase and the
+    part at a right angle to it, else principal components. A volume is denoised slice by slice. For plug-and-play, RED
+    and DPIR, with any of deepinv's denoisers; :class:`DAEPrior` and :class:`DAEP` take such images by themselves.
 
     :param denoiser: any deepinv denoiser, a DAE, a shipped name or a weight file.
-    :param options: ``transform``, ``axes`` and ``tile`` of :class:`daep_prior.MeanShiftPrior`. For signed values, as in
-        MRI, ``transform=range_transform(-1, 1)``: networks for images in [0, 1] do not know negative values.
+    :param options: ``transform``, ``axes`` and ``tile`` of :class:`daep_prior.MeanShiftPrior`. A given ``transform`` is
+        used for all images.
 
     >>> import torch
     >>> from daep_deepinv import AnyChannelDenoiser
@@ -98,7 +99,7 @@ class AnyChannelDenoiser(Denoiser):
         :param torch.Tensor x: noisy images (B, C, H, W) or volumes (B, C, D, H, W), real or complex.
         :param float, torch.Tensor sigma: standard deviation of the noise in each real number; one, or one an image.
         """
-        return self._prior.denoise(x, sigma)
+        return self._prior.adapted(x).denoise(x, sigma)
 
 
 def as_denoiser(denoiser: nn.Module | str | os.PathLike[str]) -> nn.Module:

@@ -65,9 +65,9 @@ class DAEPrior(MeanShiftPrior, Prior):
 
         :param torch.Tensor x: images (B, C, H, W) in [0, 1].
         :param float, torch.Tensor sigma: kernel width; a number or one an image.
-        :param kwargs: ``noise_share`` and ``jacobian`` of that method; others are ignored.
+        :param kwargs: ``noise_share``, ``jacobian`` and ``flip`` of that method; others are ignored.
         """
-        form = {name: kwargs[name] for name in ("noise_share", "jacobian") if name in kwargs}
+        form = {name: kwargs[name] for name in ("noise_share", "jacobian", "flip") if name in kwargs}
         return self.gradient(x, sigma, **form)
 
     def prox(  # type: ignore[override]
