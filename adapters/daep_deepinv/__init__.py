@@ -1,5 +1,6 @@
 """The denoising-autoencoder prior for deepinv: ``DAEPrior``, the solvers, and the reconstructor ``DAEP``."""
 
+from daep_deepinv.blind import BlindDAEP, estimate_kernel
 from daep_deepinv.denoiser import AnyChannelDenoiser, DAEDenoiser
 from daep_deepinv.iterators import HeavyBallIteration, ProximalMomentumIteration
 from daep_deepinv.noise.given import SignalNoise
@@ -16,6 +17,7 @@ __all__ = [
     "DAEP",
     "AnyChannelDenoiser",
     "BicubicDownsampling",
+    "BlindDAEP",
     "DAEDenoiser",
     "DAEPrior",
     "DivergenceError",
@@ -26,6 +28,7 @@ __all__ = [
     "SignalNoise",
     "as_filter",
     "degradation",
+    "estimate_kernel",
     "register",
     "starting_point",
 ]

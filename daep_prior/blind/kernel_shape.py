@@ -81,3 +81,13 @@ def enlarged(kernel: Tensor, factor: float) -> Tensor:
     side = max(3, 2 * math.floor(kernel.shape[0] * factor / 2 + 0.5) + 1)
     fine = F.interpolate(kernel[None, None], size=(side, side), mode="bicubic", antialias=True, align_corners=False)
     return fine[0, 0].clamp_min(0)
+
+
+def spread(kernel: Tensor) -> float:
+    """Root mean square distance of the kernel from its centre of mass, pixels."""
+    places = torch.arange(kernel.shape[0], dtype=kernel.dtype)
+    total = kernel.sum().clamp_min(1e-12)
+    variance = torch.zeros(())
+    for profile in (kernel.sum(0) / total, kernel.sum(1) / total):
+        variance = variance + (profile * places.square()).sum() - (profile * places).sum().square()
+    return float(variance.clamp_min(0).sqrt())

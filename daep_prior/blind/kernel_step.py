@@ -46,6 +46,13 @@ def kernel_step(sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor, ridge: 
     return kernel
 
 
+def gradient_misfit(sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor) -> float:
+    r"""Root mean square of :math:`\nabla x * k - \nabla y` over the measured pixels; parameters as above."""
+    size, inside = (sharp.shape[-2], sharp.shape[-1]), known_gradients(known)
+    difference = inside * (convolved(transfer(kernel, size), gradients(sharp)) - gradients(y))
+    return math.sqrt(float(difference.square().sum() / inside.sum()))
+
+
 def _convolution_with(autocorrelation: Tensor, side: int):  # type: ignore[no-untyped-def]
     """Convolution of a kernel (side, side) with an autocorrelation (H, W), and a bound on its largest eigenvalue."""
     period = 2 ** math.ceil(math.log2(2 * side))

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior.blind.image_step import image_step
-from daep_prior.blind.kernel_shape import cleaned, enlarged, fitted, one_pixel, reach
-from daep_prior.blind.kernel_step import kernel_step
+from daep_prior.blind.kernel_shape import cleaned, enlarged, fitted, one_pixel, reach, trimmed
+from daep_prior.blind.kernel_step import gradient_misfit, kernel_step
 from daep_prior.blind.pyramid import Scale, resized, scales
 from daep_prior.blind.settings import BlindSettings
 
@@ -24,10 +24,15 @@ ENLARGED_LEAST = 0.02
 
 
 class Estimate(NamedTuple):
-    """A kernel (n, n), n odd, that is not negative and has sum 1, and the image that was found with it."""
+    r"""What one start has found.
+
+    :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred.
+    :param float misfit: root mean square of :math:`\nabla v * k - \nabla y` over the measured pixels, in the last
+        rounds. :math:`v` is a sharp natural image, which a wrong kernel does not blur into the photograph.
+    """
 
     kernel: Tensor
-    image: Tensor
+    misfit: float
 
 
 def one_estimate(
@@ -48,7 +53,7 @@ def one_estimate(
     :param Callable follow: see :data:`Follow`.
     """
     generator = torch.Generator().manual_seed(seed)
-    kernel, image = one_pixel(3), None
+    kernel, image, misfits = one_pixel(3), None, [0.0]
     for scale in scales(y, settings):
         size = scale.inside(scale.y).shape[-2:]
         if image is None:
@@ -62,12 +67,13 @@ def one_estimate(
                 least = settings.least
             else:
                 least = settings.last_least
-            kernel, image = _round(scale, kernel, image, denoise, settings, width, least, generator)
+            kernel, image, misfit = _round(scale, kernel, image, denoise, settings, width, least, generator)
+            misfits.append(misfit)
             if follow is not None:
                 follow(scale.factor, number, kernel)
         image = scale.inside(image)
-    assert image is not None
-    return Estimate(kernel, image)
+    last = misfits[-LAST_ROUNDS:]
+    return Estimate(trimmed(kernel), sum(last) / len(last))
 
 
 def _round(
@@ -79,11 +85,12 @@ def _round(
     width: float,
     least: float,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """The next kernel and image."""
+) -> tuple[Tensor, Tensor, float]:
+    """The next kernel and image, and the misfit of the kernel."""
     noise = torch.randn(image.shape, generator=generator).to(image)
     sharp = denoise(image + width * noise, width)
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
     kernel = cleaned(kernel, least, settings.island)
-    return kernel, image_step(sharp, scale.y, scale.known, kernel, settings.weight, settings.fills)
+    image = image_step(sharp, scale.y, scale.known, kernel, settings.weight, settings.fills)
+    return kernel, image, gradient_misfit(sharp, scale.y, scale.known, kernel)

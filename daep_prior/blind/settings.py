@@ -31,9 +31,9 @@ class BlindSettings:
     narrowest: float = 15 / 255
     weight: float = 0.01
     ridge: float = 10.0
-    least: float = 0.05
-    last_least: float = 0.05
-    island: float = 0.1
+    least: float = 0.02
+    last_least: float = 0.01
+    island: float = 0.02
     factor: float = 2**0.5
     coarsest: int = 3
     margin: int = 2

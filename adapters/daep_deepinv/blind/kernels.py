@@ -1,0 +1,165 @@
+"""``estimate_kernel``: the blur kernels of photographs."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from daep_deepinv.prior import DAEPrior
+from daep_prior.blind import BlindSettings, FoundBlur, find_blur
+from daep_prior.blind.find_blur import FollowStarts
+
+#: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,
+#: pixels. Levin's photographs have kernels of up to 27 pixels in 255.
+SIZE_SHARE, SMALLEST_SIZE, LARGEST_DEFAULT = 1 / 8, 9, 31
+#: Smallest height and width of a photograph, in sides of the largest kernel, and in pixels. Chosen by hand.
+LEAST_SIDES, LEAST_PIXELS = 3, 32
+#: A photograph whose largest value is above this is not in [0, 1].
+BRIGHTEST = 1.5
+#: Agreement of the starts below which a kernel is uncertain. Chosen by hand on blurred training crops.
+UNCERTAIN = 0.85
+#: Largest number of starts.
+STARTS = 5
+
+ADVICE = {
+    "no texture": "it has no texture that shows a blur; give a photograph or a region with edges",
+    "not found": "the starts disagree; give a region with edges in all directions and without saturated lights, a "
+    "size= close to the extent of the blur, or more starts=. A blur that varies over the image has no one kernel",
+}
+
+
+def estimate_kernel(
+    y: Tensor,
+    size: int | None = None,
+    *,
+    denoiser: nn.Module | str | os.PathLike[str] = "dae",
+    starts: int = STARTS,
+    seed: int | Sequence[int] = 0,
+) -> Tensor:
+    """The blur kernel of each photograph, as deepinv's :class:`~deepinv.physics.Blur` takes it.
+
+    :param torch.Tensor y: blurred photographs (B, C, h, w) in [0, 1], grey or colour. Each is estimated by itself.
+    :param int size: side of the largest kernel that is sought, pixels. Default: an eighth of the photograph, 9 to 31.
+    :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
+    :param int starts: largest number of starts; two that agree are enough.
+    :param int, list seed: of the noise; one, or one an image.
+    :return: (B, 1, n, n), n odd; not negative, sum 1, centre of mass in the middle pixel. One pixel: the photograph is
+        sharp, or its blur is not found, which is warned of.
+    :raises ValueError: ``y`` is not a batch of photographs in [0, 1], is too small for ``size``, or an argument is out
+        of range.
+
+    >>> import torch
+    >>> from daep_deepinv import estimate_kernel
+    >>> estimate_kernel(torch.rand(1, 1, 64, 64), size=5, starts=1).sum().round()
+    tensor(1.)
+    """
+    found = found_blurs(checked_photographs(y), size, as_blind_prior(denoiser), starts, seed)
+    return stacked([one.kernel for one in found]).to(y.device)
+
+
+def found_blurs(
+    y: Tensor,
+    size: int | None,
+    prior: DAEPrior,
+    starts: int,
+    seed: int | Sequence[int],
+    follow: FollowStarts | None = None,
+) -> list[FoundBlur]:
+    """The blur of each photograph; warns of those that are not found. The parameters are those above."""
+    settings = replace(BlindSettings(), size=checked_size(size, y))
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise ValueError(f"starts: got {starts!r}; expected a whole number >= 1.")
+    seeds = [seed] * len(y) if isinstance(seed, int) else list(seed)
+    if len(seeds) != len(y):
+        raise ValueError(f"seed: got {len(seeds)} seeds for {len(y)} photographs; give one, or one a photograph.")
+
+    def denoise(x: Tensor, width: float) -> Tensor:
+        return prior.denoise(x.to(prior.device), width).to(x.device)
+
+    with torch.inference_mode(False), torch.no_grad():
+        photographs = y.detach().to("cpu", torch.float32)
+        found = [
+            find_blur(one[None].clone(), denoise, settings, starts, s, follow)
+            for one, s in zip(photographs, seeds, strict=True)
+        ]
+    for number, one in enumerate(found):
+        warn_of(one, number, starts)
+    return found
+
+
+def warn_of(found: FoundBlur, number: int, starts: int) -> None:
+    """Warn if the blur of a photograph is not found, or uncertain."""
+    if found.verdict in ADVICE:
+        warnings.warn(f"y: the blur of photograph {number} is not found: {ADVICE[found.verdict]}.", stacklevel=4)
+    elif starts > 1 and found.verdict == "found" and found.confidence < UNCERTAIN:
+        warnings.warn(
+            f"y: the blur of photograph {number} is uncertain, confidence {found.confidence:.2f}; compare the result "
+            "with the photograph, and try a region with more edges, another size= or more starts=.",
+            stacklevel=4,
+        )
+
+
+def checked_photographs(y: Any) -> Tensor:
+    """``y``, a batch of photographs.
+
+    :raises ValueError: it is not, or too small, or not in [0, 1].
+    """
+    if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim != 4 or 0 in y.shape:
+        got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(f"y: got {got}; expected photographs, a floating-point tensor (B, C, h, w).")
+    if not bool(y.isfinite().all()):
+        raise ValueError("y: the photograph contains NaN or infinite values; expected finite numbers.")
+    if float(y.abs().max()) > BRIGHTEST:
+        raise ValueError(f"y: got values up to {float(y.abs().max()):.3g}; expected photographs in [0, 1].")
+    if min(y.shape[2:]) < LEAST_PIXELS:
+        raise ValueError(
+            f"y: got {y.shape[3]} x {y.shape[2]} pixels; expected at least {LEAST_PIXELS} x {LEAST_PIXELS}."
+        )
+    return y
+
+
+def checked_size(size: int | None, y: Tensor) -> int:
+    """The side of the largest kernel for photographs ``y``, odd.
+
+    :raises ValueError: it is not a whole number from 3 on, or too large for the photographs.
+    """
+    smaller = min(y.shape[2:])
+    if size is None:
+        return 2 * (round(min(LARGEST_DEFAULT, max(SMALLEST_SIZE, SIZE_SHARE * smaller))) // 2) + 1
+    if isinstance(size, bool) or int(size) != size or size < 3:
+        raise ValueError(f"size: got {size!r}; expected a whole number of pixels >= 3.")
+    if LEAST_SIDES * size > smaller:
+        raise ValueError(
+            f"size: got {size} pixels for a photograph of {y.shape[3]} x {y.shape[2]}; expected at most "
+            f"{smaller // LEAST_SIDES}, a third of its smaller side."
+        )
+    return 2 * (int(size) // 2) + 1
+
+
+def as_blind_prior(denoiser: nn.Module | str | os.PathLike[str]) -> DAEPrior:
+    """A prior whose denoiser takes any noise level.
+
+    :raises ValueError: the denoiser is trained for one level.
+    """
+    prior = DAEPrior(denoiser)
+    if prior.trained_width is not None:
+        raise ValueError(
+            f"denoiser: it is trained for the one level {255 * prior.trained_width:g}/255; expected a "
+            "noise-conditional one, such as 'dae'."
+        )
+    return prior
+
+
+def stacked(kernels: list[Tensor]) -> Tensor:
+    """Kernels (n, n) of different sizes in one tensor (B, 1, n, n), each in the middle."""
+    side = max(kernel.shape[0] for kernel in kernels)
+    margins = [math.floor((side - kernel.shape[0]) / 2) for kernel in kernels]
+    return torch.stack([F.pad(k, (m,) * 4)[None] for k, m in zip(kernels, margins, strict=True)])

@@ -1,0 +1,132 @@
+"""``BlindDAEP``: sharpen a photograph whose blur is unknown, ``BlindDAEP()(y)``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from deepinv.models import Reconstructor
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from daep_deepinv.blind.kernels import STARTS, as_blind_prior, checked_photographs, found_blurs, stacked
+from daep_deepinv.blind.restoration import deblurred
+from daep_deepinv.checks import check_sigma
+from daep_prior.blind import FoundBlur
+from daep_prior.blind.find_blur import FollowStarts
+
+
+class BlindDAEP(Reconstructor):
+    r"""Blind deblurring with the denoising-autoencoder prior: kernel and image from the photograph alone.
+
+    The kernel is found coarse to fine (:func:`daep_prior.blind.find_blur`): the mean shift :math:`A_s` at a wide kernel
+    makes a sharp natural image of the present one, and the kernel is what blurs that image into the photograph. Several
+    starts are compared. Then :class:`daep_deepinv.DAEP` restores the photograph with the kernel.
+
+    A sharp photograph is returned as it is, with a kernel of one pixel. So is one whose blur is not found; this is
+    warned of.
+
+    After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the agreement of the starts, from 0 to 1,
+    and ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
+
+    :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph.
+    :param int size: side of the largest kernel that is sought, pixels. Default: an eighth of the photograph, 9 to 31.
+    :param str preset: of :class:`daep_deepinv.DAEP`, for the restoration.
+    :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
+    :param int starts: largest number of starts; two that agree are enough. 1: the fastest, without ``confidence``.
+    :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
+    :param str, torch.device device: where the denoiser is put; default: where it is.
+    :param bool verbose: with ``show_progress_bar``, show start, scale and round.
+    :raises ValueError: a negative or not finite ``sigma``, an unknown preset, or a denoiser for one level.
+
+    >>> import torch
+    >>> from daep_deepinv import BlindDAEP
+    >>> model = BlindDAEP(size=5, starts=1)
+    >>> model(torch.rand(1, 3, 48, 48)).shape
+    torch.Size([1, 3, 48, 48])
+    """
+
+    def __init__(
+        self,
+        sigma: float | None = None,
+        size: int | None = None,
+        preset: str = "fast",
+        denoiser: nn.Module | str | os.PathLike[str] = "dae",
+        *,
+        starts: int = STARTS,
+        seed: int | Sequence[int] = 0,
+        device: str | torch.device | None = None,
+        verbose: bool = False,
+        show_progress_bar: bool = False,
+    ):
+        super().__init__()
+        self.sigma = None if sigma is None else check_sigma(sigma)
+        self.size, self.preset, self.starts, self.seed = size, preset, starts, seed
+        self.prior = as_blind_prior(denoiser)
+        if device is not None:
+            self.prior.denoiser.to(device)
+        self._bar = verbose and show_progress_bar
+        self._last: tuple[FoundBlur, ...] = ()
+
+    def forward(self, y: Tensor, physics: Any = None, callback: FollowStarts | None = None) -> Tensor:
+        """Sharpen photographs.
+
+        :param torch.Tensor y: (B, C, h, w) in [0, 1], grey or colour. A photograph gives the same result alone and in a
+            batch.
+        :param physics: must be ``None``: with a known blur, use :class:`daep_deepinv.DAEP`.
+        :param Callable callback: called after each round with the start, from 0, the factor of the scale, the round,
+            from 0, and the kernel (n, n).
+        :return: (B, C, h, w) in [0, 1].
+        :raises ValueError: ``y`` is not a batch of photographs in [0, 1], is too small for ``size``, or a physics is
+            given.
+        """
+        if physics is not None:
+            raise ValueError(
+                f"physics: got {type(physics).__name__}; expected None, as the blur is estimated. With a known "
+                "physics, use DAEP."
+            )
+        y = checked_photographs(y)
+        with _progress(callback, self._bar) as follow:
+            found = found_blurs(y, self.size, self.prior, self.starts, self.seed, follow)
+        seeds = [self.seed] * len(y) if isinstance(self.seed, int) else list(self.seed)
+        images = [
+            deblurred(one[None], blur.kernel, self.sigma, self.preset, self.prior.denoiser, seed)
+            for one, blur, seed in zip(y.detach(), found, seeds, strict=True)
+        ]
+        self._last = tuple(found)
+        return torch.cat(images)
+
+    @property
+    def kernel(self) -> Tensor:
+        """Of the last call: the kernels (B, 1, n, n), each with sum 1 and its centre in the middle pixel."""
+        return stacked([one.kernel for one in self._last])
+
+    @property
+    def confidence(self) -> list[float]:
+        """Of the last call: how well two starts agree, 0 to 1, one a photograph. One start alone has 0."""
+        return [one.confidence for one in self._last]
+
+    @property
+    def verdict(self) -> list[str]:
+        """Of the last call: ``"found"``, ``"sharp"``, ``"not found"`` or ``"no texture"``, one a photograph."""
+        return [one.verdict for one in self._last]
+
+
+@contextmanager
+def _progress(callback: FollowStarts | None, shown: bool) -> Iterator[Callable[[int, float, int, Tensor], None] | None]:
+    """``callback``, which also moves a progress bar if that is ``shown``."""
+    if not shown:
+        yield callback
+        return
+    with tqdm(unit=" rounds") as bar:
+
+        def advance(start: int, factor: float, number: int, kernel: Tensor) -> None:
+            bar.set_description(f"start {start + 1}, scale {factor:.2f}, round {number + 1}")
+            bar.update()
+            if callback is not None:
+                callback(start, factor, number, kernel)
+
+        yield advance

@@ -1,0 +1,43 @@
+"""Restore a photograph with the kernel that was found for it."""
+
+from __future__ import annotations
+
+import torch
+from deepinv.physics import Blur, GaussianNoise
+from torch import Tensor, nn
+
+from daep_deepinv.noise.patches import patch_level
+from daep_deepinv.reconstructor import DAEP
+
+#: Least noise level that is assumed, images in [0, 1]: a found kernel is never exact. Chosen by hand on blurred
+#: training crops.
+LEAST_NOISE = 0.5 / 255
+
+
+def deblurred(
+    y: Tensor, kernel: Tensor, sigma: float | None, preset: str, denoiser: nn.Module, seed: int = 0
+) -> Tensor:
+    """``y`` restored with a found kernel; a kernel of one pixel returns it as it is.
+
+    :param torch.Tensor y: photograph (1, C, h, w) in [0, 1].
+    :param torch.Tensor kernel: (n, n), n odd, sum 1.
+    :param float sigma: noise level, images in [0, 1]; ``None``: estimated.
+    :return: (1, C, h, w) in [0, 1].
+    """
+    if kernel.shape[0] == 1:
+        return y.clamp(0, 1)
+    noise = max(LEAST_NOISE, noise_level(y) if sigma is None else sigma)
+    physics = Blur(kernel[None, None].to(y), padding="valid", noise_model=GaussianNoise(noise), device=y.device)
+    model = DAEP(noise, preset=preset, denoiser=denoiser, seed=seed, check_noise=False)
+    with torch.no_grad():
+        wide: Tensor = model(y, physics)
+    r = kernel.shape[0] // 2
+    return wide[..., r : r + y.shape[2], r : r + y.shape[3]]
+
+
+def noise_level(y: Tensor) -> float:
+    """Noise level of a blurred photograph (1, C, h, w), which has little texture of its own; 0 if it is too small."""
+    try:
+        return patch_level(y.float())
+    except ValueError:
+        return 0.0

@@ -1,0 +1,114 @@
+"""The blur kernel of a photograph: several starts, their agreement, and what it says."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from daep_prior.blind.kernel_shape import one_pixel, spread
+from daep_prior.blind.one_estimate import Denoise, Estimate, one_estimate
+from daep_prior.blind.region import textured_region
+from daep_prior.blind.settings import BlindSettings
+from daep_prior.blind.similarity import similarity
+
+#: Called after each round with the start, from 0, the scale's factor, the round, from 0, and the kernel.
+FollowStarts = Callable[[int, float, int, Tensor], None]
+#: Two starts that agree this well are enough. Chosen by hand on blurred training crops.
+AGREED = 0.95
+#: Agreement below which the blur counts as not found. Chosen by hand on blurred training crops.
+NOT_FOUND = 0.6
+#: Root mean square distance of a kernel from its centre below which the photograph counts as sharp, pixels. Sharp
+#: training crops: at most 1.04. A Gaussian of standard deviation 1: 1.41.
+SHARP_SPREAD = 1.15
+#: Root mean square gradient of the photograph at a quarter of its size, images in [0, 1], below which nothing shows the
+#: blur. Chosen by hand.
+LEAST_TEXTURE, TEXTURE_SCALE = 0.004, 4
+#: Median of the absolute value of a standard normal number; and the factor on the power of the noise that covers its
+#: uncertainty, chosen by hand.
+NORMAL_MEDIAN, NOISE_MARGIN = 0.6745, 1.2
+
+
+class FoundBlur(NamedTuple):
+    """The blur of one photograph.
+
+    :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred. One pixel: no blur, or none that is found.
+    :param float confidence: agreement of the starts, 0 to 1, see :func:`find_blur`.
+    :param str verdict: ``"found"``, ``"sharp"``, ``"no texture"`` or ``"not found"``.
+    :param list estimates: of all starts.
+    """
+
+    kernel: Tensor
+    confidence: float
+    verdict: str
+    estimates: list[Estimate]
+
+
+def find_blur(
+    y: Tensor,
+    denoise: Denoise,
+    settings: BlindSettings,
+    starts: int = 5,
+    seed: int = 0,
+    follow: FollowStarts | None = None,
+) -> FoundBlur:
+    """The blur kernel of a photograph.
+
+    A start differs from another in its noise alone. Starts that find the true kernel agree; starts that fail differ.
+    Starts are added until two of them agree. The result is the kernel that agrees best with another one. Its
+    ``confidence`` is that agreement, see :func:`daep_prior.blind.similarity.similarity`.
+
+    :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
+        region with the most texture.
+    :param Callable denoise: ``denoise(x, s)``, images (1, 1, h, w).
+    :param int starts: largest number of starts.
+    :param int seed: of the first start; the others have the next.
+    """
+    grey = y.mean(1, keepdim=True)
+    rows, columns = textured_region(grey, settings.size)
+    grey = grey[..., rows, columns]
+    if texture(grey) < LEAST_TEXTURE:
+        return FoundBlur(one_pixel(), 0.0, "no texture", [])
+    estimates: list[Estimate] = []
+    for start in range(starts):
+        told = None if follow is None else _of_start(follow, start)
+        estimates.append(one_estimate(grey, denoise, settings, seed + start, told))
+        best, agreement = _best(estimates)
+        if agreement >= AGREED:
+            break
+    kernel = estimates[best].kernel
+    if starts > 1 and agreement < NOT_FOUND:
+        return FoundBlur(one_pixel(), agreement, "not found", estimates)
+    if spread(kernel) < SHARP_SPREAD:
+        return FoundBlur(one_pixel(), agreement, "sharp", estimates)
+    return FoundBlur(kernel, agreement, "found", estimates)
+
+
+def texture(grey: Tensor) -> float:
+    """Root mean square gradient of a photograph (1, 1, H, W) at 1 / ``TEXTURE_SCALE`` of its size, without its noise.
+
+    The noise is that of the second differences, which contain hardly anything else if the photograph is blurred.
+    """
+    small = F.avg_pool2d(grey, TEXTURE_SCALE)
+    differences = (small[..., 1:, 1:] - small[..., :-1, 1:], small[..., 1:, 1:] - small[..., 1:, :-1])
+    mixed = grey[..., 1:, 1:] - grey[..., :-1, 1:] - grey[..., 1:, :-1] + grey[..., :-1, :-1]
+    noise = float(mixed.abs().median()) / (2 * NORMAL_MEDIAN)
+    power = float(torch.stack(differences).square().mean()) - NOISE_MARGIN * 2 * (noise / TEXTURE_SCALE) ** 2
+    return math.sqrt(max(0.0, power))
+
+
+def _best(estimates: list[Estimate]) -> tuple[int, float]:
+    """The estimate that agrees best with another one, of the two that with the smaller misfit; and the agreement."""
+    pairs = [
+        (similarity(a.kernel, b.kernel), i, j) for j, b in enumerate(estimates) for i, a in enumerate(estimates[:j])
+    ]
+    if not pairs:
+        return 0, 0.0
+    agreement, i, j = max(pairs)
+    return (i if estimates[i].misfit <= estimates[j].misfit else j), min(1.0, agreement)
+
+
+def _of_start(follow: FollowStarts, start: int) -> Callable[[float, int, Tensor], None]:
+    return lambda factor, number, kernel: follow(start, factor, number, kernel)

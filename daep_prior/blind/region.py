@@ -1,0 +1,39 @@
+"""The part of a large photograph that shows its blur best."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: Side of the region in which the kernel of a large photograph is estimated, in sides of the largest kernel, and its
+#: least, pixels. Levin's photographs have 255 pixels for kernels of up to 27.
+SIDES_PER_KERNEL, LEAST_SIDE = 9, 255
+#: Values of the grey photograph that count as clipped: the blur of a lamp outside the range cannot be measured.
+CLIPPED = (1.5 / 255, 253.5 / 255)
+#: Weight of the share of clipped pixels against the gradients of a region. Chosen by hand.
+CLIPPED_PENALTY = 4.0
+
+
+def textured_region(y: Tensor, size: int) -> tuple[slice, slice]:
+    """Rows and columns of the square with the strongest gradients and few clipped pixels.
+
+    The gradients are those of the photograph at half its size: noise is weaker there. Each counts with its square root,
+    so that many edges are preferred to a strong one.
+
+    :param torch.Tensor y: photograph in grey, (1, 1, H, W) in [0, 1].
+    :param int size: side of the largest kernel, pixels.
+    """
+    side = max(LEAST_SIDE, SIDES_PER_KERNEL * size)
+    height, width = (min(side, n) for n in y.shape[-2:])
+    if (height, width) == tuple(y.shape[-2:]):
+        return slice(0, height), slice(0, width)
+    half = F.avg_pool2d(y, 2)
+    edges = torch.hypot(half[..., 1:, 1:] - half[..., :-1, 1:], half[..., 1:, 1:] - half[..., 1:, :-1])
+    texture = edges.sqrt()
+    clipped = ((half <= CLIPPED[0]) | (half >= CLIPPED[1]))[..., 1:, 1:].to(y)
+    window = (max(1, height // 2 - 1), max(1, width // 2 - 1))
+    stride = max(1, min(window) // 8)
+    score = F.avg_pool2d(texture, window, stride) * (1 - CLIPPED_PENALTY * F.avg_pool2d(clipped, window, stride))
+    best = int(score.argmax())
+    top, left = (2 * stride * (best // score.shape[-1]), 2 * stride * (best % score.shape[-1]))
+    top, left = min(top, y.shape[-2] - height), min(left, y.shape[-1] - width)
+    return slice(top, top + height), slice(left, left + width)
