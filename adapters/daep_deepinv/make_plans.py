@@ -11,9 +11,9 @@ from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
 from daep_deepinv.data_terms.choose import data_term_in_words
-from daep_deepinv.data_terms.used_values import Saturation, UsedValues, used_values
+from daep_deepinv.data_terms.used_values import ALL_USED, Saturation, UsedValues, used_values
 from daep_deepinv.noise.decide import noise_of_images, statement_of
-from daep_deepinv.noise.given import GivenNoise
+from daep_deepinv.noise.given import GivenNoise, given_noise
 from daep_deepinv.noise.model import NoiseModel, NoiseWarning, Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import QuadraticVariance, white_level
@@ -85,16 +85,19 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     own_start = init is not starting_point
     statement, source = statement_of(y, physics, choices.sigma, choices.estimate)
     known = None
-    if statement is not None and choices.data_fidelity is None:
+    if statement is not None:
         known = statement.known(y)
-        y = statement.prepare(y)
-        y = y if known is None else fill_missing(y * known, known.to(y))
+        filled = None if known is None else fill_missing(y * known, known.to(y))
+        if choices.data_fidelity is None:
+            y = statement.prepare(y if filled is None else filled)
+        elif filled is not None:  # the data fidelity judges the impulses, whose level makes the schedule
+            statement = given_noise((filled - y).flatten(1).square().mean(1).sqrt(), y)
     split_grey = not choices.papers_solver and (not own_start or callable(init)) and _one_law(statement)
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
         check_image(view.start, view.y, view.physics)
     views = [replace(view, used=_used(view, known, statement, choices)) for view in views]
-    views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, choices))]
+    views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, prior, choices))]
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
     return [Job(view, _plans(view, prior, choices, statement, source, own_start)) for view in views]
 
@@ -107,7 +110,7 @@ def _one_law(statement: StatedNoise | None) -> bool:
 def _used(view: View, known: Tensor | None, statement: StatedNoise | None, choices: Choices) -> UsedValues:
     """Which measured values of a view are used. The paper's presets use all."""
     if choices.papers_solver or choices.data_fidelity is not None:
-        return UsedValues()
+        return ALL_USED
     if known is not None:
         known = known[view.images][:, : view.y.shape[1]]
     levels = [0.0 if statement is None else white_level(one.law) for one in (statement.images if statement else ())]
@@ -115,12 +118,14 @@ def _used(view: View, known: Tensor | None, statement: StatedNoise | None, choic
     return used_values(view.y, view.physics, view.start, choices.saturation, known, noisy=noisy)
 
 
-def _ranges(view: View, choices: Choices) -> list[ValueRange]:
+def _ranges(view: View, prior: DAEPrior, choices: Choices) -> list[ValueRange]:
     """The range of each image of a view. The paper's presets and a given schedule are for images in [0, 1]."""
     found = choices.scale is None and choices.bounds == "found"
     if found and (choices.papers_solver or choices.schedule is not None):
         return [UNIT_RANGE] * view.start.shape[0]
     ranges = find_ranges(view.start, choices.scale, choices.bounds)
+    if prior.adapted(view.start).transform is not None:  # it shifts what the network sees
+        ranges = [replace(r, offset=(0.0,) * len(r.offset)) for r in ranges]
     if choices.bounds != "found" or view.used.at_least is None:
         return ranges
     saturated = view.used.at_least.flatten(1).any(1).tolist()
@@ -138,6 +143,7 @@ def _plans(
 ) -> list[Plan]:
     """The plan of each image of a view."""
     wrong_adjoint = adjoint_warning(view.physics, view.start)
+    seen = prior.adapted(view.start).description(view.start) if view.channels == SEVERAL else view.channels
     channels = (RGB if view.channels == GREY_AS_COLOUR else view.start.shape[1], *view.start.shape[2:])
     plans = []
     check = choices.check_noise and choices.schedule is None and not choices.papers_solver
@@ -148,7 +154,7 @@ def _plans(
         plans.append(
             Plan(
                 image_shape=channels,
-                channels=str(prior.partition(view.start)) if view.channels == SEVERAL else view.channels,
+                channels=seen,
                 range=view.range,
                 noise=noise.scaled(view.range.scale),
                 data_term=data_term_in_words(one, noise, choices.data_fidelity),
@@ -184,8 +190,8 @@ def _preset_schedule(view: View, sigma: float, prior: DAEPrior, choices: Choices
     denoising = isinstance(view.physics, Denoising)
     if denoising and view.used.unknown is not None:
         task = "missing pixels"
-    elif denoising and not own_start and view.used.of_all:  # its one step does not see another first image
-        task = "denoising"
+    elif denoising and not own_start and view.used.of_all and choices.data_fidelity is None:
+        task = "denoising"  # its one step sees no other first image
     return schedules.preset(
         choices.preset,
         sigma,

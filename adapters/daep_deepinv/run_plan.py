@@ -16,6 +16,7 @@ from daep_deepinv.checks import check_result
 from daep_deepinv.data_terms.choose import data_term_for
 from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
 from daep_deepinv.history import Recorder, Watching
+from daep_deepinv.noise.one_step import denoised, one_step
 from daep_deepinv.plan import Plan
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import measured_region
@@ -23,6 +24,7 @@ from daep_deepinv.view import GREY_AS_COLOUR, View
 from daep_prior import restore
 from daep_prior.images import RGB
 from daep_prior.schedules import HEAVY_BALL
+from daep_prior.solvers import MomentumState, clipped
 
 __all__ = ["Follow", "Outcome", "combined", "progress", "run"]
 
@@ -69,7 +71,7 @@ def run(plan: Plan, view: View, prior: DAEPrior, fidelity: DataFidelity | None, 
     :param DataFidelity fidelity: given in place of least squares; ``None``: the data term for the noise.
     :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
     """
-    y, physics, schedule = view.y, view.physics, plan.schedule
+    y, physics, schedule, prior = view.y, view.physics, plan.schedule, prior.adapted(view.start)
     noise = plan.noise.scaled(1 / plan.range.scale)
     data = data_term_for(view, noise, fidelity)
     watching = replace(watching, x_gt=_truth(watching.x_gt, view))
@@ -82,6 +84,10 @@ def run(plan: Plan, view: View, prior: DAEPrior, fidelity: DataFidelity | None, 
             return data.prox_of_differences(x, y, physics, schedule.final_width**2)
         return x
 
+    if one_step(view, noise, schedule):
+        x = clipped(denoised(y, noise.law, prior), plan.range.solver_bounds)  # type: ignore[arg-type]
+        recorder(0, MomentumState.at_rest(x))
+        return Outcome(view.images, _as_given(view, x), recorder.history(), False)
     x = restore(
         data.prox_of(y, physics),
         view.start,
@@ -94,10 +100,13 @@ def run(plan: Plan, view: View, prior: DAEPrior, fidelity: DataFidelity | None, 
         callback=recorder,
     )
     check_result(recorder.residual(view.start), recorder.residual(x), view.start, noise.level, y, view.images)
+    return Outcome(view.images, _as_given(view, x), recorder.history(), bool(recorder.finished.all()))
+
+
+def _as_given(view: View, x: Tensor) -> Tensor:
+    """Images of the solver in the range and with the channels of the measurement's."""
     x = view.in_image_units(x)
-    if view.channels == GREY_AS_COLOUR:
-        x = x.repeat(1, RGB, 1, 1)
-    return Outcome(view.images, x, recorder.history(), bool(recorder.finished.all()))
+    return x.repeat(1, RGB, 1, 1) if view.channels == GREY_AS_COLOUR else x
 
 
 def _truth(x_gt: Tensor | None, view: View) -> Tensor | None:

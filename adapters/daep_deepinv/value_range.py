@@ -125,7 +125,7 @@ def _range(image: Tensor, scale: float | None, bounds: Bounds | Literal["found"]
     margin = 3 * noise / POOLED
     high = float(_quantile(squares.reshape(1, -1), 1 - OUTLIERS)) - margin
     high = max(high, NOISE_LEVELS * noise)
-    lows = (_quantile(squares.flatten(1), OUTLIERS) + margin).tolist()
+    lows = (_quantile(flat.flatten(1), OUTLIERS) + 3 * noise).tolist()
     darkest, brightest = float(flat.min()) + BEYOND_NOISE * noise, float(flat.max()) - BEYOND_NOISE * noise
     largest = max(high, *(-low for low in lows))
     given: Bounds | None = None if bounds == "found" else bounds or (None, None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepinv.optim.data_fidelity import L1, L2, DataFidelity
-from deepinv.physics import Physics
+import torch.nn.functional as F
+from deepinv.optim.data_fidelity import L1, L2, DataFidelity, LogPoissonLikelihood, PoissonLikelihood
+from deepinv.physics import Denoising, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.data_terms.newton import absolute_slopes, newton_prox, poisson_slopes, slopes_by_autograd
 from daep_deepinv.view import View
 
 __all__ = ["GivenDataTerm", "check_fidelity"]
@@ -62,5 +64,35 @@ class GivenDataTerm(PerImageL2):
         if isinstance(gamma, float) and gamma == 0:
             return x
         step = gamma * self.weight * self._view.range.scale**2
-        image = self._view.in_image_units(x)
-        return self._view.in_solver_units(self.fidelity.prox(image, self._y, physics, gamma=step))
+        return self._view.in_solver_units(self._prox(self._view.in_image_units(x), physics, step))
+
+    def _prox(self, x: Tensor, physics: Physics, step: float | Tensor) -> Tensor:
+        """The proximal step in image units. deepinv's own of ``L1`` ignores the step, its gradient descent for the
+        Poisson likelihoods diverges: these are ours."""
+        y, fidelity = self._y, self.fidelity
+        if isinstance(y, Tensor) and isinstance(physics, LinearPhysics):
+            distance = fidelity.d
+
+            def value(z: Tensor) -> Tensor:
+                total: Tensor = distance.fn(z, y)
+                return total
+
+            if isinstance(fidelity, L1):
+                if isinstance(physics, Denoising):
+                    return y + F.relu((x - y).abs() - step) * (x - y).sign()
+                return newton_prox(x, y, physics, step, absolute_slopes, value)
+            if isinstance(fidelity, PoissonLikelihood):
+                gain, background = float(distance.gain), float(distance.bkg)
+                slopes, feasible = poisson_slopes(gain, background, bool(distance.denormalize))
+                return newton_prox(x, y, physics, step, slopes, lambda z: _poisson(distance, z, y), feasible)
+            if isinstance(fidelity, LogPoissonLikelihood):
+                return newton_prox(x, y, physics, step, slopes_by_autograd(distance), value)
+        moved: Tensor = fidelity.prox(x, y, physics, gamma=step)
+        return moved
+
+
+def _poisson(distance: Any, z: Tensor, y: Tensor) -> Tensor:
+    """The negative logarithm of the Poisson likelihood of each image. deepinv's adds those of the whole batch."""
+    counts = y / distance.gain if distance.denormalize else y
+    rate = z / distance.gain + distance.bkg
+    return (rate - counts * rate.log()).flatten(1).sum(1)

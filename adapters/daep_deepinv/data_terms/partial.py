@@ -43,12 +43,10 @@ class PartialL2(WeightedL2):
         self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
     ) -> Tensor:
         """See :meth:`deepinv.optim.L2.prox`."""
-        self._choose(x, y, physics)
+        if not self._choose(x, y, physics):
+            return super().prox(x, y, physics, gamma=gamma)
         moved = super().prox(x, y, physics, gamma=gamma)
-        if self._used.at_least is None and self._used.at_most is None:
-            return moved
-        self._choose(moved, y, physics)
-        return super().prox(x, y, physics, gamma=gamma)
+        return super().prox(x, y, physics, gamma=gamma) if self._choose(moved, y, physics) else moved
 
     def squared_residual(self, x: Tensor, y: Any, physics: LinearPhysics) -> Tensor:
         """``||Kx - y||^2`` of each image over the values that count, (B,), without a graph."""
@@ -57,15 +55,17 @@ class PartialL2(WeightedL2):
             residual = torch.where(self.weights > 0, physics.A(x) - y, 0)
         return residual.square().flatten(1).sum(1)
 
-    def _choose(self, x: Tensor, y: Tensor, physics: LinearPhysics) -> None:
-        """Weights of 0 for the clipped values that ``x`` explains."""
+    def _choose(self, x: Tensor, y: Tensor, physics: LinearPhysics) -> bool:
+        """Weights of 0 for the clipped values that ``x`` explains. Whether there are clipped values whose weight
+        changed."""
         above, below = self._used.at_least, self._used.at_most
         if above is None and below is None:
-            return
+            return False
         residual = physics.A(x) - y
         explained = torch.zeros_like(residual, dtype=torch.bool)
         if above is not None:
             explained |= above & (residual > 0)
         if below is not None:
             explained |= below & (residual < 0)
-        self.weights = self._all.masked_fill(explained, 0)
+        before, self.weights = self.weights, self._all.masked_fill(explained, 0)
+        return not bool(torch.equal(before, self.weights))

@@ -1,0 +1,76 @@
+"""deepinv's data fidelities in the place of least squares."""
+
+import deepinv as dinv
+import pytest
+import torch
+from deepinv.optim import L1, L2, IndicatorL2, PoissonLikelihood
+from deepinv.optim.data_fidelity import LogPoissonLikelihood
+
+from daep_deepinv import DAEP
+from daep_deepinv.data_terms.given import GivenDataTerm
+from daep_deepinv.view import COLOUR, View
+
+
+@pytest.fixture
+def blur():
+    return dinv.physics.Blur(torch.full((1, 1, 3, 3), 1 / 9), padding="circular", max_iter=100, tol=1e-6)
+
+
+@pytest.fixture
+def clean(photograph):
+    return 0.1 + 0.8 * photograph[..., 40:64, 40:64]
+
+
+def term(fidelity, y, physics, sigma=1.0):
+    return GivenDataTerm(fidelity, View([0], y, physics, y, "", COLOUR), sigma)
+
+
+@pytest.mark.parametrize(
+    "fidelity",
+    [L1(), PoissonLikelihood(gain=0.05), PoissonLikelihood(gain=0.05, bkg=2.0), LogPoissonLikelihood(N0=50.0, mu=1.0)],
+    ids=["L1", "Poisson", "Poisson with background", "log-Poisson"],
+)
+def test_the_prox_lowers_the_objective_more_than_any_point_near_it(fidelity, clean, blur):
+    y = blur.A(clean) + 0.05 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    v, gamma = clean.flip(-1), 0.1
+    data = term(fidelity, y.clamp_min(0.01), blur)
+
+    def objective(x):
+        return float(gamma * data.fidelity.d.fn(blur.A(x), data._y).sum() + 0.5 * (x - v).square().sum())
+
+    found = data.prox(v, y, blur, gamma=gamma)
+    assert objective(found) < objective(v)
+    for seed in range(5):
+        step = 0.02 * torch.randn(v.shape, generator=torch.Generator().manual_seed(seed))
+        assert objective(found) < objective((found + step).clamp_min(1e-3))
+
+
+def test_the_prox_of_l1_for_noisy_images_is_soft_thresholding(clean):
+    physics, y, v = dinv.physics.Denoising(), clean, clean.flip(-1)
+    found = term(L1(), y, physics).prox(v, y, physics, gamma=0.1)
+    assert torch.allclose(found, torch.where((v - y).abs() <= 0.1, y, v - 0.1 * (v - y).sign()), atol=1e-6)
+
+
+@pytest.mark.parametrize("fidelity", [L2(), L2(sigma=0.02)], ids=["of the assumed level", "of a level of its own"])
+def test_deepinvs_l2_is_least_squares(fidelity, clean, blur, unet):
+    y = blur.A(clean) + 0.02 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    given, ours = DAEP(0.02, unet, "fast", data_fidelity=fidelity), DAEP(0.02, unet, "fast")
+    assert float((given(y, blur) - ours(y, blur)).square().mean().sqrt()) < 0.005
+    assert given.plans[0].data_term == "L2, given"
+
+
+@pytest.mark.parametrize("fidelity", [L1(), L2(), IndicatorL2(radius=0.5)], ids=["L1", "L2", "indicator"])
+def test_a_scaled_measurement_gives_the_scaled_image(fidelity, clean, blur, unet):
+    y = 0.2 * blur.A(clean)
+    scaled = IndicatorL2(radius=32.0) if isinstance(fidelity, IndicatorL2) else fidelity
+    one = DAEP(0.05, unet, "fast", data_fidelity=fidelity)(y, blur)
+    many = DAEP(64 * 0.05, unet, "fast", data_fidelity=scaled)(64 * y, blur) / 64
+    assert torch.allclose(one, many, atol=1e-4)
+
+
+def test_l1_removes_impulses(clean, shipped):
+    physics = dinv.physics.Denoising(dinv.physics.SaltPepperNoise(0.05, 0.05))
+    torch.manual_seed(0)
+    y = physics(clean)
+    restored = DAEP(denoiser=shipped("dae"), data_fidelity=L1())(y, physics)
+    assert dinv.metric.PSNR()(restored, clean) > dinv.metric.PSNR()(y, clean) + 8

@@ -1,0 +1,124 @@
+"""Measurements of which some values are unknown or clipped."""
+
+import deepinv as dinv
+import pytest
+import torch
+from deepinv.physics.functional.blur import gaussian_blur
+
+from daep_deepinv import DAEP
+from daep_deepinv.data_terms.partial import PartialL2
+from daep_deepinv.data_terms.used_values import UsedValues, used_values
+
+SIZE = (1, 3, 32, 32)
+
+
+@pytest.fixture
+def blur():
+    return dinv.physics.Blur(gaussian_blur(sigma=(1.2, 1.2)), padding="circular", max_iter=200, tol=1e-6)
+
+
+@pytest.fixture
+def lamps(photograph, blur):
+    """A photograph with a lamp of 4 times white, its measurement, and where the lamp has no influence."""
+    x = 0.6 * photograph[..., 40:72, 40:72]
+    x[..., 12:17, 12:17] = 4
+    y = blur.A(x)
+    y = y + 0.01 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    away = torch.ones(32, 32, dtype=torch.bool)
+    away[6:23, 6:23] = False
+    return x, (255 * y.clamp(0, 1)).round() / 255, away
+
+
+def used(y, physics, saturation="found", noisy=True):
+    return used_values(y, physics, y, saturation, None, noisy=noisy)
+
+
+# -- what is found ---------------------------------------------------------------------------------------------------
+
+
+def test_a_plateau_of_noisy_values_is_saturation(lamps, blur):
+    _, y, _ = lamps
+    assert torch.equal(used(y, blur).at_least, y == 1)
+    assert used(y, blur).at_most is None
+
+
+def test_the_black_level_is_found(lamps, blur):
+    _, y, _ = lamps
+    assert torch.equal(used((y - 0.2).clamp_min(0), blur).at_most, y <= 0.2)
+
+
+@pytest.mark.parametrize("case", ["no plateau", "noise-free", "none wanted"])
+def test_no_value_is_clipped(case, lamps, blur):
+    _, y, _ = lamps
+    if case == "no plateau":
+        y = y + 0.01 * torch.rand(y.shape, generator=torch.Generator().manual_seed(1))
+    saturation = None if case == "none wanted" else "found"
+    assert used(y, blur, saturation, noisy=case != "noise-free").of_all
+
+
+def test_missing_pixels_are_no_black_level(photograph):
+    x = photograph[..., 40:72, 40:72]
+    mask = (torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    physics = dinv.physics.Inpainting((3, 32, 32), mask=mask)
+    y = physics.A(x + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
+    assert used(y, physics).at_most is None
+
+
+def test_a_given_saturation_is_used(lamps, blur):
+    _, y, _ = lamps
+    assert torch.equal(used(y, blur, 0.9).at_least, y >= 0.9)
+
+
+# -- what is done with it --------------------------------------------------------------------------------------------
+
+
+def test_the_prox_is_that_of_least_squares_with_one_sided_values(lamps, blur):
+    """At the result, the gradient of the objective vanishes, with the clipped values that are not explained."""
+    x, y, _ = lamps
+    term = PartialL2(torch.full_like(y, 0.01), UsedValues(at_least=y == 1))
+    moved = term.prox(x, y, blur, gamma=0.5)
+    gradient = moved - x + 0.5 * term.grad(moved, y, blur)
+    assert float(gradient.abs().max()) < 2e-3 * float((moved - x).abs().max())
+
+
+def test_unknown_values_do_not_count(lamps, blur):
+    x, y, _ = lamps
+    unknown = torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    term = PartialL2(torch.full_like(y, 0.01), UsedValues(unknown))
+    other = torch.where(unknown, 7.0, y)
+    assert torch.allclose(term.prox(x, y, blur, gamma=0.5), term.prox(x, other, blur, gamma=0.5), atol=1e-5)
+    assert torch.allclose(term.squared_residual(x, y, blur), term.squared_residual(x, other, blur))
+
+
+def test_a_lamp_does_not_spoil_the_photograph(photograph, shipped):
+    r = torch.arange(-3, 4)
+    disc = ((r[:, None] ** 2 + r[None] ** 2) <= 9).float()
+    physics = dinv.physics.Blur((disc / disc.sum())[None, None], padding="circular")
+    x = 0.6 * photograph[..., 40:104, 40:104]
+    x[..., 30:36, 30:36] = 3
+    y = physics.A(x)
+    y = y + 0.01 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    y = (255 * y.clamp(0, 1)).round() / 255
+    away = torch.ones(64, 64, dtype=torch.bool)
+    away[22:44, 22:44] = False
+    error = {}
+    for saturation in ("found", None):
+        restored = DAEP(0.01, shipped("dae"), "fast", saturation=saturation)(y, physics)
+        error[saturation] = float((restored - x)[..., away].square().mean().sqrt())
+    assert error["found"] < 0.5 * error[None]
+
+
+def test_the_plan_says_what_is_saturated(lamps, blur, unet):
+    _, y, _ = lamps
+    plan = DAEP(0.01, unet).plan(y, blur)[0]
+    assert "% saturated" in plan.data_term and plan.range.bounds == (0, None)
+
+
+def test_impulses_are_unknown_and_their_pixels_filled(photograph, shipped):
+    x = 0.1 + 0.8 * photograph[..., 40:72, 40:72]
+    physics = dinv.physics.Denoising(dinv.physics.SaltPepperNoise(0.1, 0.1))
+    torch.manual_seed(0)
+    y = physics(x)
+    model = DAEP(denoiser=shipped("dae"), preset="fast")
+    assert dinv.metric.PSNR()(model(y, physics), x) > 25
+    assert "unknown" in model.plans[0].data_term
