@@ -53,7 +53,7 @@ def check_factor(factor: float) -> None:
 def checked_measurement(y: Any, physics: Any) -> Any:
     """The measurement without a graph, as ordinary tensors even if they were made in inference mode.
 
-    :raises ValueError: it is not a finite tensor, a tensor for a stacked physics or the reverse, or ``physics`` is none.
+    :raises ValueError: it is not a finite tensor, has more or fewer parts than the physics, or there is no physics.
     """
     if not isinstance(physics, Physics):
         raise ValueError(f"physics: got {type(physics).__name__}; expected a deepinv Physics.")

@@ -14,11 +14,11 @@ from deepinv.optim.data_fidelity import DataFidelity
 from deepinv.physics import Physics
 from torch import Tensor, nn
 
-from daep_deepinv.checks import checked_measurement
 from daep_deepinv.data_terms.given import check_fidelity
 from daep_deepinv.data_terms.used_values import check_saturation
 from daep_deepinv.history import Watching
 from daep_deepinv.make_plans import Choices, Job, jobs_of, plans_of
+from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.noise.given import checked_noise
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
@@ -166,7 +166,8 @@ class DAEP(Reconstructor):
         """Restore ``y``: check the call, plan each image, run the plans, report.
 
         :param torch.Tensor y: measurement, (B, C, h, w). An image gives the same result alone and in a batch.
-        :param deepinv.physics.Physics physics: forward model; any :class:`deepinv.physics.LinearPhysics`.
+        :param deepinv.physics.Physics physics: forward model, linear, or one that can be differentiated. Half precision
+            is computed in float32.
         :param init: the first image, as in :class:`deepinv.optim.BaseOptim`; default :func:`starting_point`.
         :param torch.Tensor x_gt: ground truth, for the PSNR in the metrics.
         :param bool compute_metrics: also return deepinv's metrics (``psnr``, ``residual``, ``cost``, custom ones) of
@@ -175,17 +176,17 @@ class DAEP(Reconstructor):
         :param Callable callback: called after each iteration with the plan of the images that are being restored, the
             iteration, from 0, and their result so far (B, C, H, W).
         :return: images (B, C, H, W) in [0, 1]; with ``compute_metrics`` also the metrics.
-        :raises ValueError: a measurement that is not finite or does not fit the physics or the denoiser, physics that
-            is not linear, or a noise level that cannot be found.
+        :raises ValueError: a measurement that is not finite or does not fit the physics or the denoiser, a physics
+            that can be neither transposed nor differentiated, or a noise level that cannot be found.
         :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
         """
         with torch.inference_mode(False), torch.no_grad():
-            y = checked_measurement(y, physics)
-            jobs = self._plan(y, physics, init, sigma)
+            asked = read_measurement(y, physics, self._init if init is None else init, x_gt)
+            jobs = self._plan(asked, sigma)
             plans_of(jobs).warn()
-            outcome = self._run(jobs, replace(self._watching, metrics=compute_metrics, x_gt=x_gt), callback)
-            self._last = (plans_of(jobs), outcome)
-        return (outcome.x, outcome.history) if compute_metrics else outcome.x
+            outcome = self._run(jobs, replace(self._watching, metrics=compute_metrics, x_gt=asked.x_gt), callback)
+            self._last, x = (plans_of(jobs), outcome), asked.result(outcome.x)
+        return (x, outcome.history) if compute_metrics else x
 
     def plan(self, y: Tensor, physics: Physics, init: Any = None, *, sigma: Any = None) -> Plans:
         """What :meth:`forward` would do, one plan an image. Nothing is restored; an unknown noise level is estimated.
@@ -193,11 +194,12 @@ class DAEP(Reconstructor):
         ``print(model.plan(y, physics))`` shows a table. The parameters and errors are those of :meth:`forward`.
         """
         with torch.inference_mode(False), torch.no_grad():
-            return plans_of(self._plan(checked_measurement(y, physics), physics, init, sigma))
+            asked = read_measurement(y, physics, self._init if init is None else init)
+            return plans_of(self._plan(asked, sigma))
 
-    def _plan(self, y: Any, physics: Any, init: Any, sigma: Any) -> list[Job]:
+    def _plan(self, asked: Measurement, sigma: Any) -> list[Job]:
         choices = self.choices if sigma is None else replace(self.choices, **_noise_choice(sigma))
-        return jobs_of(y, physics, self._init if init is None else init, self.prior.restarted(), choices)
+        return jobs_of(asked.y, asked.physics, asked.init, self.prior.restarted(), choices)
 
     def _run(self, jobs: list[Job], watching: Watching, callback: Follow | None) -> Outcome:
         """Run the parts of the jobs, each with a prior of its own."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from daep_deepinv.checks import shape_of
 from daep_deepinv.data_terms.used_values import ALL_USED, UsedValues
 from daep_deepinv.operators.of_batch import physics_of_images
+from daep_deepinv.operators.scaled import ScaledPhysics
 from daep_deepinv.start import described_start, starting_point
 from daep_deepinv.value_range import UNIT_RANGE, ValueRange
 from daep_prior.images import RGB
@@ -68,6 +69,10 @@ class View:
 
     def _scaled(self, found: ValueRange) -> View:
         y, start = self.y, self.start
+        if not isinstance(self.physics, LinearPhysics) and (any(found.offset) or found.scale != 1):
+            physics = ScaledPhysics(self.physics, found.scale, self._offset(found))
+            start = (start - self._offset(found)) / found.scale
+            return replace(self, y=y / found.scale, physics=physics, start=start, range=found)
         if any(found.offset):
             offset = self._offset(found)
             start, y = start - offset, y - self.physics.A(offset.expand_as(start))
@@ -78,7 +83,8 @@ class View:
     def measurement_in_image_units(self) -> Any:
         """The measurement as it was before it was scaled."""
         y = self.y if self.range.scale == 1 else self.range.scale * self.y
-        return y + self.physics.A(self._offset(self.range).expand_as(self.start)) if any(self.range.offset) else y
+        shifted = any(self.range.offset) and isinstance(self.physics, LinearPhysics)
+        return y + self.physics.A(self._offset(self.range).expand_as(self.start)) if shifted else y
 
     def in_image_units(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) of the solver in the values of the measurement's images."""

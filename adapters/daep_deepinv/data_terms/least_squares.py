@@ -22,10 +22,10 @@ __all__ = ["PerImageL2"]
 class PerImageL2(L2):
     r"""``1/(2 sigma^2) ||Ax - y||^2``. Its proximal step gives an image the same result alone and in a batch.
 
-    Circular and ``valid`` blurs use :class:`FourierBlur`; other physics with a closed proximal step use that, if it is right. For the
-    rest deepinv runs conjugate gradients until the last image of the batch has converged; here each image stops by
-    itself, with the physics' own ``tol`` and ``max_iter``. Each proximal step of a ``valid`` blur starts from the
-    border values that the step before found, so every restoration needs an object of its own.
+    Circular and ``valid`` blurs use :class:`FourierBlur`; other physics with a closed proximal step use that, if it is
+    right. For the rest deepinv runs conjugate gradients until the last image of the batch has converged; here each
+    image stops by itself, with the physics' own ``tol`` and ``max_iter``. Each proximal step of a ``valid`` blur starts
+    from the border values that the step before found, so every restoration needs an object of its own.
 
     :param float sigma: standard deviation of the noise, images in [0, 1].
     :param NoiseSpectrum noise: power spectrum ``N`` of noise that is not white. ``||r||^2 / sigma^2`` becomes the sum

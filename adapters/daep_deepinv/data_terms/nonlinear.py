@@ -17,7 +17,7 @@ __all__ = ["NonlinearL2", "gauss_newton", "squares"]
 
 #: Gauss-Newton steps of a proximal step, and conjugate gradient iterations of each. The next proximal step continues
 #: from nearly the same image, so they need not converge.
-STEPS, INNER = 2, 8
+STEPS, INNER = 1, 8
 #: A step is halved at most this often; a step that lowers the objective less than that is not taken.
 HALVINGS = 6
 #: Relative residual at which the inner iterations stop.

@@ -32,7 +32,7 @@ MOST_POINTS = 20000
 #: A smooth image, one wave across, is measured as itself: largest error relative to its contrast.
 UNLIKE = 0.35
 #: A step of the grid is rounded if a whole number, or the reciprocal of one, is as close.
-STEP_ROUNDING = 0.02
+STEP_ROUNDING = 0.05
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,7 @@ class Geometry:
             shift = [round(b) for b in self.first]
             if shift == [0, 0] and y.shape[-2:] == size:
                 return y, ""
-            rows, cols = (
-                (torch.arange(size[k]) - shift[k]).clamp(0, y.shape[k - 2] - 1).to(y.device) for k in (0, 1)
-            )
+            rows, cols = ((torch.arange(size[k]) - shift[k]).clamp(0, y.shape[k - 2] - 1).to(y.device) for k in (0, 1))
             cropped = any(y.shape[k - 2] < size[k] for k in (0, 1))
             return y[..., rows, :][..., cols], ", padded by replication" if cropped else ", shifted"
         if factor is not None and factor >= 1:
@@ -125,7 +123,9 @@ def _geometry(physics: Physics, like: Tensor) -> Geometry | None:
     middle = known & _middle(gain)
     points = (middle if int(middle.sum()) >= FEWEST_PIXELS else known).nonzero()
     points = points[:: len(points) // MOST_POINTS + 1]
-    fitted = _fitted_grid(points[:, 2:].double().cpu(), places[:, *points.T].T.double().cpu(), OFF_GRID_SHARE * max(size))
+    fitted = _fitted_grid(
+        points[:, 2:].double().cpu(), places.movedim(0, -1)[tuple(points.T)].double().cpu(), OFF_GRID_SHARE * max(size)
+    )
     if fitted is None:
         return None
     geometry = Geometry(*fitted, None if float((gain - 1).abs().max()) < GAIN_ROUNDING else gain)
@@ -191,6 +191,6 @@ def _unlikeness(physics: Physics, like: Tensor, geometry: Geometry, gain: Tensor
     _, channel, i, j = points.T
     (a, b), (c, d) = geometry.steps
     expected = smooth(a * i + b * j + geometry.first[0], c * i + d * j + geometry.first[1], channel)
-    got = (physics.A(image) / gain)[*points.T].double()
+    got = (physics.A(image) / gain)[tuple(points.T)].double()
     contrast = (expected - expected.mean()).square().mean().sqrt()
     return float((got - expected).square().mean().sqrt() / contrast.clamp_min(1e-12))

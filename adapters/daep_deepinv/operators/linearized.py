@@ -66,7 +66,7 @@ def require_differentiable(physics: Physics, x: Tensor) -> None:
 
 
 def period_of(physics: Physics) -> float | None:
-    """The period of the measured values, for spatial unwrapping, also after other operators; ``None``: there is none."""
+    """The period of the measured values, for spatial unwrapping, also after other operators; else ``None``."""
     scale, last = 1.0, physics
     while isinstance(last, (ScaledPhysics, ComposedPhysics)):
         if isinstance(last, ScaledPhysics):
