@@ -26,6 +26,7 @@ class ConvDAE(DAE):
         identity, and the chain learns like a residual network. Trained by Muon, the chain without normalisation learns
         much faster. The folded form is the same for both.
     :param tuple sigma_range: noise levels of a noise-conditional variant.
+    :param int channels: of the images: 3 for colour, 1 for grey, or any other number.
     """
 
     architecture = "conv"
@@ -37,18 +38,19 @@ class ConvDAE(DAE):
         width: int = 64,
         batch_norm: bool = True,
         sigma_range: tuple[float, float] | None = None,
+        channels: int = RGB,
     ):
-        super().__init__(sigma, sigma_range)
+        super().__init__(sigma, sigma_range, channels)
         if depth < 2 or width < 1:
             raise ValueError(f"depth, width: got {depth}, {width}; expected at least 2 and 1.")
         self.depth, self.width, self.batch_norm = depth, width, batch_norm
-        layers: list[nn.Module] = [nn.Conv2d(RGB + self.conditional, width, 3, padding=1), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [nn.Conv2d(channels + self.conditional, width, 3, padding=1), nn.ReLU(inplace=True)]
         for _ in range(depth - 2):
             layers.append(nn.Conv2d(width, width, 3, padding=1, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(width))
             layers.append(nn.ReLU(inplace=True))
-        last = nn.Conv2d(width, RGB, 3, padding=1)
+        last = nn.Conv2d(width, channels, 3, padding=1)
         self.body = nn.Sequential(*layers, last)
         for layer in _convolutions(self.body):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

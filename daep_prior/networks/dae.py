@@ -31,19 +31,25 @@ class DAE(nn.Module):
     computed in float64. Several threads may call a frozen network at the same time.
 
     :param float, None sigma: noise standard deviation the network is trained for, images in [0, 1]; ``None`` for a
-        noise-conditional network, which reads the level from a fourth input channel.
+        noise-conditional network, which reads the level from a further input channel.
     :param tuple sigma_range: levels a noise-conditional network was trained on.
-    :raises ValueError: both or neither of the two, or levels out of range.
+    :param int channels: of the images.
+    :raises ValueError: both or neither of the two, levels out of range, or no channel.
     """
 
     architecture: ClassVar[str]
+    #: Channels of the images the network was trained on.
+    channels: int = RGB
     #: Height and width are padded to a multiple of this, and the output is cropped back.
     multiple: int = 1
 
     body: nn.Module
 
-    def __init__(self, sigma: float | None, sigma_range: tuple[float, float] | None = None):
+    def __init__(self, sigma: float | None, sigma_range: tuple[float, float] | None = None, channels: int = RGB):
         super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels: got {channels}; expected at least 1.")
+        self.channels = channels
         if (sigma is None) == (sigma_range is None):
             raise ValueError("give sigma (one level) or sigma_range (noise-conditional), exactly one of the two.")
         if sigma is not None and not 0 < sigma < math.inf:
@@ -69,7 +75,7 @@ class DAE(nn.Module):
     @property
     def in_channels(self) -> int:
         """Channels of the images the network was trained on."""
-        return RGB
+        return self.channels
 
     @property
     def radius(self) -> int:
@@ -77,31 +83,36 @@ class DAE(nn.Module):
         raise NotImplementedError
 
     def config(self) -> dict[str, Any]:
-        """The argument of :func:`build_network` that makes this network again; JSON-serialisable."""
+        """The argument of :func:`build_network` that makes this network again; JSON-serialisable.
+
+        Three channels are left out, as in files of earlier versions.
+        """
         arguments = inspect.signature(type(self)).parameters
-        return {"architecture": self.architecture} | {name: getattr(self, name) for name in arguments}
+        known = {name: getattr(self, name) for name in arguments if name != "channels" or self.channels != RGB}
+        return {"architecture": self.architecture} | known
 
     def forward(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
         """Denoise.
 
-        :param torch.Tensor x: noisy images (B, C, H, W) in [0, 1] up to noise, C = 3 or 1.
+        :param torch.Tensor x: noisy images (B, C, H, W) in [0, 1] up to noise, C = 1 or the network's channels.
         :param float, torch.Tensor sigma: noise standard deviation, a number, one an image, or for a noise-conditional
             network one a pixel, (B, 1, H, W). A network for one level ignores it.
         :return: denoised images, shape and type of ``x``.
         :raises ValueError: wrong shape or type, or a noise level that is missing, negative or not finite.
         """
-        if x.ndim != 4 or x.shape[1] not in (1, RGB):
-            raise ValueError(f"x: got shape {tuple(x.shape)}; expected images (B, C, H, W) with C = 1 or 3.")
+        if x.ndim != 4 or x.shape[1] not in (1, self.channels):
+            counts = " or ".join(map(str, sorted({1, self.channels})))
+            raise ValueError(f"x: got shape {tuple(x.shape)}; expected images (B, C, H, W) with C = {counts}.")
         if not x.is_floating_point():
             raise ValueError(f"x: got type {x.dtype}; expected floating-point images in [0, 1].")
-        if x.shape[1] == 1:
+        if x.shape[1] == 1 < self.channels:
             if self.conditional and sigma is not None:
-                sigma = replicated_level(sigma, RGB)
-            return self.forward(x.expand(-1, RGB, -1, -1), sigma).mean(1, keepdim=True)
+                sigma = replicated_level(sigma, self.channels)
+            return self.forward(x.expand(-1, self.channels, -1, -1), sigma).mean(1, keepdim=True)
         return x + self.residual(x, sigma)
 
     def residual(self, x: Tensor, sigma: float | Tensor | None = None) -> Tensor:
-        """``r(x) = A(x) - x`` for RGB images (B, 3, H, W): the mean-shift vector of eq. 6."""
+        """``r(x) = A(x) - x`` for images (B, channels, H, W): the mean-shift vector of eq. 6."""
         height, width = x.shape[-2:]
         z = x
         level = None if sigma is None else sigma if _is_map(sigma, x) else per_image(sigma, x)

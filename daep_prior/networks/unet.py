@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
 class UNetBody(nn.Module):
     """Bias-free U-Net: residual blocks, strided 2 x 2 convolutions down, transposed ones up, additive skips."""
 
-    def __init__(self, in_channels: int, widths: Sequence[int], blocks: int):
+    def __init__(self, in_channels: int, widths: Sequence[int], blocks: int, out_channels: int = RGB):
         super().__init__()
 
         def level(width: int) -> list[nn.Module]:
@@ -46,7 +46,7 @@ class UNetBody(nn.Module):
         self.up = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(coarse, fine, 2, 2, bias=False), *level(fine)) for fine, coarse in steps
         )
-        self.tail = nn.Conv2d(widths[0], RGB, 3, padding=1, bias=False)
+        self.tail = nn.Conv2d(widths[0], out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.head(x)
@@ -62,7 +62,7 @@ class UNetBody(nn.Module):
 
 
 class UNetDAE(DAE):
-    """A noise-conditional DAE: a bias-free U-Net that reads the noise level from a fourth input channel.
+    """A noise-conditional DAE: a bias-free U-Net that reads the noise level from one more input channel.
 
     Without bias the network is homogeneous in (image, noise level), so it serves a wide range of levels.
 
@@ -70,6 +70,7 @@ class UNetDAE(DAE):
     :param list widths: channels of each scale, fine to coarse; each further scale halves the resolution.
     :param int blocks: residual blocks a scale.
     :param float sigma: noise level of a variant for one level; give ``sigma_range=None`` with it.
+    :param int channels: of the images: 3 for colour, 1 for grey, or any other number.
     """
 
     architecture = "unet"
@@ -80,13 +81,14 @@ class UNetDAE(DAE):
         widths: Sequence[int] = (24, 48, 96, 192),
         blocks: int = 2,
         sigma: float | None = None,
+        channels: int = RGB,
     ):
-        super().__init__(sigma, sigma_range)
+        super().__init__(sigma, sigma_range, channels)
         if not widths or min(widths) < 1 or blocks < 1:
             raise ValueError(f"widths, blocks: got {widths}, {blocks}; expected positive numbers.")
         self.widths, self.blocks = list(widths), blocks
         self.multiple = 2 ** (len(widths) - 1)
-        body = UNetBody(RGB + self.conditional, self.widths, blocks)
+        body = UNetBody(channels + self.conditional, self.widths, blocks, channels)
         start_near_identity(body.tail)
         self.body = body
 

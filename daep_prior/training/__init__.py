@@ -2,8 +2,8 @@
 
 from daep_prior.training.checkpoint import checkpoint_path
 from daep_prior.training.config import TrainingConfig
-from daep_prior.training.data import load_training_images
+from daep_prior.training.data import TrainingImage, load_training_images
 from daep_prior.training.loop import train
 from daep_prior.training.validation import validation_psnr
 
-__all__ = ["TrainingConfig", "checkpoint_path", "load_training_images", "train", "validation_psnr"]
+__all__ = ["TrainingConfig", "TrainingImage", "checkpoint_path", "load_training_images", "train", "validation_psnr"]

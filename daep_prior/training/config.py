@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from daep_prior.images import RGB
 from daep_prior.networks import ConvDAE
 
 __all__ = ["TrainingConfig"]
@@ -67,6 +68,11 @@ class TrainingConfig:
             raise ValueError(f"augmentation: got {self.augmentation}; expected a share in [0, 1].")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: got {self.ema}; expected a decay in [0, 1).")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network."""
+        return int(self.network.get("channels", RGB))
 
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up, then half a cosine from ``learning_rate`` to ``final_learning_rate``."""

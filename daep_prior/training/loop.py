@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,13 @@ import torch
 from daep_prior.pretrained import read_card, read_training_form, save_dae
 from daep_prior.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from daep_prior.training.config import TrainingConfig
-from daep_prior.training.data import load_training_images, prefetched, random_generator
+from daep_prior.training.data import (
+    TrainingImage,
+    as_training_images,
+    load_training_images,
+    prefetched,
+    random_generator,
+)
 from daep_prior.training.run import TrainingRun
 from daep_prior.training.validation import validation_psnr
 
@@ -36,7 +42,7 @@ Log = Callable[[str], None]
 
 
 def train(
-    folder: str | Path,
+    images: str | Path | Sequence[TrainingImage | np.ndarray],
     output: str | Path,
     config: TrainingConfig | None = None,
     device: str | torch.device | None = None,
@@ -48,14 +54,16 @@ def train(
     overwrite: bool = False,
     progress_seconds: float = 60.0,
 ) -> dict[str, Any]:
-    """Train a DAE on the images below ``folder`` and write it to ``output``.
+    """Train a DAE on images and write it to ``output``.
 
     Every checkpoint also writes ``output``, so a stopped run leaves usable weights. The checkpoint is the file
     ``NAME.checkpoint.safetensors`` beside ``output``. The same call resumes from it; with more ``steps`` it also
     continues a finished run. Ctrl-C ends the run after the current step, with a checkpoint; a second Ctrl-C ends it at
     once.
 
-    :param str folder: training images, with subfolders; no test images.
+    :param images: no test images: a folder, searched with subfolders, see :func:`load_training_images`; or arrays
+        (H, W) or (H, W, C), or :class:`TrainingImage`, which states black and white. The network's ``channels`` are
+        theirs; grey images suit every network, and colours suit a grey one.
     :param str output: ``.safetensors`` file for the averaged weights.
     :param TrainingConfig config: the settings; default the paper's network.
     :param str device: default the GPU if there is one.
@@ -68,30 +76,32 @@ def train(
     :param bool overwrite: replace an ``output`` that belongs to no unfinished run.
     :param float progress_seconds: longest time without a line of progress.
     :return: the model card: settings, hardware, time, and the validation history.
-    :raises ValueError: unusable folder, output or checkpoint.
+    :raises ValueError: unusable images, output or checkpoint.
     :raises FloatingPointError: the loss is not finite.
     :raises KeyboardInterrupt: Ctrl-C; if the checkpoint was written, its message says at which step.
     """
     config, output = config or TrainingConfig(), Path(output)
     _check_output(output, overwrite)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    images, held_out = _held_out(load_training_images(folder, config.crop, log), config, log)
+    if isinstance(images, (str, Path)):
+        images = load_training_images(images, config.crop, log)
+    training, held_out = _held_out(as_training_images(images, config.channels, config.crop), config, log)
     run = TrainingRun(config, device, device.type == "cuda" if compiled is None else compiled)
     _begin(run, checkpoint_path(output), start_from, log)
-    log(f"{len(images)} images, {len(held_out)} held out; {run.parameters / 1e6:.2f} M parameters on {device}")
+    log(f"{len(training)} images, {len(held_out)} held out; {run.parameters / 1e6:.2f} M parameters on {device}")
 
     def save() -> None:
         save_checkpoint(run, checkpoint_path(output))
-        save_dae(run.average, output, _card(run, len(images)))
+        save_dae(run.average, output, _card(run, len(training)))
 
     first = run.step
-    _learn(run, images, held_out, save, log, checkpoint_seconds, validate_every, progress_seconds)
+    _learn(run, training, held_out, save, log, checkpoint_seconds, validate_every, progress_seconds)
     finished = _step_of(output) == run.step
     if not finished:  # an earlier run stopped between checkpoint and weights, or the weights were moved away
         save()
     unchanged = finished and run.step == first
     log(f"{output} is finished; more steps go on from it" if unchanged else f"wrote {output}")
-    return _card(run, len(images))
+    return _card(run, len(training))
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
@@ -105,7 +115,9 @@ def _check_output(output: Path, overwrite: bool) -> None:
         )
 
 
-def _held_out(images: list[np.ndarray], config: TrainingConfig, log: Log) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _held_out(
+    images: list[TrainingImage], config: TrainingConfig, log: Log
+) -> tuple[list[TrainingImage], list[TrainingImage]]:
     """Images to train on, and others to validate on if there are enough."""
     if len(images) <= config.validation_images:
         log(f"only {len(images)} images: the validation figure is measured on training images")
@@ -132,8 +144,8 @@ def _begin(run: TrainingRun, checkpoint: Path, start_from: str | Path | None, lo
 
 def _learn(
     run: TrainingRun,
-    images: list[np.ndarray],
-    held_out: list[np.ndarray],
+    images: list[TrainingImage],
+    held_out: list[TrainingImage],
     save: Callable[[], None],
     log: Log,
     checkpoint_seconds: float,
@@ -162,7 +174,7 @@ def _learn(
                 raise KeyboardInterrupt(f"at step {run.step}")
 
 
-def _report(run: TrainingRun, held_out: list[np.ndarray], log: Log) -> None:
+def _report(run: TrainingRun, held_out: list[TrainingImage], log: Log) -> None:
     """Log a line of progress, with validation figures if there are images for them."""
     text = f"step {run.step}/{run.config.steps}: loss {run.mean_loss():.5f}"
     if held_out:

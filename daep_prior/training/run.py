@@ -49,7 +49,7 @@ class TrainingRun:
         return sum(p.numel() for p in self.network.parameters())
 
     def learn(self, crops: Tensor) -> None:
-        """One optimisation step on ``crops``, uint8 (batch, 3, crop, crop)."""
+        """One optimisation step on ``crops``, float32 (batch, C, crop, crop), white is 1."""
         share = self.config.learning_rate_at(self.step) / self.config.learning_rate
         loss = self._loss(crops)
         self.network.zero_grad(set_to_none=True)
@@ -101,7 +101,7 @@ class TrainingRun:
         """Mean squared error on the noise (residual learning), weighted by level for a noise-conditional network."""
         config, device = self.config, self.device
         rng = torch.Generator(device).manual_seed(config.seed * 1_000_003 + self.step)
-        clean = crops.to(device, non_blocking=True).float() / 255
+        clean = crops.to(device, non_blocking=True)
         noise = torch.randn(clean.shape, generator=rng, device=device)
         if self.network.sigma_range is not None:
             low, high = self.network.sigma_range
@@ -122,7 +122,8 @@ def _optimizers(network: DAE, config: TrainingConfig) -> list[torch.optim.Optimi
     rest: list[nn.Parameter] = []
     for parameter in network.parameters():
         # the first and the last kernel have as few channels as an image
-        (kernels if parameter.ndim == 4 and min(parameter.shape[:2]) > RGB + 1 else rest).append(parameter)
+        few = max(RGB, network.in_channels) + 1
+        (kernels if parameter.ndim == 4 and min(parameter.shape[:2]) > few else rest).append(parameter)
     optimizers: list[torch.optim.Optimizer] = []
     if kernels:
         optimizers.append(Muon(kernels, lr=config.muon_learning_rate))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from daep_prior.networks import DAE
-
-if TYPE_CHECKING:
-    import numpy as np
+from daep_prior.training.data import TrainingImage
 
 __all__ = ["validation_psnr"]
 
@@ -20,11 +18,11 @@ VALIDATION_LEVELS = (5, 15, 25, 50)
 CROP = 160
 
 
-def validation_psnr(dae: DAE, images: list[np.ndarray], device: torch.device) -> dict[str, float]:
+def validation_psnr(dae: DAE, images: list[TrainingImage], device: torch.device) -> dict[str, float]:
     """Mean PSNR of the denoised centre crops, with noise from a fixed seed.
 
     :param DAE dae: the network, in either form.
-    :param list images: uint8 (H, W, 3).
+    :param list images: that suit its channels.
     :param torch.device device: where to compute.
     :return: dB by noise level, of 255; for a noise-conditional network at the levels of its range.
     """
@@ -35,9 +33,9 @@ def validation_psnr(dae: DAE, images: list[np.ndarray], device: torch.device) ->
     for level in (level for level in levels if level <= highest):
         total = 0.0
         for i, image in enumerate(images):
-            top, left = ((n - min(n, CROP)) // 2 for n in image.shape[:2])
-            clean = torch.from_numpy(image[top : top + CROP, left : left + CROP].copy())
-            clean = clean.permute(2, 0, 1)[None].to(device).float() / 255
+            top, left = ((n - min(n, CROP)) // 2 for n in image.size)
+            crop = image.crop(top, left, CROP, CROP, dae.in_channels)
+            clean = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].to(device)
             noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(i)).to(device)
             with torch.no_grad():
                 out = dae(clean + level / 255 * noise, level / 255).clamp(0, 1)

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from daep_prior import load_dae
 from daep_prior.networks import ConvDAE, UNetDAE
 from daep_prior.pretrained import read_card, read_safetensors
-from daep_prior.training import TrainingConfig, load_training_images, train, validation_psnr
+from daep_prior.training import TrainingConfig, TrainingImage, load_training_images, train, validation_psnr
 from daep_prior.training.data import random_crops
 
 CONV = ConvDAE(depth=3, width=8).config()
@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_skipped_with_one_line_each(tmp_path):
     lines: list[str] = []
     images = load_training_images(tmp_path, 16, lines.append)
     assert len(images) == 3
-    assert all(np.array_equal(image, good) for image in images)
+    assert all(np.array_equal(image.values, good) for image in images)
     assert sorted(line.split(":")[0] for line in lines) == [
         f"skipped {name}" for name in ("empty.jpg", "text.png", "tiny.png", "truncated.png")
     ]
@@ -81,29 +81,79 @@ def test_what_cannot_be_used_is_skipped_with_one_line_each(tmp_path):
     assert not any("\n" in line for line in lines)
 
 
-def test_every_kind_of_image_becomes_eight_bit_rgb(tmp_path):
+def test_every_kind_of_image_keeps_its_values(tmp_path):
     colour = picture(0)
     grey = colour[..., 0]
-    files: dict[str, Image.Image] = {
-        "1-rgb.png": Image.fromarray(colour),
-        "2-rgba.png": Image.fromarray(np.dstack([colour, np.full(grey.shape, 128, np.uint8)])),
-        "3-grey.png": Image.fromarray(grey),
-        "4-grey-alpha.png": Image.fromarray(grey).convert("LA"),
-        "5-palette.png": Image.fromarray(colour).quantize(256),
-        "6-grey16.png": Image.fromarray(grey.astype(np.uint16) * 257),
-        "7-grey16.tif": Image.fromarray(grey.astype(np.uint16) * 257),
-        "8-grey32.tif": Image.fromarray(grey.astype(np.int32) * 257),
-        "9-float.tif": Image.fromarray(grey.astype(np.float32) / 255),
+    deep = grey.astype(np.uint16) * 16 + 7
+    files: dict[str, tuple[Image.Image, np.ndarray]] = {
+        "1-rgb.png": (Image.fromarray(colour), colour),
+        "2-rgba.png": (Image.fromarray(np.dstack([colour, np.full(grey.shape, 128, np.uint8)])), colour),
+        "3-grey.png": (Image.fromarray(grey), grey),
+        "4-grey-alpha.png": (Image.fromarray(grey).convert("LA"), grey),
+        "5-grey16.png": (Image.fromarray(deep), deep),
+        "6-grey16.tif": (Image.fromarray(deep), deep),
+        "7-grey32.tif": (Image.fromarray(grey.astype(np.int32) * 257), grey.astype(np.int32) * 257),
+        "8-float.tif": (Image.fromarray(grey.astype(np.float32) / 255), grey.astype(np.float32) / 255),
     }
-    for name, image in files.items():
+    for name, (image, _) in files.items():
         image.save(tmp_path / name)
     lines: list[str] = []
     images = load_training_images(tmp_path, 16, lines.append)
     assert not lines
-    for (name, _), image in zip(sorted(files.items()), images, strict=True):
-        assert image.dtype == np.uint8 and image.shape == colour.shape, name
-        expected = colour if int(name[0]) in (1, 2, 5) else np.repeat(grey[..., None], 3, axis=2)
-        assert np.abs(image.astype(int) - expected).mean() < (8 if "palette" in name else 0.01), name
+    for (name, (_, wanted)), image in zip(sorted(files.items()), images, strict=True):
+        np.testing.assert_array_equal(image.values, wanted.reshape(*wanted.shape[:2], -1), name)
+
+
+def test_files_that_would_lose_precision_are_skipped_and_named(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    deep = picture(0).astype(np.uint16) * 257
+    tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb")
+    tifffile.imwrite(tmp_path / "stack.tif", deep[..., 0][None].repeat(3, 0), photometric="minisblack")
+    Image.fromarray(picture(0)).save(tmp_path / "good.png")
+    lines: list[str] = []
+    assert len(load_training_images(tmp_path, 16, lines.append)) == 1
+    assert "skipped deep.tif: cannot be read" in lines[0]
+    assert "skipped stack.tif" in lines[1] and "contains 3 images" in lines[1]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_networks_learn_images_of_any_number_of_channels_from_arrays(tmp_path, channels):
+    """Values between 900 and 4095, twelve bits: all of their levels reach the network."""
+    arrays = [picture(i)[..., :1].repeat(channels, 2).astype(np.uint16) * 12 + 900 for i in range(4)]
+    images = [TrainingImage(array, black=100, white=4095) for array in arrays]
+    network = UNetDAE(widths=(6, 8), blocks=1, sigma_range=(0.0, 0.2), channels=channels).config()
+    config = TrainingConfig(**{**SHORT, "network": network, "steps": 2})
+    crops = random_crops(images, config, 0)
+    assert crops.shape == (4, channels, 16, 16)
+    levels = (crops * 3995 + 100).double()
+    torch.testing.assert_close(levels, levels.round(), atol=1e-2, rtol=0)
+    train(images, tmp_path / "net.safetensors", config, "cpu", quiet)
+    dae = load_dae(tmp_path / "net.safetensors")
+    assert dae.in_channels == channels
+    x = torch.rand(1, channels, 20, 20)
+    assert dae(x, 0.1).shape == x.shape
+
+
+def test_arrays_that_do_not_suit_the_network_are_refused(tmp_path):
+    config = TrainingConfig(**SHORT)
+    for images, reason in (
+        ([], "images: got none"),
+        ([np.zeros((20, 20, 2))], "number 0 has 2 channels; expected 3, or 1"),
+        ([picture(0), np.zeros((20, 12))], "number 1 has 12 x 20 pixels"),
+        ([np.zeros((20, 20), complex)], "expected numbers of shape"),
+        ([np.zeros((2, 20, 20, 3))], "expected numbers of shape"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            train(images, tmp_path / "net.safetensors", config, "cpu", quiet)
+    with pytest.raises(ValueError, match="white: got 3; expected a number above black, 5"):
+        TrainingImage(picture(0), black=5, white=3)
+
+
+def test_grey_images_teach_a_colour_network_and_colours_a_grey_one():
+    colour, grey = TrainingImage(picture(0)), TrainingImage(picture(0)[..., :1])
+    as_colour, as_grey = grey.crop(0, 0, 9, 9, 3), colour.crop(0, 0, 9, 9, 1)
+    assert (as_colour == as_colour[..., :1]).all()
+    np.testing.assert_allclose(as_grey[..., 0], picture(0)[:9, :9].mean(2) / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("content", [None, "notes.txt", "broken.png"])
@@ -122,11 +172,11 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 
 def test_crops_depend_on_seed_and_step_and_on_nothing_else():
-    images, config = [picture(i, 40, 30) for i in range(3)], TrainingConfig(**SHORT)
+    images, config = [TrainingImage(picture(i, 40, 30)) for i in range(3)], TrainingConfig(**SHORT)
     first = random_crops(images, config, 5)
     np.random.seed(0)
     torch.manual_seed(0)
-    assert first.shape == (4, 3, 16, 16) and first.dtype == torch.uint8
+    assert first.shape == (4, 3, 16, 16) and first.dtype == torch.float32
     assert torch.equal(random_crops(images, config, 5), first)
     assert not torch.equal(random_crops(images, config, 6), first)
     assert not torch.equal(random_crops(images, TrainingConfig(**{**SHORT, "seed": 1}), 5), first)
@@ -136,8 +186,8 @@ def test_crops_are_pieces_of_the_images_in_all_eight_orientations():
     image = np.zeros((16, 16, 3), np.uint8)
     image[0, 1] = 255
     config = TrainingConfig(**{**SHORT, "batch": 200, "augmentation": 0.0})
-    crops = random_crops([image], config, 0)[:, 0]
-    assert (crops.flatten(1).sum(1) == 255).all()
+    crops = random_crops([TrainingImage(image)], config, 0)[:, 0]
+    assert (crops.flatten(1).sum(1) == 1).all()
     assert len({int(crop.argmax()) for crop in crops}) == 8
 
 
@@ -145,27 +195,28 @@ def test_a_share_of_the_crops_is_made_smaller():
     """Of a pattern of pixels nothing is left where it was made smaller, and all of it where not."""
     image = np.zeros((200, 200, 3), np.uint8)
     image[::2, ::2] = image[1::2, 1::2] = 255
-    contrast = random_crops([image], TrainingConfig(**{**SHORT, "batch": 400, "augmentation": 0.25}), 0)
-    untouched = (contrast.double().flatten(1).std(1) > 127).double().mean()
+    contrast = random_crops([TrainingImage(image)], TrainingConfig(**{**SHORT, "batch": 400, "augmentation": 0.25}), 0)
+    untouched = (contrast.double().flatten(1).std(1) > 127 / 255).double().mean()
     assert untouched == pytest.approx(0.75, abs=0.08)
 
 
 def test_a_share_of_the_crops_is_recoloured_and_keeps_its_lightness():
     image = np.full((20, 20, 3), (140, 120, 100), np.uint8)
-    crops = random_crops([image], TrainingConfig(**{**SHORT, "batch": 400, "augmentation": 0.5}), 0)[
-        :, :, 0, 0
-    ].double()
-    changed = (crops != torch.tensor([140.0, 120.0, 100.0])).any(1)
+    config = TrainingConfig(**{**SHORT, "batch": 400, "augmentation": 0.5})
+    crops = 255 * random_crops([TrainingImage(image)], config, 0)[:, :, 0, 0].double()
+    changed = ((crops - torch.tensor([140.0, 120.0, 100.0])).abs() > 1e-3).any(1)
     assert changed.double().mean() == pytest.approx(0.5, abs=0.08)
     assert ((crops.mean(1) - 120).abs() < 1).all()
     assert crops[:, 0].min() < 95  # channels change places, and colours become stronger
     grey = np.full((20, 20, 3), 77, np.uint8)
-    assert (random_crops([grey], TrainingConfig(**{**SHORT, "augmentation": 1.0}), 0) == 77).all()
+    crops = random_crops([TrainingImage(grey)], TrainingConfig(**{**SHORT, "augmentation": 1.0}), 0)
+    assert ((255 * crops - 77).abs() < 1e-3).all()
 
 
 def test_an_image_of_the_size_of_a_crop_is_cut_whole():
     image = picture(0, 16, 16)
-    crops = random_crops([image], TrainingConfig(**{**SHORT, "batch": 50, "augmentation": 1.0}), 0)
+    config = TrainingConfig(**{**SHORT, "batch": 50, "augmentation": 1.0})
+    crops = random_crops([TrainingImage(image)], config, 0)
     assert crops.shape == (50, 3, 16, 16)
 
 
@@ -230,7 +281,7 @@ def test_a_short_training_denoises_images_it_has_not_seen(folder, tmp_path, netw
     card = train(folder, tmp_path / "net.safetensors", config, "cpu", lines.append, validate_every=125)
     assert torch.equal(torch.get_rng_state(), state)  # the user's
     dae = load_dae(tmp_path / "net.safetensors")
-    unseen = [picture(100 + i) for i in range(4)]
+    unseen = [TrainingImage(picture(100 + i)) for i in range(4)]
     for level, psnr in validation_psnr(dae, unseen, torch.device("cpu")).items():
         if float(level) > 10:
             assert psnr > -20 * math.log10(float(level) / 255) + 1.5, level
@@ -242,7 +293,7 @@ def test_a_short_training_denoises_images_it_has_not_seen(folder, tmp_path, netw
 
 def test_validation_uses_levels_the_network_was_trained_on():
     dae = UNetDAE(widths=(4,), blocks=1, sigma_range=(0.0, 0.1)).eval()
-    assert list(validation_psnr(dae, [picture(0)], torch.device("cpu"))) == ["5", "15", "25"]
+    assert list(validation_psnr(dae, [TrainingImage(picture(0))], torch.device("cpu"))) == ["5", "15", "25"]
 
 
 def test_too_few_images_to_hold_some_out_are_reported(tmp_path):
