@@ -13,15 +13,15 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from daep_cli.jobs.job import Job, Measurement
+from daep_cli.jobs.job import Job
 from daep_cli.jobs.progress import progress_bar
 from daep_cli.jobs.restore_options import Options
 from daep_cli.networks import read_network
-from daep_cli.noise_option import AUTO
 from daep_cli.paths import check_output_file, check_output_folder
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.tensors import centre, to_pixels, to_tensor
+from daep_cli.photographs.value_range import ranged
 from daep_cli.photographs.writing import write_photo
 from daep_cli.screen import say
 from daep_cli.whole_files import write_whole
@@ -51,12 +51,12 @@ def run_comparison(
     names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     if names is not None and (not names or set(names) - set(known_methods())):
         raise ValueError(f"--methods {methods}: expected names among {', '.join(known_methods())}.")
-    if options.sigma is None:
-        raise ValueError(f"--noise {AUTO}: give a number; compare adds the noise, so there is nothing to estimate.")
+    if options.level is None:
+        raise ValueError("--noise: give a number; compare adds white noise, so there is nothing to estimate.")
     job = Job(options)
     clean = _clean_image(source, crop, options.scale).to(job.device)
     physics = _physics(job, clean)
-    names = list(usual_methods(physics, options.sigma)) if names is None else names
+    names = list(usual_methods(physics, options.level)) if names is None else names
     files = [output / name for name in (TABLE, PICTURES, CURVES, *(f"{name}.png" for name in names))]
     check_output_folder(output, source)
     output.mkdir(exist_ok=True)
@@ -64,7 +64,7 @@ def run_comparison(
         check_output_file(file, (".csv", ".png"), (source, *options.files), overwrite)
     network = read_network(options.denoiser or "dae", job.device)
     comparison, running = compare_each(
-        clean, physics, names, sigma=options.sigma, denoiser=network, seed=options.seed, lpips=lpips
+        clean, physics, names, sigma=options.level, denoiser=network, seed=options.seed, lpips=lpips
     )
     with progress_bar(len(names), source.name) as bar:
         for result in running:
@@ -80,7 +80,7 @@ def run_comparison(
 
 
 def _clean_image(source: Path, crop: int | None, scale: int | None) -> Tensor:
-    clean = to_tensor(read_photo(source))
+    clean = to_tensor(ranged(read_photo(source)))
     if crop is not None:
         largest = min(clean.shape[-2:])
         if not SMALLEST <= crop <= largest:
@@ -94,10 +94,10 @@ def _clean_image(source: Path, crop: int | None, scale: int | None) -> Tensor:
 
 def _physics(job: Job, clean: Tensor) -> LinearPhysics:
     """The forward model that degrades the clean image (1, C, H, W), with its noise."""
-    photo, scale, sigma = Photo(to_pixels(clean)), job.options.scale, job.options.sigma or 0.0
+    photo, scale, sigma = Photo(to_pixels(clean)), job.options.scale, job.options.level or 0.0
     job.check(photo if scale is None else replace(photo, colour=photo.colour[::scale, ::scale]))
     if scale is None:
-        _, physics = job.problem([Measurement(photo, sigma)])
+        _, physics = job.problem([job.measure(photo)])
     else:
         channels, height, width = clean.shape[1:]
         physics = degradation(None, scale, img_size=(channels, height, width), device=job.device)

@@ -1,12 +1,27 @@
-"""``--noise``: a number, or ``auto``."""
+"""``--noise``: a number, ``auto``, or ``poisson:GAIN:READ``."""
 
 import math
 import warnings
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 AUTO: Literal["auto"] = "auto"
-#: A noise standard deviation, values 0 to 255, or :data:`AUTO`.
-Noise: TypeAlias = float | Literal["auto"]
+#: Prefix of the noise of a sensor that counts photons.
+POISSON = "poisson"
+
+
+class Counts(NamedTuple):
+    """Noise of a sensor that counts, in the values of the file.
+
+    :param float gain: value of one count.
+    :param float read: standard deviation of the read noise.
+    """
+
+    gain: float
+    read: float = 0.0
+
+
+#: A noise standard deviation, values 0 to 255, or :class:`Counts`, or :data:`AUTO`.
+Noise: TypeAlias = float | Counts | Literal["auto"]
 #: A noise level below this is probably meant for images in [0, 1].
 SMALLEST_LEVEL = 0.2
 
@@ -14,17 +29,18 @@ SMALLEST_LEVEL = 0.2
 def parse_noise(text: str | None) -> Noise | None:
     """The value of ``--noise``; ``None`` if it is not given. Warns of a level that seems to be for images in [0, 1].
 
-    :raises ValueError: neither a number from 0 to 255 nor ``auto``.
+    :raises ValueError: none of those that are understood.
     """
     if text is None or text.strip().lower() == AUTO:
         return None if text is None else AUTO
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    kind, *numbers = text.split(":")
+    if kind.strip().lower() == POISSON:
+        return _counts(text, numbers)
+    value = _number(text)
     if not 0 <= value <= 255:
         raise ValueError(
-            f"--noise {text}: expected a standard deviation from 0 to 255 (white is 255), or auto to estimate it."
+            f"--noise {text}: expected a standard deviation from 0 to 255 (white is 255), {POISSON}:GAIN:READ in the "
+            "values of the file, or auto to estimate it."
         )
     if 0 < value < SMALLEST_LEVEL:
         warnings.warn(
@@ -33,3 +49,20 @@ def parse_noise(text: str | None) -> Noise | None:
             stacklevel=2,
         )
     return value
+
+
+def _counts(text: str, numbers: list[str]) -> Counts:
+    values = [_number(number) for number in numbers]
+    if not 1 <= len(values) <= 2 or not 0 < values[0] < math.inf or not all(0 <= value < math.inf for value in values):
+        raise ValueError(
+            f"--noise {text}: expected {POISSON}:GAIN or {POISSON}:GAIN:READ, the value of one photon and the standard "
+            "deviation of the read noise, in the values of the file."
+        )
+    return Counts(*values)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

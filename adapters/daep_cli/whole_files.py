@@ -5,6 +5,18 @@ import secrets
 from pathlib import Path
 
 
+def put_in_place(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Give a complete file in the same folder its name.
+
+    :raises ValueError: ``path`` has been created meanwhile, and ``overwrite`` is not set.
+    """
+    if path.exists():
+        if not overwrite:
+            raise ValueError(f"{path}: was created during the run and is not replaced; choose another name.")
+        os.chmod(temporary, path.stat().st_mode & 0o777)
+    os.replace(temporary, path)
+
+
 def write_whole(path: Path, content: bytes, overwrite: bool = False, temporary: Path | None = None) -> None:
     """Write a file such that ``path`` contains all of ``content``, or what it contained before.
 
@@ -24,11 +36,7 @@ def write_whole(path: Path, content: bytes, overwrite: bool = False, temporary: 
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if path.exists():
-                if not overwrite:
-                    raise ValueError(f"{path}: was created during the run and is not replaced; choose another name.")
-                os.chmod(temporary, path.stat().st_mode & 0o777)
-            os.replace(temporary, path)
+            put_in_place(temporary, path, overwrite)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

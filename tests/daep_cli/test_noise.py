@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from daep_cli.jobs.job import Job
+from daep_cli.jobs.measurement import Measurement, light_noise
 from daep_cli.jobs.restore_options import Options
-from daep_cli.noise_option import AUTO, parse_noise
+from daep_cli.noise_option import AUTO, Counts, parse_noise
 from daep_cli.photographs.photo import Photo
+from daep_cli.photographs.tone_curves import SRGB
+from daep_deepinv.noise.given import SignalNoise
 
 
 def test_numbers_and_auto_are_understood() -> None:
@@ -20,6 +23,31 @@ def test_numbers_and_auto_are_understood() -> None:
     assert parse_noise("0") == 0
 
 
-def test_an_estimate_that_fails_names_the_option() -> None:
-    with pytest.raises(ValueError, match="--noise auto: 3 x 3 pixels are too few to estimate the noise; give a number"):
-        Job(Options(noise=AUTO)).measure(Photo(np.zeros((3, 3, 3), np.uint8)))
+def test_the_noise_of_a_sensor_is_in_the_values_of_the_file() -> None:
+    assert parse_noise("poisson:2.5") == Counts(2.5)
+    assert parse_noise("Poisson:2.5:8") == Counts(2.5, 8)
+    for text in ("poisson", "poisson:", "poisson:0", "poisson:-1", "poisson:1:-2", "poisson:1:2:3", "poisson:a"):
+        with pytest.raises(ValueError, match=r"--noise .*: expected poisson:GAIN or poisson:GAIN:READ"):
+            parse_noise(text)
+    photo = Photo(np.full((8, 8, 1), 900, np.uint16), range=(0.0, 4095.0))
+    noise = Job(Options(noise=Counts(2.0, 8.0))).measure(photo).noise
+    assert isinstance(noise, SignalNoise)
+    assert (noise.gain, noise.sigma) == pytest.approx((2 / 4095, 8 / 4095))
+
+
+def test_the_noise_of_light_follows_the_tone_curve() -> None:
+    """Noise of one level in the values: in amounts of light, little in the shadows and much in the lights."""
+    values = np.linspace(0.05, 1, 400).reshape(20, 20, 1)
+    photo = Photo((255 * values).round().astype(np.uint8))
+    noise = light_noise(Measurement(photo, 0.0), SRGB, 5 / 255)
+    assert noise.sigma < 0.2 * 5 / 255
+    for value in (0.3, 0.6, 0.95):
+        light = float(SRGB.light(np.array(value)))
+        rng = np.random.default_rng(0)
+        measured = SRGB.light(value + 5 / 255 * rng.standard_normal(20000)).std()
+        assert np.sqrt(noise.sigma**2 + noise.gain * light) == pytest.approx(measured, rel=0.2)
+
+
+def test_counts_need_no_tone_curve() -> None:
+    with pytest.raises(ValueError, match="counts are amounts of light already; leave --linear out"):
+        Job(Options(noise=Counts(1.0), linear=True)).measure(Photo(np.full((8, 8, 3), 9, np.uint8)))

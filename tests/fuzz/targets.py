@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import io
-import struct
 import tempfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import mutate
 import numpy as np
-import tifffile
 import torch
-from PIL import Image, ImageCms
+from kinds_of_file import KINDS, picture
+from PIL import Image
 
 from daep_cli.kernels.reading import read_kernel
 from daep_cli.masks import read_mask
-from daep_cli.photographs.photo import MAX_PIXELS, Photo
-from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.photo import MAX_BYTES, Photo
+from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.writing import encode
+from daep_cli.training_files import read_training_images
 from daep_prior import ConvDAE, UNetDAE, load_dae, save_dae
 from daep_prior.pretrained.caffemodel import _net_parameter
 from daep_prior.training import TrainingConfig
@@ -126,78 +125,62 @@ def _usable_run(run: TrainingRun) -> bool:
 # -- images ------------------------------------------------------------------------------------------------------------
 
 
-def _scene(channels: int = 3, dtype: type = np.uint8, height: int = 12, width: int = 17) -> np.ndarray:
-    y, x = np.mgrid[:height, :width]
-    planes = [np.sin(0.3 * x + c) * np.cos(0.2 * y + 2 * c) for c in range(channels)]
-    return ((np.stack(planes, -1) + 1) / 2 * np.iinfo(dtype).max).round().astype(dtype)
+def _photos(*suffixes: str) -> dict[str, bytes]:
+    """Good files of every kind with one of these suffixes."""
+    return {name: content() for name, (_, content) in KINDS.items() if name.endswith(suffixes)}
 
 
-def _pillow(image: Image.Image, kind: str, **options: Any) -> bytes:
+def _tiffs() -> dict[str, bytes]:
+    bits = Image.fromarray(picture()).convert("1")
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+    bits.save(buffer, "TIFF", compression="group4")
+    return {**_photos(".tif"), "bits.tif": buffer.getvalue()}
 
 
-def _tiff(pixels: np.ndarray, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, pixels, metadata=None, **options)
-    return buffer.getvalue()
+def _read_pages(path: Path) -> list[Photo]:
+    """The first and the last image of the file, written again."""
+    pages = count_pages(path)
+    photos = [read_photo(path, page) for page in sorted({0, pages - 1})]
+    for photo in photos:
+        encode(photo, ".tif")
+    return photos
 
 
-def _with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
-    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    return png[:33] + chunk + png[33:]
-
-
-def _photos() -> dict[str, dict[str, bytes]]:
-    """Good files by format."""
-    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    rgb, rgb16, exif = Image.fromarray(_scene()), _scene(3, np.uint16), Image.Exif()
-    exif[274] = 6
-    photo, alpha = Photo(_scene()), Photo(_scene(), _scene(1)[..., 0])
-    deep, deep_alpha = Photo(rgb16, None, icc), Photo(rgb16, _scene(1, np.uint16)[..., 0])
-    text = zlib.compress(b"x" * 100)
-    return {
-        "png": {
-            "rgb.png": encode(photo, ".png"),
-            "alpha.png": encode(alpha, ".png"),
-            "grey.png": encode(Photo(_scene(1)), ".png"),
-            "palette.png": _pillow(rgb.quantize(16), "PNG", transparency=0),
-            "bits.png": _pillow(rgb.convert("1"), "PNG"),
-            "exif.png": _pillow(rgb, "PNG", exif=exif, icc_profile=icc),
-            "text.png": _with_chunk(encode(photo, ".png"), b"zTXt", b"Comment\0\0" + text),
-            "deep.png": encode(deep, ".png"),
-            "deep alpha.png": encode(deep_alpha, ".png"),
-            "deep grey.png": bytes(imagecodecs.png_encode(rgb16[..., 0].copy())),
-        },
-        "jpeg": {
-            "rgb.jpg": encode(photo, ".jpg"),
-            "grey.jpg": encode(Photo(_scene(1)), ".jpg"),
-            "progressive.jpg": _pillow(rgb, "JPEG", progressive=True, exif=exif, icc_profile=icc),
-        },
-        "tiff": {
-            "rgb.tif": encode(photo, ".tif"),
-            "alpha.tif": encode(alpha, ".tif"),
-            "exif.tif": _pillow(rgb, "TIFF", exif=exif, icc_profile=icc),
-            "lzw.tif": _pillow(rgb, "TIFF", compression="tiff_lzw"),
-            "bits.tif": _pillow(rgb.convert("1"), "TIFF", compression="group4"),
-            "deep.tif": encode(deep, ".tif"),
-            "deep alpha.tif": encode(deep_alpha, ".tif"),
-            "deep raw.tif": _tiff(rgb16, photometric="rgb"),
-            "deep lzw.tif": _tiff(rgb16, photometric="rgb", compression="lzw", predictor=True),
-            "deep tiles.tif": _tiff(rgb16, photometric="rgb", tile=(16, 16), compression="adobe_deflate"),
-            "deep planes.tif": _tiff(np.moveaxis(rgb16, -1, 0).copy(), photometric="rgb", planarconfig="separate"),
-            "deep big.tif": _tiff(rgb16, photometric="rgb", bigtiff=True, byteorder=">"),
-            "deep negative.tif": _tiff(rgb16[..., 0], photometric="miniswhite"),
-        },
-    }
+def _usable_photos(photos: list[Photo]) -> bool:
+    return bool(photos) and all(_usable_photo(photo) for photo in photos)
 
 
 def _usable_photo(photo: Photo) -> bool:
-    height, width, channels = photo.colour.shape
-    kinds = photo.colour.dtype in (np.uint8, np.uint16) and channels in (1, 3)
-    matching = photo.alpha is None or (photo.alpha.shape == (height, width) and photo.alpha.dtype == photo.colour.dtype)
-    return kinds and matching and 0 < height * width <= MAX_PIXELS
+    height, width, _ = photo.colour.shape
+    kinds = photo.colour.dtype.kind in "iuf" and bool(np.isfinite(photo.colour).all())
+    alike = [layer for layer in (photo.alpha, photo.missing) if layer is not None]
+    return kinds and all(layer.shape == (height, width) for layer in alike) and 0 < photo.colour.nbytes <= MAX_BYTES
+
+
+def _training(path: Path) -> list[Any]:
+    """The images of a file for training; what is said about a file that is skipped is the error."""
+    lines: list[str] = []
+    try:
+        images, _ = read_training_images(path.parent, None, 4, None, lines.append)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {'; '.join(lines) or error}") from error
+    return images
+
+
+def _in_a_folder(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """``read`` on a copy of the file in a folder of its own."""
+
+    def alone(path: Path) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, path.name)
+            copy.write_bytes(path.read_bytes())
+            return read(copy)
+
+    return alone
+
+
+def _usable_training(images: list[Any]) -> bool:
+    return all(image.values.size > 0 and image.black < image.top for image in images)
 
 
 # -- kernels -----------------------------------------------------------------------------------------------------------
@@ -220,7 +203,10 @@ def _kernels() -> dict[str, bytes]:
         "k.npz": mutate.rezip({"k.npy": _npy(KERNEL)}, compressed=False),
         "k compressed.npz": mutate.rezip({"k.npy": _npy(KERNEL)}, compressed=True),
         "k.txt": text.getvalue(),
+        "k.csv": text.getvalue().replace(b" ", b","),
         "k.png": encode(Photo(KERNEL.astype(np.uint8)[..., None]), ".png"),
+        "k.tif": encode(Photo(KERNEL.astype(np.float32)[..., None]), ".tif"),
+        "several.npy": _npy(np.stack([KERNEL, KERNEL])),
     }
 
 
@@ -229,30 +215,48 @@ def _in_an_archive(data: bytes) -> bytes:
 
 
 def _usable_kernel(kernel: np.ndarray) -> bool:
-    odd = kernel.ndim == 2 and all(side % 2 for side in kernel.shape)
-    return odd and bool(np.isfinite(kernel).all()) and abs(kernel.sum() - 1) < 1e-6
+    odd = kernel.ndim in (2, 3) and all(side % 2 for side in kernel.shape[-2:])
+    return odd and bool(np.isfinite(kernel).all()) and bool((abs(kernel.sum((-2, -1)) - 1) < 1e-5).all())
 
 
 def _usable_mask(mask: np.ndarray) -> bool:
     return mask.dtype == bool and mask.ndim == 2 and bool(mask.any())
 
 
-def _targets() -> dict[str, Target]:
-    photos = _photos()
-    masks = {name: photos["png"][name] for name in ("grey.png", "bits.png", "palette.png")}
+def _arrays() -> dict[str, bytes]:
+    values = picture(2, np.uint16)
     return {
+        "grey.npy": _npy(values[..., 0]),
+        "two.npy": _npy(values),
+        "complex.npy": _npy(values[..., 0] + 1j * values[..., 1]),
+        "a.npz": mutate.rezip({"a.npy": _npy(values), "b.npy": _npy(values[..., 0])}, compressed=True),
+    }
+
+
+def _targets() -> dict[str, Target]:
+    png = _photos(".png")
+    masks = {name: png[name] for name in ("grey8.png", "bits.png", "palette.png", "greya8.png")}
+    targets = {
         "safetensors": Target(_safetensors(), load_dae, _finite, mutate.repair_safetensors),
         "checkpoint": Target(_checkpoints(), _resume, _usable_run, mutate.repair_safetensors),
         "caffemodel": Target(_caffemodels(), load_dae, _finite),
-        "png": Target(photos["png"], read_photo, _usable_photo, mutate.repair_png),
-        "jpeg": Target(photos["jpeg"], read_photo, _usable_photo),
-        "tiff": Target(photos["tiff"], read_photo, _usable_photo, talks=True),  # libtiff, through Pillow
-        "kernel": Target(_kernels(), lambda path: read_kernel(str(path)), _usable_kernel),
+        "png": Target(png, read_photo, _usable_photo, mutate.repair_png),
+        "jpeg": Target(_photos(".jpg"), read_photo, _usable_photo),
+        "tiff": Target(_tiffs(), _read_pages, _usable_photos, talks=True),  # libtiff, through Pillow
+        "kernel": Target(_kernels(), lambda path: read_kernel(str(path)), _usable_kernel, talks=True),  # cleaned: said
         "kernel in an archive": Target(
-            {"a.npz": _npy(KERNEL)}, lambda path: read_kernel(str(path)), _usable_kernel, wrap=_in_an_archive
+            {"a.npz": _npy(KERNEL)},
+            lambda path: read_kernel(str(path)),
+            _usable_kernel,
+            wrap=_in_an_archive,
+            talks=True,
         ),
         "mask": Target(masks, read_mask, _usable_mask, mutate.repair_png),
+        "training arrays": Target(_arrays(), _in_a_folder(_training), _usable_training),
     }
+    if find_spec("astropy"):
+        targets["fits"] = Target(_photos(".fits"), _read_pages, _usable_photos, talks=True)
+    return targets
 
 
 TARGETS = _targets()

@@ -15,7 +15,7 @@ Name = Annotated[
     typer.Argument(metavar="KERNEL", help="motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, or a file."),
 ]
 Output = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Write it: .png, .tif, .npy or .txt.")
+    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Write it: .png, .tif, .fits, .npy, .txt or .csv.")
 ]
 
 
@@ -27,7 +27,8 @@ def kernel(name: Name, output: Output = None, overwrite: Overwrite = False) -> N
     * **disk:RADIUS**: a lens out of focus. Radius in pixels.
     * **spot:PHOTO**: a photograph of one point of light on a dark background with the same blur: a distant lamp, a
       star, a pinhole in front of a lamp. The background is subtracted, and the point is cut out and centred.
-    * A file: an image, .npy, .txt, or .npz:KEY.
+    * A file: an image, .npy, .txt, .csv, or .npz:KEY. Several pages, planes or colours are one kernel a page or
+      channel. A white or grey ground is removed, and said.
 
     The kernel is not estimated from a blurred photograph. If it is unknown, measure the trail of a small bright point
     in the photograph and try similar shapes, or estimate the kernel with a program for blind deconvolution.
@@ -47,12 +48,18 @@ def kernel(name: Name, output: Output = None, overwrite: Overwrite = False) -> N
     if output is not None:
         check_output_file(output, WRITABLE, (kernel_path(name),), overwrite)
     values = read_kernel(name)
-    for line in sketch(values):
-        typer.echo(line)
-    rows = facts(values)
-    width = max(map(len, rows))
-    for title, text in rows.items():
-        typer.echo(f"{title:<{width}}  {text}")
+    kernels = values[None] if values.ndim == 2 else values
+    if output is not None and len(kernels) > 1 and output.suffix.lower() != ".npy":
+        raise ValueError(f"-o {output}: cannot store {len(kernels)} kernels; use .npy.")
+    for number, one in enumerate(kernels, 1):
+        if len(kernels) > 1:
+            typer.echo(f"kernel {number} of {len(kernels)}")
+        for line in sketch(one):
+            typer.echo(line)
+        rows = facts(one)
+        width = max(map(len, rows))
+        for title, text in rows.items():
+            typer.echo(f"{title:<{width}}  {text}")
     if output is not None:
         write_whole(output, encode_kernel(values, output.suffix), overwrite)
         say(f"wrote {output}")

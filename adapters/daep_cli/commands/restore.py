@@ -9,11 +9,11 @@ from daep_cli.commands.shared_options import Denoiser, Device, Iterations, Overw
 from daep_cli.jobs.restore_options import Options
 from daep_cli.noise_option import parse_noise
 from daep_cli.paths import check_output_file, check_output_folder
-from daep_cli.photographs.photo import SUFFIXES
+from daep_cli.photographs.photo import WRITABLE
 from daep_cli.screen import say
 
 Source = Annotated[
-    Path, typer.Argument(metavar="IN", exists=True, help="Image (PNG, JPEG, TIFF), or a folder of them.")
+    Path, typer.Argument(metavar="IN", exists=True, help="Image (PNG, JPEG, TIFF, FITS, raw), or a folder of them.")
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", help="Result: a file, or a folder.")]
 Noise = Annotated[
@@ -51,6 +51,32 @@ CheckNoise = Annotated[
         "restore for it.",
     ),
 ]
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLOUR", help='Inpaint. Pixels of this colour are missing: "#ff00ff"; nan: those without a value.'
+    ),
+]
+White = Annotated[
+    float | None,
+    typer.Option(
+        metavar="VALUE", help="Value of white in the file, such as 4095 for 12 bits; default: found and printed."
+    ),
+]
+Linear = Annotated[
+    bool | None,
+    typer.Option(
+        "--linear/--no-linear",
+        help="Restore amounts of light, as blur happens in light; the result has the tone curve of the file. Default "
+        "for raw files.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TYPE", help="Number type of the result: uint8, uint16, float32, ...; default that of the file."
+    ),
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Print how the image would be restored, and do nothing; -o is not needed.")
 ]
@@ -63,6 +89,10 @@ def restore(
     kernel: Kernel = None,
     scale: Scale = None,
     mask: Mask = None,
+    missing: Missing = None,
+    white: White = None,
+    linear: Linear = None,
+    format: Format = None,
     denoiser: Denoiser = None,
     preset: Preset = None,
     iterations: Iterations = None,
@@ -75,10 +105,16 @@ def restore(
 ) -> None:
     """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
 
-    --kernel deblurs, --scale enlarges, --mask inpaints, --noise alone denoises.
+    --kernel deblurs, --scale enlarges, --mask and --missing inpaint, --noise alone denoises. --mask works together with
+    --kernel and with --scale.
 
-    **Files.** 16-bit images stay 16-bit in PNG and TIFF. Transparency and colour profile are kept, the EXIF orientation
-    is applied, other metadata is not copied. Results are written whole or not at all. Ctrl-C saves the latest image.
+    **Files.** PNG, JPEG, TIFF (integers and floats of 8 to 64 bits), FITS and raw. The result has the number type, the
+    range and the metadata of the file; the EXIF orientation is applied. Colours under transparent pixels never mix into
+    what is seen. Pixels without a value (NaN) are missing. Results are written whole or not at all. Ctrl-C saves the
+    latest image.
+
+    **Stacks and large images.** The pages of a TIFF and the planes of a FITS cube are restored one after another,
+    images of more than 33 million pixels in blocks. The same command continues after an interruption.
 
     **Folders.** Images whose result exists are skipped, so the same command continues an interrupted job. Several
     processes may work on one folder. An image that fails is reported, and the others are restored. Subfolders are not
@@ -101,8 +137,9 @@ def restore(
     if output is None and not explain:
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     options = Options(
-        parse_noise(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise
-    )
+        parse_noise(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise,
+        missing, white, linear, format,
+    )  # fmt: skip
     failed = _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite)
     if failed:
         raise typer.Exit(2)
@@ -120,9 +157,9 @@ def _explain(source: Path, options: Options) -> int:
 def _restore(source: Path, output: Path, options: Options, overwrite: bool) -> int:
     """The number of images of a folder that failed."""
     if source.is_dir():
-        check_output_folder(output, source, SUFFIXES)
+        check_output_folder(output, source, WRITABLE)
     else:
-        check_output_file(output, SUFFIXES, (source, *options.files), overwrite, source)
+        check_output_file(output, WRITABLE, (source, *options.files), overwrite, source)
     from daep_cli.jobs.folder import restore_folder
     from daep_cli.jobs.job import Job
     from daep_cli.jobs.one_image import restore_file

@@ -7,7 +7,7 @@ import typer
 
 from daep_cli.errors import complaint
 from daep_cli.jobs.job import Job
-from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.screen import complain, say
 
 
@@ -19,7 +19,8 @@ def print_plans(sources: Iterable[Path], job: Job) -> int:
     failed, printed = 0, dict[str, Path]()
     for source in sources:
         try:
-            plan = str(job.plan(read_photo(source)))
+            pages = count_pages(source)
+            plan = str(job.plan(read_photo(source, 0), pages)) + (f"\npages      {pages}" if pages > 1 else "")
         except Exception as error:
             complain(complaint(error, source))
             failed += 1

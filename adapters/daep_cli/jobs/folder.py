@@ -15,14 +15,16 @@ from torch import Tensor
 
 from daep_cli.errors import Interrupted, complaint, one_line
 from daep_cli.jobs.claims import Claim, state
-from daep_cli.jobs.job import Job, Measurement
+from daep_cli.jobs.job import Job
+from daep_cli.jobs.measurement import Measurement
+from daep_cli.jobs.parts import restore_stack
 from daep_cli.jobs.progress import Bar, progress_bar
 from daep_cli.paths import check_output_file
-from daep_cli.photographs.photo import SUFFIXES, Photo
-from daep_cli.photographs.reading import layout, read_photo
+from daep_cli.photographs.photo import READABLE, WRITABLE, Photo
+from daep_cli.photographs.reading import count_pages, layout, read_photo
 from daep_cli.photographs.writing import check_writable_as, encode
 from daep_cli.screen import complain, say
-from daep_cli.whole_files import write_whole
+from daep_cli.whole_files import put_in_place, write_whole
 from daep_deepinv import Plan
 
 #: Errors after which nothing more can be written. They end the job.
@@ -44,7 +46,7 @@ class Tally:
             "restored by another process meanwhile": self.elsewhere,
             "skipped because their result exists (--overwrite replaces)": self.skipped,
             "failed": self.failed,
-            "ignored because not named as PNG, JPEG or TIFF": self.ignored,
+            "ignored because not named as an image": self.ignored,
         }
         return f"{self.restored} restored" + "".join(f", {number} {text}" for text, number in others.items() if number)
 
@@ -78,12 +80,17 @@ def find_images(folder: Path) -> tuple[list[Path], int]:
     :raises ValueError: there is no image.
     """
     files = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    found = [file for file in files if file.suffix.lower() in SUFFIXES]
+    found = [file for file in files if file.suffix.lower() in READABLE]
     if not found:
         raise ValueError(
-            f"{folder}: contains no PNG, JPEG or TIFF image (subfolders are not searched); name another folder."
+            f"{folder}: contains no PNG, JPEG, TIFF, FITS or raw image (subfolders are not searched); name another."
         )
     return found, len(files) - len(found)
+
+
+def result_of(image: Path, folder: Path) -> Path:
+    """Where the result of an image goes: under its name, a raw file as a TIFF."""
+    return folder / (image.name if image.suffix.lower() in WRITABLE else f"{image.stem}.tif")
 
 
 def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tally:
@@ -99,7 +106,7 @@ def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tal
     found, ignored = find_images(source)
     tally, todo = Tally(ignored=ignored), []
     for image in found:
-        result = output / image.name
+        result = result_of(image, output)
         before = state(result)
         if before is None or overwrite:
             todo.append(_Item(image, result, before, layout(image), Claim(result)))
@@ -109,7 +116,7 @@ def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tal
             Claim(result).clean()
     if not todo:
         return tally
-    _ = job.model  # unusable weights are one error, not one an image
+    _ = job.network  # unusable weights are one error, not one an image
     output.mkdir(exist_ok=True)
     # equal sizes together; the largest first, so that a lack of memory shows at once
     todo.sort(key=lambda item: (-item.pixels, item.layout))
@@ -157,9 +164,16 @@ class _FolderRun:
                     self.bar(advance=item.pixels)
                     self._release(item)
                     continue
-                check_output_file(item.result, SUFFIXES, (item.source, *self.job.options.files), self.overwrite)
+                check_output_file(item.result, WRITABLE, (item.source, *self.job.options.files), self.overwrite)
+                pages = count_pages(item.source)
+                if pages > 1:
+                    what = restore_stack(item.source, item.result, pages, self.job, item.claim.temporary)
+                    put_in_place(item.claim.temporary, item.result, self.overwrite)
+                    self._done(item, what)
+                    self.bar(advance=item.pixels)
+                    continue
                 photo = read_photo(item.source)
-                check_writable_as(photo, item.result)
+                check_writable_as(photo, item.result, self.job.options.format)
                 measured = self.job.measure(photo)
             except Exception as error:
                 self._fail(item, error)
@@ -172,7 +186,7 @@ class _FolderRun:
         batch: _Batch = []
         for item, measured in images:
             pixels = (len(batch) + 1) * self.job.pixels(*measured.photo.size)
-            if batch and (pixels > self.job.batch_pixels or not self.job.together(batch[-1][1], measured)):
+            if batch and (pixels > self.job.batch_pixels or not batch[-1][1].alike(measured)):
                 yield batch
                 batch = []
             batch.append((item, measured))
@@ -204,9 +218,9 @@ class _FolderRun:
             return
         self.bar(advance=work - done)
         seconds = (time.perf_counter() - began) / len(batch)
-        for (item, _), (photo, plan) in zip(batch, results, strict=True):
+        for (item, measured), (photo, plan) in zip(batch, results, strict=True):
             width, height = photo.size
-            what = f"{width} x {height} pixels in {seconds:.1f} s ({self.job.summary(plan)})"
+            what = f"{width} x {height} pixels in {seconds:.1f} s ({self.job.summary(plan, measured)})"
             self._write(item, photo, what)
 
     def _write(self, item: _Item, photo: Photo, what: str) -> None:
@@ -218,9 +232,12 @@ class _FolderRun:
                 raise
             self._fail(item, error)
             return
+        self._done(item, what)
+
+    def _done(self, item: _Item, what: str) -> None:
         self.tally.restored += 1
         self._release(item)
-        say(f"{path}: {what}")
+        say(f"{item.result}: {what}")
 
     def _fail(self, item: _Item, error: Exception) -> None:
         """Report an expected error; a bug is raised again."""

@@ -5,29 +5,33 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from deepinv.physics import Inpainting, LinearPhysics
-from PIL import Image
+from deepinv.physics import Blur, Inpainting, LinearPhysics
 from torch import Tensor
 
 from daep_cli.devices import pick_device
+from daep_cli.jobs.measurement import Measurement, light_noise
 from daep_cli.jobs.restore_options import Options
-from daep_cli.kernels.reading import check_kernel_fits, read_kernel
-from daep_cli.masks import read_mask
+from daep_cli.kernels.cleaning import fitted
+from daep_cli.kernels.reading import Kernel, is_image, read_kernel
+from daep_cli.masks import Mask, known_by_colour, read_mask
 from daep_cli.networks import read_network
-from daep_cli.noise_option import AUTO
-from daep_cli.photographs.photo import MAX_PIXELS, Array, Photo
-from daep_cli.photographs.tensors import centre, to_pixels, to_tensor
+from daep_cli.noise_option import AUTO, Counts
+from daep_cli.photographs.photo import MAX_PIXELS, Photo
+from daep_cli.photographs.tone_curves import LINEAR, curve_of
+from daep_cli.photographs.value_range import ranged
+from daep_cli.photographs.writing import converted
 from daep_cli.screen import iterations_text
-from daep_deepinv import DAEP, DivergenceError, Plan, degradation
+from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan, degradation
 from daep_deepinv.noise.by_restoration import UnknownNoiseError
+from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.model import NoiseWarning
-from daep_deepinv.noise.patches import patch_level
 from daep_deepinv.reconstructor import ESTIMATE
+from daep_prior import load_dae
+from daep_prior.images import RGB
+from daep_prior.restore_measurement import default_network
 from daep_prior.schedules import PRESETS
 from daep_prior.tiling import SMALLEST_TILE
 
@@ -38,11 +42,8 @@ CPU_BATCH_PIXELS = 2**17
 GPU_BATCH_PIXELS, GPU_BYTES_A_PIXEL = 2**22, 2**14
 
 
-class Measurement(NamedTuple):
-    """A photograph, and its noise level for images in [0, 1]; ``None``: the solver estimates it."""
-
-    photo: Photo
-    sigma: float | None
+#: Side in pixels of the middle of an image, in which its noise is found. More pixels make it no more accurate.
+NOISE_SIDE = 2048
 
 
 @dataclass
@@ -53,8 +54,8 @@ class Job:
     """
 
     options: Options
-    kernel: npt.NDArray[np.float64] | None = field(init=False, default=None)
-    mask: npt.NDArray[np.bool_] | None = field(init=False, default=None)
+    kernel: Kernel | None = field(init=False, default=None)
+    mask: Mask | None = field(init=False, default=None)
     device: torch.device = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,27 +71,33 @@ class Job:
         self.device = pick_device(options.device)
 
     @cached_property
-    def model(self) -> DAEP:
-        """The reconstructor."""
-        options, name = self.options, self.options.denoiser
+    def network(self) -> DAEDenoiser:
+        """The network of all photographs."""
+        name = self.options.denoiser
+        if name is not None:
+            return DAEDenoiser(read_network(name, self.device))
+        return DAEDenoiser(load_dae(default_network(self.options.preset, None), self.device))
+
+    def model(self, measured: Measurement) -> DAEP:
+        """The reconstructor of a measurement."""
+        options = self.options
         return DAEP(
-            sigma=ESTIMATE if options.noise == AUTO and self.kernel is not None else options.sigma,
+            sigma=measured.noise,
             preset=options.preset,
-            denoiser=None if name is None else read_network(name, self.device),
+            denoiser=self.network,
             max_iter=options.iterations,
             seed=options.seed,
             tile="auto" if options.tile is None else options.tile,
             device=self.device,
             check_noise=options.check_noise,
+            bounds=measured.bounds,
         )
 
     # -- one photograph ------------------------------------------------------------------------------------------------
 
     def check(self, photo: Photo) -> None:
-        """Refuse a photograph that does not fit the kernel, the mask or the scale."""
+        """Refuse a photograph that does not fit the mask or the scale."""
         options = self.options
-        if self.kernel is not None:
-            check_kernel_fits(self.kernel, photo.size, str(options.kernel))
         if self.mask is not None and self.mask.shape[::-1] != photo.size:
             sizes = [f"{width} x {height}" for width, height in (self.mask.shape[::-1], photo.size)]
             raise ValueError(
@@ -105,31 +112,81 @@ class Job:
                 "image into parts."
             )
 
-    def measure(self, photo: Photo) -> Measurement:
-        """Check a photograph, and estimate its noise if the solver cannot."""
-        self.check(photo)
-        sigma = self.options.sigma
-        if sigma is None and self.kernel is None:
-            try:
-                sigma = patch_level(to_tensor(photo))
-            except ValueError as error:
-                raise ValueError(f"--noise {AUTO}: {error}") from error
-        return Measurement(photo, sigma)
+    def measure(self, photo: Photo, page: int = 0, pages: int = 1) -> Measurement:
+        """Check a photograph, and find what is known about it.
 
-    def plan(self, photo: Photo) -> Plan:
-        """How a photograph would be restored."""
-        y, physics = self.problem([self.measure(photo)])
+        :param int page: its number in a stack of ``pages``, which has one range; that of one page is found here.
+        """
+        self.check(photo)
+        options = self.options
+        if photo.range is None:
+            photo = ranged(photo, options.white)
+        if isinstance(options.noise, Counts):  # no light is no count
+            photo = replace(photo, range=(0.0, photo.white))
+        curve = curve_of(photo) if options.linear or (options.linear is None and photo.developed) else LINEAR
+        known, kernel = self.known(photo), self.kernel_of(photo, page, pages)
+        measured = Measurement(photo, 0.0, known, kernel, None if curve is LINEAR else curve)
+        return measured._replace(noise=self.noise_of(measured))
+
+    def noise_of(self, measured: Measurement) -> float | str | SignalNoise:
+        """The noise of a measurement, see :class:`daep_cli.jobs.measurement.Measurement`."""
+        options, photo, curve = self.options, measured.photo, measured.curve
+        if options.noise == AUTO:
+            return ESTIMATE
+        if isinstance(options.noise, Counts):
+            if curve is not None:
+                raise ValueError("--noise poisson: counts are amounts of light already; leave --linear out.")
+            gain, read = (value / photo.white for value in options.noise)
+            return SignalNoise(gain, read)
+        level = options.level or 0.0
+        return level if curve is None or level == 0 else light_noise(measured.middle(NOISE_SIDE), curve, level)
+
+    def known(self, photo: Photo) -> Mask | None:
+        """Which pixels of a photograph are known, (H, W); ``None``: all."""
+        missing, jpeg = self.options.missing, bool(photo.metadata.segments)
+        coloured = None if missing is None else known_by_colour(photo, missing, jpeg)
+        masks = [mask for mask in (self.mask, coloured) if mask is not None]
+        if photo.missing is not None:
+            masks.append(~photo.missing)
+        known = np.logical_and.reduce(masks) if masks else None
+        if known is not None and not known.any():
+            raise ValueError("no pixel of the image is known; check --mask and --missing.")
+        return known
+
+    def kernel_of(self, photo: Photo, page: int, pages: int) -> Kernel | None:
+        """The kernel of a photograph; ``None``: no blur, which is also what a kernel of one pixel says."""
+        if self.kernel is None:
+            return None
+        name = str(self.options.kernel)
+        kernel = fitted(self.kernel, photo.size, name, is_image(name))
+        if kernel.ndim == 3:
+            channels = photo.colour.shape[2]
+            if len(kernel) == channels:
+                pass
+            elif len(kernel) == pages:
+                kernel = kernel[page]
+            elif len(kernel) == RGB and channels == 1:
+                kernel = kernel.mean(0)
+            else:
+                raise ValueError(
+                    f"--kernel {name}: {len(kernel)} kernels for an image of {channels} channels and {pages} pages; "
+                    "give one, one a channel, or one a page."
+                )
+        planes = kernel.reshape(-1, *kernel.shape[-2:])
+        return None if (planes[:, planes.shape[1] // 2, planes.shape[2] // 2] == 1).all() else kernel
+
+    def plan(self, photo: Photo, pages: int = 1) -> Plan:
+        """How a photograph would be restored, or the first of some ``pages``."""
+        return self.plan_of(self.measure(photo, 0, pages))
+
+    def plan_of(self, measured: Measurement) -> Plan:
+        """How a measurement would be restored."""
+        y, physics = self.problem([measured])
         with _in_terms_of_options():
-            (plan,) = self.model.plan(y, physics)
-        if self.options.noise == AUTO and plan.noise.source == "stated":  # estimated by measure, stated by the physics
-            plan = replace(plan, noise=replace(plan.noise, source="estimated"))
+            (plan,) = self.model(measured).plan(y, physics)
         return plan
 
     # -- batches -------------------------------------------------------------------------------------------------------
-
-    def together(self, a: Measurement, b: Measurement) -> bool:
-        """Whether two photographs can be restored in one batch."""
-        return a.photo.colour.shape == b.photo.colour.shape and a.sigma == b.sigma is not None
 
     def pixels(self, width: int, height: int) -> int:
         """Number of pixels of the result for an image of this size."""
@@ -144,49 +201,66 @@ class Job:
         return CPU_BATCH_PIXELS
 
     def problem(self, batch: Sequence[Measurement]) -> tuple[Tensor, LinearPhysics]:
-        """The measurement (B, C, h, w) in [0, 1] and its forward model; any two of the batch are :meth:`together`."""
-        y = torch.cat([to_tensor(measured.photo) for measured in batch]).to(self.device)
+        """The measurement (B, C, h, w), white is 1, and its forward model; any two of the batch are alike."""
+        y = torch.cat([measured.image() for measured in batch]).to(self.device)
         channels, height, width = y.shape[1:]
-        if self.mask is not None:
-            known = torch.from_numpy(self.mask).to(self.device, torch.float32).expand(1, channels, -1, -1)
-            physics = Inpainting(img_size=(channels, height, width), mask=known, device=self.device)
-            return physics.A(y), physics  # the values of missing pixels in the file are no measurement
-        factor = self.options.scale or 1
-        img_size = (channels, height * factor, width * factor)
-        return y, degradation(self.kernel, factor, batch[0].sigma or 0.0, img_size=img_size, device=self.device)
+        first, factor = batch[0], self.options.scale or 1
+        known = None
+        if first.known is not None:
+            mask = torch.from_numpy(first.known).to(self.device, torch.float32).expand(1, channels, -1, -1)
+            known = Inpainting(img_size=(channels, height, width), mask=mask, device=self.device)
+            y = known.A(y)  # the values of missing pixels in the file are no measurement
+        if known is not None and first.kernel is None and factor == 1:
+            physics: LinearPhysics = known
+        elif first.kernel is not None and first.kernel.ndim == 3:
+            filter = torch.from_numpy(first.kernel).to(self.device, torch.float32)[None]
+            physics = Blur(filter=filter, padding="valid", device=self.device)
+        else:
+            img_size = (channels, height * factor, width * factor)
+            physics = degradation(first.kernel, factor, img_size=img_size, device=self.device)
+        if known is not None and physics is not known:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that the product has no closed proximal step
+                physics = known * physics
+        return y, physics
 
     def run(
         self, batch: Sequence[Measurement], callback: Callable[[Plan, int, Tensor], None] | None = None
     ) -> list[tuple[Photo, Plan]]:
         """Restore photographs in one batch. Each gets the result that it gets alone.
 
-        :param batch: any two are :meth:`together`.
+        :param batch: any two are alike.
         :param Callable callback: see :meth:`daep_deepinv.DAEP.forward`.
         :return: photographs of the same types, and how they were restored.
         """
         y, physics = self.problem(batch)
         with warnings.catch_warnings(), _in_terms_of_options():
             warnings.simplefilter("ignore", NoiseWarning)  # the summary reports it for each image
-            x = self.model(y, physics, callback=callback)
-        results = zip(x.split(1), batch, self.model.plans, strict=True)
-        return [(self.photo(image, measured.photo), plan) for image, measured, plan in results]
+            model = self.model(batch[0])
+            x = model(y, physics, callback=callback)
+        results = zip(x.split(1), batch, model.plans, strict=True)
+        return [(self.photo(image, measured), plan) for image, measured, plan in results]
 
-    def photo(self, x: Tensor, source: Photo) -> Photo:
-        """The image (1, C, H, W) in [0, 1] as a photograph of the type of its source."""
-        if self.kernel is not None:
-            x = centre(x, to_tensor(source))
-        colour = to_pixels(x, source.colour.dtype)
-        alpha = source.alpha
-        return Photo(colour, alpha if alpha is None else _resized(alpha, colour), source.icc)
+    def photo(self, x: Tensor, measured: Measurement) -> Photo:
+        """The restored image (1, C, H, W), white is 1, as a photograph of the type of its source or of ``--format``."""
+        photo = measured.result(x, self.options.scale or 1)
+        return photo if self.options.format is None else converted(photo, self.options.format)
 
-    def summary(self, plan: Plan) -> str:
+    def summary(self, plan: Plan, measured: Measurement) -> str:
         """What was done to an image, for the line that is printed about it."""
         level, noise = 255 * plan.noise.level, ""
         if self.options.noise == AUTO:
-            noise = f", noise {level:.2f} as estimated"
+            words = f" ({plan.noise.words})" if plan.noise.law is not None else ""
+            noise = f", noise {level:.2f}{words} as estimated"
         elif plan.noise.assumed is not None:
             noise = f", for noise {level:.3g} instead of {255 * plan.noise.assumed:.3g}: {plan.noise.kind} "
             noise += "(--no-check-noise trusts --noise)"
+        if measured.curve is not None:
+            noise += f", in linear light (tone curve {measured.curve.name})"
+        photo = measured.photo
+        if photo.range is not None:
+            black = f"black {photo.black:.6g}, " if photo.black else ""
+            noise += f", {black}white {photo.white:.6g}" + ("" if self.options.white else " (--white sets another)")
         return f"{self.options.task}{noise}, {iterations_text(len(plan.schedule))}, preset {plan.preset}"
 
 
@@ -199,12 +273,3 @@ def _in_terms_of_options() -> Iterator[None]:
     except DivergenceError as error:
         message = "the restoration diverged; check --noise and the kernel, or try another --preset."
         raise FloatingPointError(message) from error
-
-
-def _resized(alpha: Array, colour: Array) -> Array:
-    """The transparency in the size of ``colour``, by bicubic interpolation."""
-    if alpha.shape == colour.shape[:2]:
-        return alpha
-    size = (colour.shape[1], colour.shape[0])
-    smooth = np.asarray(Image.fromarray(alpha.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
-    return smooth.round().clip(0, np.iinfo(alpha.dtype).max).astype(alpha.dtype)

@@ -1,4 +1,4 @@
-"""``daep restore`` on one image; Ctrl-C saves the latest iterate."""
+"""``daep restore`` on one file; Ctrl-C saves the latest iterate, or the pages that are done."""
 
 import time
 from pathlib import Path
@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from daep_cli.errors import Interrupted
+from daep_cli.jobs.claims import Claim
 from daep_cli.jobs.job import Job
+from daep_cli.jobs.parts import LARGEST_AT_ONCE, check_stack_output, restore_blocks, restore_stack
 from daep_cli.jobs.progress import progress_bar
-from daep_cli.noise_option import AUTO
-from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.writing import check_writable_as, write_photo
 from daep_cli.screen import iterations_text, say
+from daep_cli.whole_files import put_in_place, write_whole
 from daep_deepinv import DAEPrior, Plan
 
 #: Noise level of an iterate relative to the kernel width of its iteration. Measured for deblurring and denoising: from
@@ -26,11 +28,18 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
     :raises ValueError: unusable input or noise; nothing has been written.
     :raises Interrupted: Ctrl-C; the message says what was written.
     """
+    pages = count_pages(source)
+    if pages > 1:
+        _restore_pages(source, output, pages, job, overwrite)
+        return
     photo = read_photo(source)
-    check_writable_as(photo, output)
+    check_writable_as(photo, output, job.options.format)
     measured = job.measure(photo)
-    if job.options.noise == AUTO and measured.sigma is not None:
-        say(f"{source}: estimated noise {255 * measured.sigma:.2f} (white is 255); --noise sets another")
+    if job.pixels(*photo.size) > LARGEST_AT_ONCE:
+        content, what = restore_blocks(source, output, measured, job)
+        write_whole(output, content, overwrite)
+        say(f"{output}: {what}")
+        return
     latest: list[tuple[Plan, int, Tensor]] = []
     began = time.perf_counter()
     try:
@@ -45,13 +54,27 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
         if not latest:
             raise
         plan, iteration, image = latest[0]
-        write_photo(job.photo(cleaned(image, plan, iteration, job.model.prior), photo), output, overwrite)
+        write_photo(job.photo(cleaned(image, plan, iteration, DAEPrior(job.network)), measured), output, overwrite)
         done, again = f"{iteration + 1} of {iterations_text(len(plan.schedule))}", "; give --overwrite to start again"
         raise Interrupted(f"after {done}; {output} contains that iterate{'' if overwrite else again}.") from error
     seconds = time.perf_counter() - began
     write_photo(result, output, overwrite)
     width, height = result.size
-    say(f"{output}: {width} x {height} pixels in {seconds:.1f} s ({job.summary(plan)})")
+    say(f"{output}: {width} x {height} pixels in {seconds:.1f} s ({job.summary(plan, measured)})")
+
+
+def _restore_pages(source: Path, output: Path, pages: int, job: Job, overwrite: bool) -> None:
+    check_stack_output(output, pages)
+    claim = Claim(output)
+    if not claim.take():
+        raise ValueError(f"-o {output}: another process restores it; wait until it ends.")
+    try:
+        what = restore_stack(source, output, pages, job, claim.temporary)
+        put_in_place(claim.temporary, output, overwrite)
+    finally:
+        claim.temporary.unlink(missing_ok=True)
+        claim.release()
+    say(f"{output}: {what}")
 
 
 def cleaned(image: Tensor, plan: Plan, iteration: int, prior: DAEPrior) -> Tensor:
@@ -63,4 +86,4 @@ def cleaned(image: Tensor, plan: Plan, iteration: int, prior: DAEPrior) -> Tenso
     if plan.noise.level > 0 and prior.trained_width is None:
         with torch.no_grad():
             image = prior.denoise(image, REMAINING_NOISE * plan.schedule.kernel_width[iteration])
-    return image.clamp(*plan.value_range).expand(-1, plan.image_shape[0], -1, -1)
+    return image.clamp(*plan.range.bounds).expand(-1, plan.image_shape[0], -1, -1)

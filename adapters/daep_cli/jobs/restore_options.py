@@ -1,10 +1,13 @@
 """``Options``: what is to be done to an image."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from daep_cli.kernels.reading import kernel_path
-from daep_cli.noise_option import AUTO, Noise
+from daep_cli.masks import parse_colour
+from daep_cli.noise_option import AUTO, Counts, Noise
+from daep_cli.photographs.writing import FORMATS
 
 
 @dataclass(frozen=True)
@@ -25,30 +28,37 @@ class Options:
     device: str | None = None
     tile: int | None = None
     check_noise: bool = True
+    missing: str | None = None
+    white: float | None = None
+    linear: bool | None = None
+    format: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"--seed {self.seed}: expected a whole number >= 0.")
-        tasks = {"--kernel": self.kernel, "--scale": self.scale, "--mask": self.mask}
-        given = [name for name, value in tasks.items() if value is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} do not work together yet; give one of them.")
+        if self.kernel is not None and self.scale is not None:
+            raise ValueError("--kernel and --scale do not work together yet; give one of them.")
+        if self.white is not None and not 0 < self.white < math.inf:
+            raise ValueError(f"--white {self.white:g}: expected a positive number, the value of white in the file.")
+        if self.format is not None and self.format not in FORMATS:
+            raise ValueError(f"--format {self.format}: expected one of {', '.join(FORMATS)}.")
+        if self.missing is not None:
+            parse_colour(self.missing)
         if self.kernel is not None and self.noise is None:
             raise ValueError(
                 "--kernel: needs --noise, the noise of the photograph (0 to 255); give --noise auto if it is unknown."
             )
-        if self.mask is not None and self.noise == AUTO:
-            raise ValueError("--mask: missing pixels look like noise to --noise auto; give a number, or leave it out.")
-        if not given and not self.noise:
-            raise ValueError("nothing to do; give --noise above 0 (denoise), --kernel, --scale or --mask.")
+        tasks = (self.kernel, self.scale, self.mask, self.missing)
+        if all(task is None for task in tasks) and not self.noise:
+            raise ValueError("nothing to do; give --noise above 0 (denoise), --kernel, --scale, --mask or --missing.")
 
     @property
-    def sigma(self) -> float | None:
-        """Noise level for images in [0, 1]; 0 for super-resolution and inpainting without ``noise``.
+    def level(self) -> float | None:
+        """Noise level where white is 1; 0 for super-resolution and inpainting without ``noise``.
 
-        ``None``: estimated from each image.
+        ``None``: estimated from each image, or that of a sensor that counts.
         """
-        return None if self.noise == AUTO else (self.noise or 0.0) / 255
+        return None if self.noise == AUTO or isinstance(self.noise, Counts) else (self.noise or 0.0) / 255
 
     @property
     def task(self) -> str:
@@ -57,7 +67,7 @@ class Options:
             return "deblurred"
         if self.scale is not None:
             return f"enlarged {self.scale} times"
-        return "denoised" if self.mask is None else "inpainted"
+        return "denoised" if self.mask is None and self.missing is None else "inpainted"
 
     @property
     def files(self) -> list[Path]:

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from daep_cli.photographs.photo import JPEG, SUFFIXES, Photo
+from daep_cli.photographs.photo import FITS, PNG, TIFF, Photo
 from daep_cli.photographs.writing import encode
 
 Kernel = npt.NDArray[np.float64]
 
 #: Suffixes of the files that a kernel is written to. JPEG would change the kernel.
-WRITABLE = frozenset({*SUFFIXES, ".npy", ".txt"} - JPEG)
+WRITABLE = frozenset(PNG | TIFF | FITS | {".npy", ".txt", ".csv"})
 #: Characters of a sketch, from 0 to the peak.
 SHADES = " .:-=+*#%@"
 #: Characters in the widest line of a sketch. A character is about twice as high as wide.
@@ -71,9 +71,11 @@ def encode_kernel(kernel: Kernel, suffix: str) -> bytes:
         buffer = io.BytesIO()
         np.save(buffer, kernel)
         return buffer.getvalue()
-    if suffix == ".txt":
+    if suffix in (".txt", ".csv"):
         text = io.StringIO()
-        np.savetxt(text, kernel, fmt="%.9g")
+        np.savetxt(text, kernel, fmt="%.9g", delimiter="," if suffix == ".csv" else " ")
         return text.getvalue().encode()
+    if suffix in FITS:
+        return encode(Photo(kernel.astype(np.float32)[..., None]), suffix)
     scaled = (kernel.clip(0) / kernel.max() * np.iinfo(np.uint16).max).round().astype(np.uint16)
     return encode(Photo(scaled[..., None]), suffix)

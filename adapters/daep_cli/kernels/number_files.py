@@ -1,5 +1,5 @@
-"""Read kernels from files of numbers: ``.npy``, ``.npz`` and ``.txt``. A hostile file can neither run code nor fill
-the memory."""
+"""Read kernels from files of numbers: ``.npy``, ``.npz``, ``.txt`` and ``.csv``. A hostile file can neither run code
+nor fill the memory."""
 
 import io
 import math
@@ -12,7 +12,7 @@ import numpy as np
 
 from daep_cli.photographs.photo import Array
 
-NUMBER_SUFFIXES = (".npy", ".npz", ".txt")
+NUMBER_SUFFIXES = (".npy", ".npz", ".txt", ".csv")
 #: Number of bytes of the largest file, and of the arrays in an archive. No blur kernel needs as many.
 MAX_BYTES = 64 * 2**20
 
@@ -34,14 +34,21 @@ def read_numbers(path: Path, key: str = "") -> Array:
             return _array_of_archive(path, key)
         if suffix == ".npy":
             return _array(path.read_bytes())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about empty files, which are refused later
-            return np.loadtxt(path, ndmin=2, dtype=np.float64)
+        return _table(path.read_bytes().decode("utf-8-sig"))
     except (_Ambiguous, PermissionError):
         raise
     except Exception as error:  # the header of an array is a Python literal: damage raises errors of many types
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         raise ValueError(f"{path}: not a readable {suffix} file, or damaged ({reason}); write it again.") from error
+
+
+def _table(text: str) -> Array:
+    """A table of numbers, separated by spaces, tabs, semicolons or commas. Semicolons: commas are decimal points."""
+    if ";" in text:
+        text = text.replace(",", ".").replace(";", " ")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about empty files, which are refused later
+        return np.loadtxt(io.StringIO(text.replace(",", " ")), ndmin=2, dtype=np.float64)
 
 
 def _array_of_archive(path: Path, key: str) -> Array:

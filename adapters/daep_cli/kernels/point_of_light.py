@@ -9,6 +9,8 @@ from scipy import ndimage
 
 from daep_cli.errors import named
 from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.tone_curves import curve_of
+from daep_cli.photographs.value_range import is_clipped, ranged
 
 Plane = npt.NDArray[np.float64]
 
@@ -37,23 +39,23 @@ SMOOTHED_NOISE = 1 / 3.5
 def read_spot(path: Path) -> Plane:
     """The point-spread function in a photograph of one point of light on a dark background.
 
-    :param Path path: 8- or 16-bit image in sRGB. It is converted to amounts of light, and the colours are averaged.
+    :param Path path: an image. Its values are converted to amounts of light, see
+        :mod:`daep_cli.photographs.tone_curves`, and the colours are averaged.
     :return: (h, w), both odd, sum 1, the centre of mass in the middle pixel.
     :raises ValueError: unreadable, or there is no spot, or several, or it is saturated, or it touches the edge.
     """
     with named("--kernel spot:", path):
-        photo = read_photo(path)
-    values = photo.colour / photo.largest
+        photo = ranged(read_photo(path))
+        curve = curve_of(photo)
+    values = (photo.colour - photo.black) / (photo.white - photo.black)
+    # photon noise makes the darkest pixel of linear data arbitrary; the background is subtracted anyway
+    saturated: npt.NDArray[np.bool_] = (photo.colour >= photo.largest) | (
+        (photo.colour >= photo.white) & is_clipped(photo.colour)
+    )
     try:
-        return find_spot(linear(values).mean(axis=2), (photo.colour == photo.largest).any(axis=2))
+        return find_spot(curve.light(values).mean(axis=2), np.asarray(saturated.any(axis=2)))
     except ValueError as error:
         raise ValueError(f"--kernel spot:{path}: {error}") from error
-
-
-def linear(values: Plane) -> Plane:
-    """Amounts of light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    light: Plane = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return light
 
 
 def find_spot(light: Plane, saturated: npt.NDArray[np.bool_]) -> Plane:

@@ -7,29 +7,37 @@ import numpy as np
 import numpy.typing as npt
 
 from daep_cli.errors import named
+from daep_cli.kernels.cleaning import cleaned
 from daep_cli.kernels.number_files import NUMBER_SUFFIXES, read_numbers
 from daep_cli.kernels.shapes import SHAPES, draw_kernel
-from daep_cli.photographs.photo import SUFFIXES, Array
-from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.photo import READABLE, Array, Photo
+from daep_cli.photographs.reading import count_pages, read_photo
+
+Kernel = npt.NDArray[np.float64]
 
 #: Prefix of the name of a photograph of a point of light.
 SPOT = "spot"
-#: An image with a border between these shares of its peak may be a photograph of a point of light.
-BRIGHT_BORDER = (0.02, 0.5)
+#: Kernels of a stack, at most. No file of a kernel needs more.
+MOST_KERNELS = 2**14
+#: Difference of colours, relative to the peak, above which an image is one kernel a channel.
+COLOURED = 0.02
 
 
-def read_kernel(name: str) -> npt.NDArray[np.float64]:
+def read_kernel(name: str) -> Kernel:
     """The blur kernel of a name:
 
-    * a file: an image, ``.npy``, ``.txt``, or ``.npz``, where a colon precedes the key of one of several kernels,
-      ``levin.npz:k4``;
+    * a file: an image, ``.npy``, ``.txt``, ``.csv``, or ``.npz``, where a colon precedes the key of one of several
+      kernels, ``levin.npz:k4``. A file of several pages or planes, or a coloured image, contains several kernels;
     * a shape: ``motion:15:30``, ``gaussian:1.6``, ``disk:4`` (:mod:`daep_cli.kernels.shapes`);
     * a photograph of a point of light: ``spot:PHOTO`` (:mod:`daep_cli.kernels.point_of_light`).
 
+    What is no kernel in it is removed, with a warning, see :mod:`daep_cli.kernels.cleaning`.
+
     :param str name: see above; an existing file of that very name has precedence.
-    :return: filter of a true convolution, the image of a point of light; (h, w), both odd, sum 1.
+    :return: filter of a true convolution, the image of a point of light; (h, w), or (N, h, w) for several; both sides
+        odd, each of sum 1.
     :raises FileNotFoundError: no such file.
-    :raises ValueError: unreadable, not one plane of finite numbers, or without a positive sum.
+    :raises ValueError: unreadable, not planes of finite numbers, or without a positive sum.
     """
     prefix, _, rest = name.partition(":")
     if not Path(name).exists():
@@ -47,59 +55,67 @@ def read_kernel(name: str) -> npt.NDArray[np.float64]:
     if key and path.suffix.lower() != ".npz":
         raise ValueError(f"--kernel {name}: only an .npz archive contains several kernels; leave :{key} out.")
     with named("--kernel ", path):
-        numbers = path.suffix.lower() in NUMBER_SUFFIXES
-        values = read_numbers(path, key) if numbers else read_photo(path).colour.mean(axis=2)
-    kernel = as_kernel(values, name)
-    if is_image(name) and (border := _bright_border(values)):
-        warnings.warn(
-            f"--kernel {name}: its border is not black ({100 * border:.0f} % of its peak), so it blurs the whole "
-            f"image; if it is a photograph of a point of light, give spot:{name}.",
-            stacklevel=2,
+        values = read_numbers(path, key) if path.suffix.lower() in NUMBER_SUFFIXES else _image_planes(path)
+    planes = _planes(values, name)
+    done = [cleaned(plane, name, is_image(name)) for plane in planes]
+    for remark in dict.fromkeys(remark for _, remark in done if remark):
+        warnings.warn(remark, stacklevel=2)
+    kernels = np.stack([as_kernel(plane, name) for plane, _ in done])
+    return kernels[0] if len(kernels) == 1 else kernels
+
+
+def _image_planes(path: Path) -> Array:
+    """The planes (N, h, w) of an image file: of its pages, or of its channels if they differ."""
+    pages = count_pages(path)
+    if pages > MOST_KERNELS:
+        raise ValueError(f"{path}: contains {pages} images; expected at most {MOST_KERNELS} kernels.")
+    if pages > 1:
+        planes = [_light(read_photo(path, page)).mean(axis=2) for page in range(pages)]
+        if len({plane.shape for plane in planes}) > 1:
+            raise ValueError(f"{path}: its pages have different sizes; make them equal.")
+        return np.stack(planes)
+    light = _light(read_photo(path))
+    spread = np.ptp(light, axis=2).max() if light.size else 0.0
+    coloured = light.shape[2] > 1 and spread > COLOURED * light.max() and bool((light.sum(axis=(0, 1)) > 0).all())
+    return np.moveaxis(light, -1, 0) if coloured else light.mean(axis=2)[None]
+
+
+def _light(photo: Photo) -> npt.NDArray[np.float64]:
+    """The colours (h, w, C) as they look before black; of black strokes on a transparent ground, the opacity."""
+    colour = photo.colour.astype(np.float64)
+    if photo.alpha is None:
+        return colour
+    opacity = (photo.alpha / photo.largest)[..., None]
+    light: npt.NDArray[np.float64] = colour * opacity
+    return light if light.max() > 0 else opacity * photo.largest
+
+
+def _planes(values: Array, name: str) -> Array:
+    """Planes (N, h, w) of an array (h, w), (N, h, w) or (h, w, C)."""
+    if values.ndim == 3 and values.shape[2] in (1, 3) and min(values.shape[:2]) > values.shape[2]:
+        values = np.moveaxis(values, -1, 0)
+    planes = values[None] if values.ndim == 2 else values
+    if planes.ndim != 3 or planes.size == 0 or values.dtype.kind not in "buif" or len(planes) > MOST_KERNELS:
+        raise ValueError(
+            f"--kernel {name}: got {values.dtype} of shape {values.shape}; expected a table of numbers (height, "
+            "width), or (kernels, height, width)."
         )
-    return kernel
+    return planes
 
 
-def _bright_border(values: Array) -> float:
-    """Level of a bright background around a point of light, relative to the peak; 0 if there is none.
-
-    A kernel that is cut to its size may touch the border, but most of its pixels are brighter than the border.
-    """
-    border = np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
-    level, peak = float(np.quantile(border, 0.1)), float(values.max())
-    low, high = BRIGHT_BORDER
-    return level / peak if low * peak < level < high * peak and np.median(values) < 2 * level else 0.0
-
-
-def as_kernel(values: Array, name: str) -> npt.NDArray[np.float64]:
+def as_kernel(values: Array, name: str) -> Kernel:
     """Check a kernel (h, w), normalise it to sum 1, and pad even sides to odd ones.
 
     :raises ValueError: wrong shape or type, NaN, infinity, or a sum that is not positive.
     """
     from daep_deepinv import as_filter
 
-    if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
-        values = values[0] if values.shape[0] == 1 else values[..., 0]
-    if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "buif":
-        raise ValueError(
-            f"--kernel {name}: got {values.dtype} of shape {values.shape}; expected a table of numbers (height, width)."
-        )
     try:
         kernel = as_filter(values.astype(np.float64))[0, 0].double().numpy()
     except ValueError as error:
         raise ValueError(f"--kernel {name}: {str(error).removeprefix('kernel: ')}") from error
     # the centre of an even side 2m is m, in deepinv's Blur as in MATLAB; a zero at the end makes it that of 2m + 1
     return np.pad(kernel, [(0, 1 - side % 2) for side in kernel.shape])
-
-
-def check_kernel_fits(kernel: Array, size: tuple[int, int], name: str) -> None:
-    """Refuse a kernel that is larger than the photograph of ``size`` (width, height)."""
-    height, width = kernel.shape
-    if width > size[0] or height > size[1]:
-        photo = f", or if it is a photograph of a point of light, give spot:{name}" if is_image(name) else ""
-        raise ValueError(
-            f"--kernel {name}: {width} x {height}, larger than the image of {size[0]} x {size[1]} pixels; "
-            f"cut off its empty border{photo}."
-        )
 
 
 def kernel_path(name: str) -> Path | None:
@@ -117,4 +133,4 @@ def kernel_path(name: str) -> Path | None:
 def is_image(name: str) -> bool:
     """Whether the name of a kernel is that of an image file."""
     path = Path(name)
-    return kernel_path(name) == path and path.suffix.lower() in SUFFIXES
+    return kernel_path(name) == path and path.suffix.lower() in READABLE

@@ -1,76 +1,59 @@
-"""Read photographs: PNG, JPEG and TIFF, grey or RGB, 8 or 16 bits, with transparency and ICC profile.
+"""Read photographs: PNG, JPEG, TIFF, FITS and cameras' raw files, with everything that their files say.
 
-Pillow reduces 16-bit colour to 8 bits, so imagecodecs (PNG) and tifffile (TIFF, with imagecodecs for LZW) read 16-bit
+Pillow reduces 16-bit colour to 8 bits, so imagecodecs (PNG) and tifffile (TIFF, with imagecodecs for LZW) read these
 files. OpenCV would be larger, and pypng takes minutes for a camera's image.
 """
 
-import io
-import logging
-import math
-import struct
 import textwrap
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from daep_cli.photographs.photo import MAX_PIXELS, Array, Photo
+from daep_cli.photographs import exif, tiff_reading
+from daep_cli.photographs.errors import TooLarge, Unsupported
+from daep_cli.photographs.metadata import (
+    APP1,
+    EXIF_HEADER,
+    KEPT_CHUNKS,
+    PNG_SIGNATURE,
+    Metadata,
+    jpeg_segments,
+    kept_segments,
+    png_chunks,
+)
+from daep_cli.photographs.photo import FITS, MAX_BYTES, MAX_PIXELS, RAW, Photo
+from daep_cli.photographs.pillow_reading import open_pillow, pixels_of
+from daep_cli.photographs.pixels import split, upright
 
-#: Number of bytes of the largest file: four uncompressed channels of 16 bits, and a profile.
-MAX_BYTES = 4 * 2 * MAX_PIXELS + 2**24
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: TIFF tags and values (TIFF 6.0).
-ORIENTATION, ICC_PROFILE = 274, 34675
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC = 0, 1, 2
-PREMULTIPLIED_ALPHA = 1
+#: Number of bytes of the largest file of one image, and of many pages.
+LARGEST_FILE, LARGEST_STACK = MAX_BYTES + 2**24, 2**40
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, page: int | None = None) -> Photo:
     """Read an image file and apply its EXIF orientation.
 
+    :param int page: of a file with several; ``None``: the file must have one.
     :raises FileNotFoundError: no such file.
-    :raises ValueError: no PNG, JPEG or TIFF image, damaged, truncated, or above ``MAX_PIXELS`` or ``MAX_BYTES``.
+    :raises ValueError: no readable image, damaged, truncated, of several pages, or above ``MAX_PIXELS`` or
+        ``MAX_BYTES``.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file; check its name and folder.")
-    if not path.is_file():
-        raise ValueError(f"{path}: not a file; give the name of an image.")
-    if path.stat().st_size > MAX_BYTES:
-        raise _too_large(path)
-    with path.open("rb") as file:
-        start = file.read(32)
-    try:
-        # Pillow warns of an image above its limit, and raises above twice the limit; both are refused here. Its other
-        # warnings are about metadata; they do no harm, or an error follows.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if start.startswith(PNG_SIGNATURE) and start[24:25] == b"\x10":  # bit depth in the IHDR chunk
-                return _read_png16(path)
-            if start.startswith(TIFF_SIGNATURES):
-                return _read_tiff(path)
-            return _read_pillow(path)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large(path) from error
-    except _Unsupported as error:
-        raise ValueError(f"{path}: {error}") from error
-    except PermissionError:
-        raise
-    except Exception as error:  # decoders raise errors of many types for damaged files
-        reason = textwrap.shorten(str(error), 200) or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):
-            reason = "unknown format"
-        raise ValueError(
-            f"{path}: not a readable PNG, JPEG or TIFF image, or damaged ({reason}); save it again as one of these."
-        ) from error
+    with _worded(path):
+        if page is None:
+            _check_single(_count(path))
+        return _read(path, page or 0)
+
+
+def count_pages(path: Path) -> int:
+    """Number of images of a file: of pages of a TIFF, of planes of a FITS cube. The errors of :func:`read_photo`."""
+    with _worded(path):
+        return _count(path)
 
 
 def layout(path: Path) -> tuple[int, int, str]:
-    """(width, height, mode) of the upright image by its header; (0, 0, "") if the file is unreadable.
+    """(width, height, mode) of the upright image by its header; (0, 0, "") if that is not known.
 
     Images of equal layout usually, but not always, have pixel arrays of equal shape.
     """
@@ -79,36 +62,113 @@ def layout(path: Path) -> tuple[int, int, str]:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as file:
                 width, height = file.size
-                turned = file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = file.getexif().get(exif.ORIENTATION, 1) in (5, 6, 7, 8)
                 return (height, width, file.mode) if turned else (width, height, file.mode)
     except Exception:  # read_photo will report the error
         return 0, 0, ""
 
 
-class _Unsupported(Exception):
-    """An intact image of a kind that is not supported; the message says which, and what to do."""
+class _worded:
+    """Checks a file before it is read, and says in one sentence what is wrong with it."""
+
+    def __init__(self, path: Path):
+        self.path, self.caught = path, warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        path = self.path
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file; check its name and folder.")
+        if not path.is_file():
+            raise ValueError(f"{path}: not a file; give the name of an image.")
+        pages = path.suffix.lower() in FITS or _start(path).startswith(tiff_reading.SIGNATURES)
+        if path.stat().st_size > (LARGEST_STACK if pages else LARGEST_FILE):
+            raise _too_large(path)
+        # Pillow warns of an image above its limit, and raises above twice the limit; both are refused here. Its other
+        # warnings are about metadata; they do no harm, or an error follows.
+        self.caught.__enter__()
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.caught.__exit__(None, None, None)
+        path = self.path
+        if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError, TooLarge)):
+            raise _too_large(path) from error
+        if isinstance(error, Unsupported):
+            raise ValueError(f"{path}: {error}") from error
+        if isinstance(error, PermissionError):
+            return
+        if isinstance(error, Exception):  # decoders raise errors of many types for damaged files
+            reason = textwrap.shorten(str(error), 200) or type(error).__name__
+            if isinstance(error, UnidentifiedImageError):
+                reason = "unknown format"
+            raise ValueError(
+                f"{path}: not a readable PNG, JPEG, TIFF, FITS or raw image, or damaged ({reason}); save it again as "
+                "one of these."
+            ) from error
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(32)
 
 
 def _too_large(path: Path) -> ValueError:
-    return ValueError(f"{path}: more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into parts first.")
+    return ValueError(
+        f"{path}: more than {MAX_PIXELS / 1e6:.0f} million pixels, or {MAX_BYTES / 2**30:g} GiB of values; cut it into "
+        "parts first."
+    )
 
 
-def _read_pillow(path: Path) -> Photo:
-    # From memory: for a file on disk, Pillow allocates the length that a chunk claims, up to 4 GiB.
-    # Only these formats: every other decoder can be attacked by a hostile file.
-    with Image.open(io.BytesIO(path.read_bytes()), formats=("PNG", "JPEG", "TIFF")) as file:
+def _check_single(pages: int) -> None:
+    if pages > 1:
+        raise Unsupported(f"contains {pages} images; save one of them as a file of its own.")
+
+
+def _count(path: Path) -> int:
+    suffix, start = path.suffix.lower(), _start(path)
+    if suffix in RAW:
+        return 1
+    if suffix in FITS or start.startswith(b"SIMPLE  ="):
+        from daep_cli.photographs import fits
+
+        return fits.count_planes(path)
+    if start.startswith(tiff_reading.SIGNATURES):
+        return tiff_reading.count_pages(path)
+    with open_pillow(path) as file:
         # MPO is a camera's JPEG; its further images are previews
+        return getattr(file, "n_frames", 1) if file.format != "MPO" else 1
+
+
+def _read(path: Path, page: int) -> Photo:
+    suffix, start = path.suffix.lower(), _start(path)
+    if suffix in RAW:
+        from daep_cli.photographs.raw import read_raw
+
+        return read_raw(path)
+    if suffix in FITS or start.startswith(b"SIMPLE  ="):
+        from daep_cli.photographs import fits
+
+        return fits.read_plane(path, page)
+    if start.startswith(tiff_reading.SIGNATURES):
+        return tiff_reading.read_page(path, page)
+    if start.startswith(PNG_SIGNATURE) and start[24:25] == b"\x10":  # bit depth in the IHDR chunk
+        return _read_png16(path)
+    return _read_8_bits(path, start)
+
+
+def _read_8_bits(path: Path, start: bytes) -> Photo:
+    with open_pillow(path) as file:
         _check_single(getattr(file, "n_frames", 1) if file.format != "MPO" else 1)
-        icc = file.info.get("icc_profile")
-        file.load()
-        image: Image.Image = ImageOps.exif_transpose(file)
-        transparent = "transparency" in file.info or image.mode in ("LA", "PA", "RGBA")
-        grey = image.mode in ("1", "L", "LA")
-        if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-            raise _Unsupported(f"its colour mode is {image.mode}; convert it to grey or RGB with 8 or 16 bits.")
-        wanted = ("LA" if grey else "RGBA") if transparent else ("L" if grey else "RGB")
-        pixels = np.array(image.convert(wanted))
-    return _split(pixels, icc)
+        resolution = file.info.get("dpi")
+        pixels, icc, transparent = pixels_of(file, file.info.get("icc_profile"))
+    photo = split(pixels, icc, transparent)
+    if start.startswith(PNG_SIGNATURE):
+        return replace(photo, metadata=_png_metadata(path.read_bytes(), resolution))
+    segments = jpeg_segments(path.read_bytes())
+    records = [body.removeprefix(EXIF_HEADER) for m, body in segments if m == APP1 and body.startswith(EXIF_HEADER)]
+    record = exif.upright(records[0]) if records else b""
+    return replace(photo, metadata=Metadata(record, _positive(resolution), segments=kept_segments(segments)))
 
 
 def _read_png16(path: Path) -> Photo:
@@ -116,79 +176,26 @@ def _read_png16(path: Path) -> Photo:
 
     with Image.open(path, formats=("PNG",)) as file:  # Pillow checks the size, and reads profile and orientation
         _check_single(getattr(file, "n_frames", 1))
-        icc, orientation = file.info.get("icc_profile"), file.getexif().get(ORIENTATION, 1)
-    pixels = np.asarray(imagecodecs.png_decode(_without_metadata(path.read_bytes())))
-    return _split(_upright(pixels, orientation), icc)
+        icc, orientation = file.info.get("icc_profile"), file.getexif().get(exif.ORIENTATION, 1)
+        resolution = file.info.get("dpi")
+    data = path.read_bytes()
+    # without the metadata: libpng prints a message if some of it is damaged; a capital letter marks a critical chunk
+    kept = [whole for name, _, whole in png_chunks(data) if name[:1].isupper() or name == b"tRNS"]
+    pixels = np.asarray(imagecodecs.png_decode(b"".join([PNG_SIGNATURE, *kept])))
+    return replace(split(upright(pixels, orientation), icc), metadata=_png_metadata(data, resolution))
 
 
-def _without_metadata(png: bytes) -> bytes:
-    """The file without its metadata chunks: libpng prints a message if one of them is damaged."""
-    kept, place = [png[: len(PNG_SIGNATURE)]], len(PNG_SIGNATURE)
-    while place < len(png):
-        (length,) = struct.unpack_from(">I", png, place)
-        chunk = png[place : place + length + 12]
-        place += length + 12
-        if chunk[4:5].isupper() or chunk[4:8] == b"tRNS":  # a capital letter marks a critical chunk
-            kept.append(chunk)
-    return b"".join(kept)
+def _png_metadata(data: bytes, resolution: object) -> Metadata:
+    chunks = png_chunks(data)
+    records = [body for name, body, _ in chunks if name == b"eXIf"]
+    kept = tuple((name, body) for name, body, _ in chunks if name in KEPT_CHUNKS)
+    return Metadata(exif.upright(records[0]) if records else b"", _positive(resolution), chunks=kept)
 
 
-def _read_tiff(path: Path) -> Photo:
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it logs every error and then raises it
-    with tifffile.TiffFile(path) as file:
-        _check_single(len(file.pages))
-        page: Any = file.pages[0]
-        if math.prod(page.shape[:2] if page.planarconfig == 1 else page.shape[-2:]) > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if page.bitspersample != 16:
-            if page.bitspersample not in (1, 2, 4, 8):
-                raise _Unsupported(f"{page.bitspersample} bits a sample; convert it to 8 or 16 bits.")
-            return _read_pillow(path)
-        if page.dtype != np.uint16 or page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC):
-            raise _Unsupported("its values are not grey or RGB of 16-bit unsigned integers; convert it first.")
-        extra = tuple(int(kind) for kind in page.extrasamples)
-        if len(extra) > 1 or PREMULTIPLIED_ALPHA in extra:
-            raise _Unsupported("it has premultiplied transparency or several extra channels; remove them first.")
-        # the decoder would fill missing data with black
-        length = path.stat().st_size
-        strips = zip(page.dataoffsets, page.databytecounts, strict=True)
-        if any(offset + count > length for offset, count in strips):
-            raise ValueError("truncated")
-        pixels = page.asarray()
-        orientation = page.tags[ORIENTATION].value if ORIENTATION in page.tags else 1
-        icc = page.tags[ICC_PROFILE].value if ICC_PROFILE in page.tags else None
-        if page.planarconfig != 1 and pixels.ndim == 3:
-            pixels = np.moveaxis(pixels, 0, -1)
-        pixels = pixels.astype(np.uint16)  # native byte order
-        if page.photometric == WHITE_IS_ZERO:
-            pixels = np.iinfo(np.uint16).max - pixels
-    return _split(_upright(pixels, int(orientation)), bytes(icc) if icc else None)
-
-
-def _check_single(frames: int) -> None:
-    if frames > 1:
-        raise _Unsupported(f"contains {frames} images; save one of them as a file of its own.")
-
-
-def _split(pixels: Array, icc: bytes | None) -> Photo:
-    """The photo of pixels (H, W) or (H, W, C), C from 1 to 4."""
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
-    channels = pixels.shape[2]
-    if pixels.dtype not in (np.uint8, np.uint16) or channels > 4:
-        raise _Unsupported(f"it has {channels} channels of type {pixels.dtype}; convert it to grey or RGB.")
-    if channels in (2, 4):
-        return Photo(np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1]), icc)
-    return Photo(np.ascontiguousarray(pixels), None, icc)
-
-
-def _upright(pixels: Array, orientation: int) -> Array:
-    """Apply an EXIF orientation from 1 to 8. Other values are ignored, as in Pillow."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
+def _positive(resolution: object) -> tuple[float, float] | None:
+    """A resolution in pixels per inch as Pillow finds it; ``None`` if it is damaged."""
+    try:
+        across, down = (float(value) for value in resolution)  # type: ignore[attr-defined]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None

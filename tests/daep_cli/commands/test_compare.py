@@ -92,7 +92,7 @@ def test_the_help_names_the_methods():
         (("--noise", 25, "--crop", 500), "--crop 500: expected 16 to 36"),
         ((), "nothing to do"),
         (("--noise", -1), "--noise"),
-        (("--noise", "auto"), "--noise auto: give a number; compare adds the noise"),
+        (("--noise", "auto"), "--noise: give a number; compare adds white noise"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(arguments, words, refused, clean, tmp_path):

@@ -93,3 +93,13 @@ def test_a_spot_becomes_a_file_that_deblurs(daep, tmp_path, scene, weights) -> N
             "--overwrite",
         ).err
     )
+
+
+def test_several_kernels_are_shown_one_after_another_and_saved_as_numbers(daep, refused, tmp_path: Path) -> None:
+    kernels = np.stack([np.eye(5), np.ones((5, 5))])
+    np.save(tmp_path / "k.npy", kernels)
+    assert "cannot store 2 kernels; use .npy" in refused("kernel", tmp_path / "k.npy", "-o", tmp_path / "out.png")
+    outcome = daep("kernel", tmp_path / "k.npy", "-o", tmp_path / "out.npy")
+    assert outcome.status == 0
+    assert outcome.out.count("5 x 5 pixels") == 2 and "kernel 2 of 2" in outcome.out
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), kernels / kernels.sum((1, 2), keepdims=True))

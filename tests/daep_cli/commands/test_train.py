@@ -6,7 +6,9 @@ import signal
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import typer
 
 import daep_prior
@@ -14,6 +16,7 @@ from daep_cli.commands.train import make_network
 from daep_cli.main import app
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.writing import write_photo
+from daep_cli.training_files import read_training_images
 from daep_prior import ConvDAE, UNetDAE, load_dae
 from daep_prior.training import TrainingConfig
 
@@ -147,3 +150,139 @@ def test_bad_input_is_status_2_and_writes_nothing(daep, folder, tmp_path, argume
     assert outcome.err.count("\n") == 1
     assert reason in outcome.err
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+# -- people's own data -------------------------------------------------------------------------------------------------
+
+
+def frames(count: int = 3, size: int = 24) -> np.ndarray:
+    """Grey frames of 12 bits, with noise in the last bits."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size]
+    scenes = np.stack([2000 + 1500 * np.sin(0.3 * x + i) * np.cos(0.2 * y) for i in range(count)])
+    return (scenes + rng.normal(0, 20, scenes.shape)).clip(0, 4095).round().astype(np.uint16)
+
+
+def read(folder: Path, channels: int | None = None, white: float | None = None) -> tuple[list, int, list[str]]:
+    lines: list[str] = []
+    images, found = read_training_images(folder, channels, 16, white, lines.append)
+    return images, found, lines
+
+
+def test_twelve_bits_in_sixteen_keep_all_their_levels(tmp_path: Path) -> None:
+    values = frames(1)[0]
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    (image,), channels, lines = read(tmp_path)
+    assert channels == 1 and not lines
+    assert (image.black, image.top) == (0, 4095)
+    crop = image.crop(0, 0, 24, 24, 1)[..., 0]
+    np.testing.assert_array_equal((4095 * crop).round(), values)
+    assert read(tmp_path, white=8000)[0][0].top == 8000
+
+
+def test_floats_of_any_range_keep_it(tmp_path: Path) -> None:
+    values = np.linspace(-1000, 1000, 24 * 24).reshape(24, 24).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    (image,), _, _ = read(tmp_path)
+    crop = image.crop(0, 0, 24, 24, 1)[..., 0]
+    np.testing.assert_allclose(2000 * crop - 1000, values, atol=1e-3)
+
+
+def test_every_page_and_slice_is_an_image(tmp_path: Path) -> None:
+    stack = frames(5)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    np.save(tmp_path / "b.npy", stack)
+    np.savez(tmp_path / "c.npz", one=stack[0], two=stack)
+    images, channels, lines = read(tmp_path)
+    assert (len(images), channels, lines) == (5 + 5 + 6, 1, [])
+    wanted = [*stack, *stack, stack[0], *stack]
+    for image, values in zip(images, wanted, strict=True):
+        np.testing.assert_array_equal(image.values[..., 0], values)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "found"),
+    [
+        ((24, 24), None, (1, 1)),
+        ((24, 24, 2), None, (1, 2)),
+        ((2, 24, 24), None, (1, 2)),
+        ((9, 24, 24), None, (9, 1)),
+        ((9, 24, 24), 9, (1, 9)),
+        ((24, 24, 9), 9, (1, 9)),
+        ((6, 24, 24, 3), None, (6, 3)),
+        ((6, 3, 24, 24), None, (6, 3)),
+    ],
+)
+def test_arrays_in_every_usual_layout(tmp_path: Path, shape, channels, found) -> None:
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).uniform(size=shape))
+    images, count, _ = read(tmp_path, channels)
+    assert (len(images), count) == found
+
+
+def test_complex_numbers_are_two_channels(tmp_path: Path) -> None:
+    values = np.exp(1j * np.linspace(0, 6, 24 * 24)).reshape(24, 24)
+    np.save(tmp_path / "a.npy", values)
+    (image,), channels, _ = read(tmp_path)
+    assert channels == 2
+    np.testing.assert_allclose(image.values, np.stack([values.real, values.imag], -1))
+
+
+def test_two_channels_train_a_network_for_two(daep, tmp_path: Path, small) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    two = np.moveaxis(frames(2), 0, -1).copy()
+    tifffile.imwrite(
+        folder / "a.tif", two, photometric="minisblack", planarconfig="contig", extrasamples=["unspecified"]
+    )
+    weights = tmp_path / "w.safetensors"
+    outcome = daep("train", folder, "-o", weights, "--network", "unet", *QUICK)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert load_dae(weights).in_channels == 2
+
+
+def test_a_grey_network_restores_grey_and_colour(daep, tmp_path: Path, photo, scene, small) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", frames(4), photometric="minisblack")
+    weights = tmp_path / "w.safetensors"
+    assert daep("train", folder, "-o", weights, "--network", "unet", *QUICK).status == 0
+    assert load_dae(weights).in_channels == 1
+    write_photo(Photo(scene(24, 32, 1)), tmp_path / "grey.png")
+    for source in (photo, tmp_path / "grey.png"):
+        options = ["--noise", 25, "--denoiser", weights, "--iterations", 1, "--overwrite"]
+        outcome = daep("restore", source, "-o", tmp_path / "out.png", *options)
+        assert (outcome.status, outcome.err) == (0, "")
+
+
+def test_what_cannot_be_used_is_skipped_by_a_sentence_and_never_spoilt(tmp_path: Path, scene) -> None:
+    write_photo(Photo(scene(24, 24)), tmp_path / "good.png")
+    holes = frames(1)[0].astype(np.float32)
+    holes[3, 4] = np.nan
+    tifffile.imwrite(tmp_path / "holes.tif", holes)
+    tifffile.imwrite(tmp_path / "small.tif", frames(1, 12)[0])
+    np.save(tmp_path / "text.npy", np.array(["a", "b"]))
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    np.save(tmp_path / "five.npy", np.ones((3, 24, 24, 5)))
+    images, channels, lines = read(tmp_path, 3)
+    assert [line.partition(":")[0] for line in sorted(lines)] == [
+        f"skipped {name}" for name in ("cut.npy", "five.npy", "holes.tif", "small.tif", "text.npy")
+    ]
+    assert any("pixels without a value (NaN)" in line for line in lines)
+    assert any("12 x 12 pixels, smaller than a crop of 16" in line for line in lines)
+    assert (len(images), channels) == (1, 3)
+
+
+def test_images_of_other_channels_are_skipped(tmp_path: Path, scene) -> None:
+    write_photo(Photo(scene(24, 24)), tmp_path / "colour.png")
+    np.save(tmp_path / "two.npy", np.ones((24, 24, 2)))
+    images, channels, lines = read(tmp_path)
+    assert (len(images), channels) == (1, 3)
+    assert lines == ["skipped two.npy: 2 channels, the network has 3; --channels sets another number"]
+
+
+def test_colours_under_transparency_are_not_learned(tmp_path: Path) -> None:
+    colour, alpha = np.full((24, 24, 3), 100, np.uint8), np.full((24, 24), 255, np.uint8)
+    colour[:4], alpha[:4] = 255, 0
+    write_photo(Photo(colour, alpha), tmp_path / "a.png")
+    (image,), _, _ = read(tmp_path)
+    assert (image.values == 100).all()

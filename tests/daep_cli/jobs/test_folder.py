@@ -61,9 +61,7 @@ def test_good_images_are_restored_and_bad_ones_reported(run, tmp_path: Path) -> 
     assert names(tmp_path / "out") == ["a.png", "b.TIF", "d.jpg"]
     assert outcome.err.count("\n") == 1
     assert "c.png: not a readable" in outcome.err
-    assert outcome.out.splitlines()[-1].endswith(
-        "3 restored, 1 failed, 1 ignored because not named as PNG, JPEG or TIFF"
-    )
+    assert outcome.out.splitlines()[-1].endswith("3 restored, 1 failed, 1 ignored because not named as an image")
     assert read_photo(tmp_path / "out" / "b.TIF").colour.dtype == np.uint16
 
 
@@ -115,7 +113,7 @@ def test_an_image_gives_the_same_result_alone_and_in_a_folder(run, daep, album: 
 def test_one_mask_for_images_of_two_sizes_fails_only_where_it_does_not_fit(
     daep, album: Path, tmp_path, weights
 ) -> None:
-    Image.new("L", (24, 20), 255).save(tmp_path / "m.png")
+    Image.fromarray(np.eye(20, 24, dtype=np.uint8)).save(tmp_path / "m.png")
     options = ["--mask", tmp_path / "m.png", "--denoiser", weights, "--iterations", 1]
     outcome = daep("restore", album, "-o", tmp_path / "out", *options)
     assert outcome.status == 2
@@ -148,7 +146,7 @@ def test_folders_that_cannot_be_used_are_refused_before_anything_is_made(refused
         (album, tmp_path / "file", "is not a folder"),
         (album, tmp_path / "x" / "y", "create it first"),
         (album, tmp_path / "one.PNG", "one.PNG: is the name of a file, but the input"),
-        (empty, tmp_path / "out", "contains no PNG, JPEG or TIFF"),
+        (empty, tmp_path / "out", "contains no PNG, JPEG, TIFF, FITS or raw image"),
     ]
     for source, output, reason in cases:
         assert reason in refused("restore", source, "-o", output, "--noise", 5)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from daep_cli.kernels.point_of_light import find_spot, linear, read_spot
+from daep_cli.kernels.point_of_light import find_spot, read_spot
 from daep_cli.kernels.shapes import gaussian, motion
 from daep_cli.photographs.photo import Photo
+from daep_cli.photographs.tone_curves import SRGB
 from daep_cli.photographs.writing import write_photo
 
 #: A curved, asymmetric path, softened as a lens does.
@@ -53,7 +54,7 @@ def distance(kernel: np.ndarray) -> float:
 
 def test_amounts_of_light_are_those_of_srgb() -> None:
     light = np.linspace(0, 1, 50)
-    np.testing.assert_allclose(linear(encoded(light)), light, atol=1e-6)
+    np.testing.assert_allclose(SRGB.light(encoded(light)), light, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

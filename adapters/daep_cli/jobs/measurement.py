@@ -1,0 +1,121 @@
+"""``Measurement``: a photograph as the solver gets it, and its result as a photograph again."""
+
+import math
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daep_cli.kernels.reading import Kernel
+from daep_cli.masks import Mask
+from daep_cli.photographs.metadata import NOTHING
+from daep_cli.photographs.photo import Array, Photo
+from daep_cli.photographs.tensors import centre, to_pixels, to_tensor
+from daep_cli.photographs.tiff_writing import enlarged
+from daep_cli.photographs.tone_curves import ToneCurve
+from daep_cli.photographs.transparency import resized_alpha, with_hidden, without_hidden
+from daep_deepinv.noise.given import SignalNoise
+
+#: Least variance of the read noise, relative to the mean variance.
+LEAST_VARIANCE = 1e-3
+
+
+class Measurement(NamedTuple):
+    """A photograph, and what is known about it.
+
+    :param Photo photo: with its range.
+    :param noise: where white is 1, of the values, or of the light if there is a ``curve``: a level, or that of a
+        sensor; ``"estimate"``: the solver estimates it.
+    :param known: which pixels are known, (H, W); ``None``: all.
+    :param kernel: (h, w), or (C, h, w) for one a channel; ``None``: no blur.
+    :param curve: it is restored in amounts of light by this tone curve; ``None``: in its values.
+    """
+
+    photo: Photo
+    noise: float | str | SignalNoise
+    known: Mask | None = None
+    kernel: Kernel | None = None
+    curve: ToneCurve | None = None
+
+    @property
+    def bounds(self) -> tuple[float, None] | Literal["found"]:
+        """Limits of the result. Amounts of light in floats may exceed the largest that was measured."""
+        return (0.0, None) if self.photo.linear and self.photo.colour.dtype.kind == "f" else "found"
+
+    def image(self) -> Tensor:
+        """The measured image (1, C, H, W)."""
+        x = to_tensor(without_hidden(self.photo))
+        if self.curve is None:
+            return x
+        return torch.from_numpy(self.curve.light(x.double().numpy()).astype(np.float32))
+
+    def result(self, x: Tensor, factor: int) -> Photo:
+        """The restored image (1, C, H, W) as a photograph of the type of its source, enlarged ``factor`` times."""
+        source = self.photo
+        if self.kernel is not None:
+            width, height = source.size
+            x = centre(x, x[..., : factor * height, : factor * width])
+        if self.curve is not None:
+            x = torch.from_numpy(self.curve.values(x.double().cpu().numpy()))
+        colour = to_pixels(x, source.colour.dtype, (source.black, source.white))
+        if self.noise == 0 and self.kernel is None and factor == 1:  # without noise, what is known is exact
+            known = np.ones(colour.shape[:2], bool) if self.known is None else self.known
+            colour = np.where(known[..., None], source.colour, colour)
+        height, width = colour.shape[:2]
+        alpha = None if source.alpha is None else resized_alpha(source.alpha, height, width)
+        return self.finished(colour, alpha, factor)
+
+    def finished(self, colour: Array, alpha: Array | None, factor: int) -> Photo:
+        """The photograph of restored colours (H, W, C), with what its source says."""
+        source, (height, width) = self.photo, colour.shape[:2]
+        metadata = source.metadata if factor == 1 else enlarged(source.metadata, width, height)
+        photo = replace(source, colour=colour, alpha=alpha, metadata=metadata, missing=None)
+        return with_hidden(photo, source)
+
+    def part(self, rows: slice, columns: slice) -> "Measurement":
+        """A part of the photograph, without its metadata."""
+        photo = self.photo
+        alpha = None if photo.alpha is None else photo.alpha[rows, columns]
+        missing = None if photo.missing is None else photo.missing[rows, columns]
+        span = (photo.black, photo.white)
+        cut = replace(
+            photo, colour=photo.colour[rows, columns], alpha=alpha, missing=missing, range=span, metadata=NOTHING
+        )
+        return self._replace(photo=cut, known=None if self.known is None else self.known[rows, columns])
+
+    def middle(self, side: int) -> "Measurement":
+        """The middle of the photograph, of at most ``side`` pixels in height and width."""
+        starts = [max(0, (n - side) // 2) for n in self.photo.colour.shape[:2]]
+        return self.part(*(slice(start, start + side) for start in starts))
+
+    def alike(self, other: "Measurement") -> bool:
+        """Whether two photographs can be restored in one batch."""
+        return (
+            self.photo.colour.shape == other.photo.colour.shape
+            and (self.noise is other.noise or self.noise == other.noise)
+            and self.bounds == other.bounds
+            and _equal(self.known, other.known)
+            and _equal(self.kernel, other.kernel)
+        )
+
+
+def _equal(a: Kernel | Mask | None, b: Kernel | Mask | None) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+
+
+def light_noise(measured: Measurement, curve: ToneCurve, level: float) -> SignalNoise:
+    """The noise of amounts of light, if that of the values of a photograph has one level.
+
+    The tone curve amplifies the noise by its slope: variance ``(level slope)^2``. As a function of the light this is
+    close to a line for all usual curves. The line is fitted to the photograph's values: a gain, and read noise.
+
+    :param float level: standard deviation of the values, white is 1.
+    """
+    values = to_tensor(without_hidden(measured.photo)).double().numpy().clip(0, 1).ravel()
+    light, variance = curve.light(values), (level * curve.slope(values)) ** 2
+    # relative errors count, or the shadows would have too much noise
+    terms = np.stack([np.ones_like(light), light], axis=1) / variance[:, None]
+    constant, gain = np.linalg.lstsq(terms, np.ones_like(light), rcond=None)[0]
+    return SignalNoise(max(0.0, float(gain)), math.sqrt(max(float(constant), LEAST_VARIANCE * float(variance.mean()))))

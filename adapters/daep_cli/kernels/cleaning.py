@@ -1,0 +1,131 @@
+"""Remove from a kernel what is no kernel: a white or grey ground, and the border of one as large as a photograph."""
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from daep_cli.photographs.photo import Array
+
+# Chosen by hand: no kernel of `daep kernel`, whole or cut by a pixel, is changed.
+
+#: Black on white: this share of the border has at least this share of the peak, and some pixel less than this one.
+WHITE_BORDER, WHITE, DARK = 0.9, 0.95, 0.5
+#: The ground of a point of light is between these shares of the peak, and most pixels are no brighter than twice that.
+GROUND = (0.02, 0.5)
+#: A weaker ground is one if it is even (ratio of the darkest to the brightest twentieth of the border), and this share
+#: of the light.
+EVEN, LIGHT_IN_GROUND = 0.8, 0.02
+#: Light within so many standard deviations of the ground's noise is noise.
+NOISE = 3.0
+#: Smallest side, and share of the light near the corners, of a kernel whose middle is in the corner.
+SMALLEST_IN_CORNERS, IN_CORNERS = 8, 0.9
+#: Ratio of the standard deviation of normal noise to its median absolute deviation.
+ROBUST = 1.4826
+#: Share of the light that the cut border of a kernel may contain.
+CUT = 0.005
+
+
+def cleaned(values: Array, name: str, image: bool) -> tuple[Array, str]:
+    """The kernel (h, w), and a warning about what was changed; empty: nothing.
+
+    :param bool image: it is an image, and may be a photograph of a point of light.
+    """
+    kernel = values.astype(np.float64)
+    if min(kernel.shape) < 3 or not np.isfinite(kernel).all() or kernel.max() <= 0:
+        return values, ""  # the checks that follow say what is wrong
+    if _starts_in_corner(kernel):
+        shifted, remark = cleaned(np.fft.fftshift(kernel), name, image)
+        also = f" {remark.partition(': ')[2]}" if remark else ""
+        return shifted, f"--kernel {name}: has its middle in the corner, so it was moved to the middle.{also}"
+    border, peak = _border(kernel), float(kernel.max())
+    if np.mean(border >= WHITE * peak) >= WHITE_BORDER and kernel.min() < DARK * peak:
+        inverted, remark = cleaned(peak - kernel, name, image)
+        also = f" {remark.partition(': ')[2]}" if remark else ""
+        return inverted, f"--kernel {name}: is black on white, so it was inverted; make the light white.{also}"
+    level = _ground(kernel, border)
+    if level <= 0:
+        return values, ""
+    middle = float(np.median(border))
+    deviation = ROBUST * float(np.median(abs(border - middle)))
+    light = kernel - middle
+    light[light <= NOISE * deviation] = 0
+    advice = f"; if it is a photograph of a point of light, give spot:{name}" if image else ""
+    share = f"{100 * level / peak:.2g}" if level < 0.01 * peak else f"{100 * level / peak:.0f}"
+    return (
+        light,
+        f"--kernel {name}: its border is not black ({share} % of its peak), so this ground was subtracted{advice}.",
+    )
+
+
+def _starts_in_corner(kernel: Array) -> bool:
+    """Whether the light lies around the first pixel, in all four corners, where Fourier transforms have the middle."""
+    if kernel.argmax() != 0 or min(kernel.shape) < SMALLEST_IN_CORNERS:
+        return False
+    down, across = (side // 4 for side in kernel.shape)
+    corners = np.fft.fftshift(kernel - np.median(kernel))
+    middle = (corners.shape[0] // 2, corners.shape[1] // 2)
+    near = corners[middle[0] - down : middle[0] + down + 1, middle[1] - across : middle[1] + across + 1]
+    sides = (near[: down or 1].sum(), near[down + 1 :].sum(), near[:, :across].sum(), near[:, across + 1 :].sum())
+    return bool(near.sum() > IN_CORNERS * corners.sum() and min(sides) > 0)
+
+
+def _border(kernel: Array) -> Array:
+    return np.concatenate([kernel[0], kernel[-1], kernel[1:-1, 0], kernel[1:-1, -1]])
+
+
+def _ground(kernel: Array, border: Array) -> float:
+    """Level of a ground around the light; 0 if there is none.
+
+    A kernel that is cut to its size may touch the border, but most of its pixels are brighter than the border.
+    """
+    level, peak = float(np.quantile(border, 0.1)), float(kernel.max())
+    low, high = GROUND
+    if low * peak < level < high * peak and np.median(kernel) < 2 * level:
+        return level
+    darkest, brightest = np.quantile(border, [0.05, 0.95])
+    even = brightest > 0 and darkest >= EVEN * brightest and brightest < high * peak
+    return level if even and level * kernel.size > LIGHT_IN_GROUND * kernel.sum() else 0.0
+
+
+def fitted(kernel: npt.NDArray[np.float64], size: tuple[int, int], name: str, image: bool) -> npt.NDArray[np.float64]:
+    """The kernel (h, w) or (N, h, w) without the border that makes it larger than the photograph.
+
+    A kernel as large as a photograph comes from an optics program, and has an empty border.
+
+    :param tuple size: (width, height) of the photograph.
+    :raises ValueError: the light itself is larger.
+    """
+    planes = kernel[None] if kernel.ndim == 2 else kernel
+    width, height = size
+    rows, columns = planes.shape[1:]
+    fits = rows <= height and columns <= width
+    reach = _reach(abs(planes).sum(0))
+    if fits and (2 * max(rows / height, columns / width) <= 1 or 4 * max(reach) > max(rows, columns)):
+        return kernel
+    middle = (rows // 2, columns // 2)
+    cut = planes[:, middle[0] - reach[0] : middle[0] + reach[0] + 1, middle[1] - reach[1] : middle[1] + reach[1] + 1]
+    if cut.shape[2] > width or cut.shape[1] > height:
+        photo = f", or if it is a photograph of a point of light, give spot:{name}" if image else ""
+        raise ValueError(
+            f"--kernel {name}: {columns} x {rows}, larger than the image of {width} x {height} pixels; "
+            f"cut off its empty border{photo}."
+        )
+    if cut.sum() < 0.9999 * planes.sum():
+        lost = 100 * (1 - cut.sum() / planes.sum())
+        warnings.warn(f"--kernel {name}: its border, {lost:.1f} % of the light, was cut off.", stacklevel=2)
+    cut = cut / cut.sum(axis=(1, 2), keepdims=True)
+    return cut[0] if kernel.ndim == 2 else cut
+
+
+def _reach(light: Array) -> tuple[int, int]:
+    """Distances down and across from the middle that contain all light but the share :data:`CUT`, half of it each."""
+    found = []
+    for axis in (0, 1):
+        profile = light.sum(1 - axis)
+        middle = len(profile) // 2
+        distance = abs(np.arange(len(profile)) - middle)
+        order = np.argsort(distance, kind="stable")
+        inside = np.cumsum(profile[order]) >= (1 - CUT / 2) * profile.sum()
+        found.append(min(int(distance[order][inside.argmax()]), middle, len(profile) - 1 - middle))
+    return found[0], found[1]

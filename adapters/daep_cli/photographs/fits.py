@@ -1,0 +1,128 @@
+"""Read and write FITS images, by astropy (the extra ``[fits]``)."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from daep_cli.photographs.errors import TooLarge, Unsupported
+from daep_cli.photographs.metadata import Metadata
+from daep_cli.photographs.photo import MAX_BYTES, Photo
+from daep_cli.photographs.pixels import split
+
+#: Planes of a cube that are red, green and blue, as programs for astronomical photographs write them.
+COLOURS = 3
+HISTORY = "restored by daep"
+
+
+def _fits() -> ModuleType:
+    try:
+        from astropy.io import fits
+    except ImportError as error:
+        raise Unsupported("FITS files need astropy; pip install 'daep-prior[fits]'.") from error
+    return fits
+
+
+def _image(file: Any) -> Any:
+    """The first extension that contains an image."""
+    fits = _fits()
+    for extension in file:
+        if isinstance(extension, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)) and extension.header["NAXIS"] > 0:
+            sides = [extension.header[f"NAXIS{i + 1}"] for i in range(extension.header["NAXIS"])]
+            while len(sides) > 2 and sides[-1] == 1:
+                sides.pop()
+            if len(sides) not in (2, 3):
+                raise Unsupported(f"its image has {len(sides)} axes; save two (an image) or three (a stack).")
+            return extension
+    raise ValueError("it contains no image")
+
+
+def _shape(extension: Any) -> tuple[int, int, int]:
+    """(planes, height, width)."""
+    sides = [int(extension.header[f"NAXIS{i + 1}"]) for i in range(extension.header["NAXIS"])]
+    width, height, *planes = sides
+    return int(np.prod(planes, dtype=object)) if planes else 1, height, width
+
+
+def _is_colour(extension: Any) -> bool:
+    return _shape(extension)[0] == COLOURS
+
+
+def count_planes(path: Path) -> int:
+    """Number of images of the file; three planes are the colours of one."""
+    with _fits().open(path, lazy_load_hdus=True) as file:
+        extension = _image(file)
+        return 1 if _is_colour(extension) else _shape(extension)[0]
+
+
+def read_plane(path: Path, number: int) -> Photo:
+    """One image of the file. Its values are amounts of light; those that are no numbers are missing."""
+    with _fits().open(path, memmap=False, lazy_load_hdus=True, uint=True) as file:
+        extension = _image(file)
+        planes, height, width = _shape(extension)
+        wanted = COLOURS if _is_colour(extension) else 1
+        if wanted * height * width * abs(int(extension.header.get("BITPIX", 8))) // 8 > MAX_BYTES:
+            raise TooLarge
+        if planes * height * width == 0:
+            raise ValueError("no pixels")
+        # the section reads these planes only
+        shape = extension.shape
+        leading = [int(i) for i in np.unravel_index(number, shape[:-2])] if wanted == 1 and len(shape) > 2 else []
+        place = (*leading, slice(None), slice(None))
+        data = np.asarray(extension.section[place] if leading else extension.data)
+        if data.dtype.kind not in "iuf":
+            raise Unsupported(f"its values are {data.dtype}; convert them to integers or floats.")
+        values = data.reshape(wanted, height, width)
+        pixels = np.array(np.moveaxis(values, 0, -1), dtype=data.dtype.newbyteorder("="))
+        return replace(split(pixels, None, alpha=False), metadata=Metadata(header=extension.header.copy()), linear=True)
+
+
+def encode_fits(photo: Photo) -> bytes:
+    """The bytes of a file, with the header of the source."""
+    fits = _fits()
+    colour = photo.colour
+    if photo.missing is not None and colour.dtype.kind == "f":
+        colour = np.where(photo.missing[..., None], np.array(np.nan, colour.dtype), colour)
+    planes = np.moveaxis(colour, -1, 0)
+    extension = fits.PrimaryHDU(np.ascontiguousarray(planes[0] if len(planes) == 1 else planes), uint=True)
+    _describe(extension.header, photo.metadata.header)
+    buffer = io.BytesIO()
+    extension.writeto(buffer, output_verify="silentfix")
+    return buffer.getvalue()
+
+
+def write_cube(path: Path, header: Any, photos: Iterable[Photo], count: int) -> None:
+    """Write the planes of a stack one after another, with the header of the source."""
+    fits, stream = _fits(), None
+    try:
+        for photo in photos:
+            plane = photo.colour[..., 0]
+            if stream is None:
+                # its header says how the values of this type are stored
+                small = fits.PrimaryHDU(np.zeros((1, *plane.shape), plane.dtype), uint=True)
+                small.header["NAXIS3"] = count
+                _describe(small.header, header)
+                stream = fits.StreamingHDU(str(path), small.header)
+            if plane.dtype.kind == "u" and plane.dtype.itemsize > 1:  # FITS has signed integers, and an offset
+                bits = 8 * plane.dtype.itemsize
+                plane = (plane.astype(np.int64) - 2 ** (bits - 1)).astype(f"i{bits // 8}")
+            elif plane.dtype == np.int8:
+                plane = (plane.astype(np.int16) + 128).astype(np.uint8)
+            stream.write(np.ascontiguousarray(plane))
+    finally:
+        if stream is not None:
+            stream.close()
+
+
+def _describe(header: Any, source: Any) -> None:
+    """Copy what a header says about the image, but not how it is stored."""
+    if source is not None:
+        storage = {*header, "XTENSION", "PCOUNT", "GCOUNT", "CHECKSUM", "DATASUM", "BSCALE", "BZERO", "BLANK"}
+        for card in source.cards:
+            if card.keyword not in storage and not card.keyword.startswith(("NAXIS", "ZNAXIS", "ZTILE", "ZCMPTYPE")):
+                header.append(card, end=True)
+    header.add_history(HISTORY)

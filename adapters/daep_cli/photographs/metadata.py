@@ -1,0 +1,99 @@
+"""``Metadata``: what a file says about an image, besides colour profile and transparency; in the bytes of the file."""
+
+import struct
+from dataclasses import dataclass, replace
+from typing import Any
+
+from daep_cli.photographs.exif import resized
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: Chunks that hold for the restored image (PNG specification, 11.3): colour space, resolution, text.
+KEPT_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"tEXt", b"zTXt", b"iTXt")
+#: JPEG segments that are kept: Photoshop's (IPTC), and comments.
+APP1, APP13, COMMENT = 0xE1, 0xED, 0xFE
+START_OF_SCAN = 0xDA
+EXIF_HEADER, XMP_HEADERS = b"Exif\0\0", (b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0")
+
+#: (code, type, count, bytes in the byte order of the file) of a TIFF tag.
+TiffTag = tuple[int, int, int, bytes]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is copied to the result.
+
+    :param bytes exif: EXIF record, a TIFF structure, without orientation and thumbnail. Kept by PNG, JPEG and TIFF.
+    :param tuple resolution: pixels per inch, horizontal and vertical. Kept by PNG, JPEG and TIFF.
+    :param tuple chunks: (name, content) of PNG chunks. Kept by PNG.
+    :param tuple segments: (marker, content) of JPEG segments. Kept by JPEG.
+    :param tuple tags: of TIFF. Kept by TIFF.
+    :param str byteorder: of these tags, ``"<"`` or ``">"``.
+    :param bool premultiplied: the colours of the TIFF are multiplied by their alpha.
+    :param Any header: FITS header. Kept by FITS.
+    """
+
+    exif: bytes = b""
+    resolution: tuple[float, float] | None = None
+    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    segments: tuple[tuple[int, bytes], ...] = ()
+    tags: tuple[TiffTag, ...] = ()
+    byteorder: str = "<"
+    premultiplied: bool = False
+    header: Any = None
+
+    def of_size(self, width: int, height: int) -> "Metadata":
+        """The metadata of an image that was enlarged to this size."""
+        return replace(self, exif=resized(self.exif, width, height), resolution=None)
+
+
+NOTHING = Metadata()
+
+
+# -- PNG ---------------------------------------------------------------------------------------------------------------
+
+
+def png_chunks(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """(name, content, the whole chunk) of each chunk of a PNG file; of a damaged one, as far as it goes."""
+    found, place = [], len(PNG_SIGNATURE)
+    while place + 8 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        whole = data[place : place + length + 12]
+        found.append((whole[4:8], whole[8 : 8 + length], whole))
+        place += length + 12
+    return found
+
+
+# -- JPEG --------------------------------------------------------------------------------------------------------------
+
+
+def jpeg_segments(data: bytes) -> list[tuple[int, bytes]]:
+    """(marker, content) of each segment before the image; of a damaged file, as far as it goes."""
+    found, place = [], 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == START_OF_SCAN:
+            break
+        if marker == 0xFF:  # a fill byte
+            place += 1
+            continue
+        (length,) = struct.unpack_from(">H", data, place + 2)
+        found.append((marker, data[place + 4 : place + 2 + length]))
+        place += 2 + length
+    return found
+
+
+def kept_segments(segments: list[tuple[int, bytes]]) -> tuple[tuple[int, bytes], ...]:
+    """Of the segments of a JPEG file: XMP, Photoshop's, comments. EXIF and profile are kept in other ways."""
+    return tuple(
+        (marker, body)
+        for marker, body in segments
+        if marker in (APP13, COMMENT) or (marker == APP1 and body.startswith(XMP_HEADERS))
+    )
+
+
+def with_segments(jpeg: bytes, segments: tuple[tuple[int, bytes], ...]) -> bytes:
+    """The JPEG file with these segments behind its first one."""
+    (length,) = struct.unpack_from(">H", jpeg, 4)
+    place = 4 + length if jpeg[3] == 0xE0 else 2
+    new = b"".join(b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body for marker, body in segments)
+    return jpeg[:place] + new + jpeg[place:]

@@ -1,0 +1,203 @@
+"""Read the pages of TIFF files: integers and floats of 8 to 64 bits, by tifffile; palettes, CMYK, YCbCr and fewer bits
+by Pillow."""
+
+import io
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from daep_cli.photographs import exif
+from daep_cli.photographs.errors import TooLarge, Unsupported
+from daep_cli.photographs.metadata import Metadata, TiffTag
+from daep_cli.photographs.photo import MAX_BYTES, Photo, largest
+from daep_cli.photographs.pixels import split, upright
+
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: TIFF tags and values (TIFF 6.0).
+ORIENTATION, ICC_PROFILE = 274, 34675
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC = 0, 1, 2
+UNSPECIFIED, PREMULTIPLIED_ALPHA, SEPARATE_PLANES = 0, 1, 2
+RESOLUTION_UNITS = {2: 1.0, 3: 2.54}  # pixels per inch of pixels per unit
+#: Tags that describe how the values are stored, which the writer decides: TIFF 6.0, TIFF/EP, and Photoshop's layers,
+#: which show the image before the restoration.
+STORAGE = frozenset(
+    {*range(254, 267), 273, 274, 277, 278, 279, 280, 281, 282, 283, 284, *range(288, 294), 296, 317, *range(320, 326)}
+    | {330, 332, 334, 336, *range(338, 343), 347, *range(512, 522), *range(529, 533), 32997, 32998, 34665, 34675, 34853}
+    | {37724, 40965}
+)
+#: Types of the elements of tags of at most 8 bytes that classic TIFF has.
+CLASSIC_TYPES = range(1, 13)
+#: Bytes of the largest tag that is kept.
+LARGEST_TAG = 2**24
+#: A description of tifffile's own, of the shape of an array.
+SHAPE = b'{"shape"'
+
+
+def count_pages(path: Path) -> int:
+    """Number of images of the file, without thumbnails and reduced copies."""
+    with _open(path) as file:
+        stack = _stack(file)
+        return len(stack) if stack is not None else len(_pages(file))
+
+
+def read_page(path: Path, number: int) -> Photo:
+    """One page of the file."""
+    with _open(path) as file:
+        stack = _stack(file)
+        page: Any = file.pages[0] if stack is not None else _pages(file)[number]
+        metadata, icc, orientation = _metadata(file, page, path), _icc(page), _orientation(page)
+        if stack is not None:
+            return replace(split(np.array(stack[number]), icc, alpha=False), metadata=metadata)
+        _check_size(page)
+        if page.bitspersample < 8 or page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC):
+            return replace(_by_pillow(path, number, icc), metadata=metadata)
+        return replace(_by_tifffile(path, page, icc, orientation), metadata=metadata)
+
+
+def _open(path: Path) -> Any:
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it logs every error and then raises it
+    return tifffile.TiffFile(path)
+
+
+def _pages(file: Any) -> list[Any]:
+    pages = [page for page in file.pages if not getattr(page, "is_reduced", False)]
+    return pages or [file.pages[0]]
+
+
+def _stack(file: Any) -> Any:
+    """The planes of an ImageJ stack that has one page for all, as an array on the disk; else ``None``."""
+    import tifffile
+
+    if not file.is_imagej or len(file.pages) > 1 or len(file.series) != 1:
+        return None
+    (series,) = file.series
+    samples = series.axes.endswith("S")
+    image = 3 if samples else 2
+    if len(series.shape) <= image or series.dataoffset is None:
+        return None
+    array = tifffile.memmap(file.filehandle.path, mode="r")
+    return array.reshape(-1, *series.shape[-image:])
+
+
+def _check_size(page: Any) -> None:
+    values = math.prod(page.shape)
+    if values * max(1, page.bitspersample // 8) > MAX_BYTES:
+        raise TooLarge
+    if values == 0:
+        raise ValueError("no pixels")
+
+
+def _by_tifffile(path: Path, page: Any, icc: bytes | None, orientation: int) -> Photo:
+    if page.dtype is None or page.dtype.kind not in "iuf" or page.imagedepth != 1:
+        raise Unsupported(f"its values are {page.dtype}; convert it to integers or floats of 8 to 64 bits.")
+    extra = tuple(int(kind) for kind in page.extrasamples)
+    channels = page.samplesperpixel - len(extra)
+    if len(extra) > 1 and channels > 1:
+        raise Unsupported("it has several extra channels; remove them first.")
+    # the decoder would fill missing data with black
+    length = path.stat().st_size
+    strips = zip(page.dataoffsets, page.databytecounts, strict=True)
+    if any(offset + count > length for offset, count in strips):
+        raise ValueError("truncated")
+    pixels = page.asarray()
+    if page.planarconfig == SEPARATE_PLANES and pixels.ndim == 3:
+        pixels = np.moveaxis(pixels, 0, -1)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)
+    if page.photometric == WHITE_IS_ZERO:
+        pixels = np.asarray(largest(pixels.dtype) - pixels, pixels.dtype)
+    # a second channel of a grey image of which the file does not say what it is: a measurement, no transparency
+    photo = split(upright(pixels, orientation), icc, alpha=bool(extra) and not (channels == 1 and UNSPECIFIED in extra))
+    return _straight(photo) if PREMULTIPLIED_ALPHA in extra and photo.alpha is not None else photo
+
+
+def _straight(photo: Photo) -> Photo:
+    """Colours divided by their alpha, channel by channel; where it is 0 they stay."""
+    assert photo.alpha is not None
+    colour, top, share = photo.colour.copy(), photo.largest, np.where(photo.alpha > 0, photo.alpha, photo.largest)
+    for channel in np.moveaxis(colour, -1, 0):
+        straight = channel * (top / share)
+        channel[...] = straight.round().clip(0, top) if colour.dtype.kind in "iu" else straight
+    return replace(photo, colour=colour)
+
+
+def _by_pillow(path: Path, number: int, icc: bytes | None) -> Photo:
+    from daep_cli.photographs.pillow_reading import pixels_of
+
+    with Image.open(io.BytesIO(path.read_bytes()), formats=("TIFF",)) as file:
+        file.seek(number)
+        pixels, profile, alpha = pixels_of(file, icc)
+    return split(pixels, profile, alpha)
+
+
+# -- metadata ----------------------------------------------------------------------------------------------------------
+
+
+def _orientation(page: Any) -> int:
+    return int(page.tags[ORIENTATION].value) if ORIENTATION in page.tags else 1
+
+
+def _icc(page: Any) -> bytes | None:
+    profile = page.tags[ICC_PROFILE].value if ICC_PROFILE in page.tags else None
+    return bytes(profile) if profile else None
+
+
+def _metadata(file: Any, page: Any, path: Path) -> Metadata:
+    tags = tuple(tag for tag in (_raw(file, tag) for tag in page.tags) if tag is not None)
+    extra = tuple(int(kind) for kind in page.extrasamples)
+    return Metadata(
+        exif=_exif(path, page),
+        resolution=_resolution(page),
+        tags=tags,
+        byteorder=file.byteorder,
+        premultiplied=PREMULTIPLIED_ALPHA in extra,
+    )
+
+
+def _raw(file: Any, tag: Any) -> TiffTag | None:
+    """The tag as it is in the file, if it is one to keep."""
+    code, kind, size = int(tag.code), int(tag.dtype), int(tag.valuebytecount)
+    if code in STORAGE or kind not in CLASSIC_TYPES or not 0 < size <= LARGEST_TAG:
+        return None
+    file.filehandle.seek(tag.valueoffset)
+    content = file.filehandle.read(size)
+    if len(content) < size or content.startswith(SHAPE):
+        return None
+    return code, kind, int(tag.count), content
+
+
+def _resolution(page: Any) -> tuple[float, float] | None:
+    try:
+        unit = RESOLUTION_UNITS[int(page.tags[296].value)]
+        across, down = (unit * n / d for n, d in (page.tags[code].value for code in (282, 283)))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if across > 0 and down > 0 else None
+
+
+def _exif(path: Path, page: Any) -> bytes:
+    """The description of a TIFF page as an EXIF record, for other formats and for the folders in it."""
+    try:
+        with path.open("rb") as file:
+            record = Image.Exif()
+            start = file.read(4)
+            record.endian, record.bigtiff = "<" if start[:2] == b"II" else ">", b"+" in start
+            record.load_from_fp(file, page.offset)
+            for folder in (exif.EXIF_FOLDER, exif.GPS_FOLDER):
+                record.get_ifd(folder)
+            for tag in [*STORAGE, 700, 33723, 34377, *range(50000, 66000)]:
+                if tag in record and tag not in (exif.EXIF_FOLDER, exif.GPS_FOLDER):
+                    del record[tag]
+            record.bigtiff = False  # EXIF is classic
+            content = record.tobytes() if len(record) else b""
+    except Exception:  # Pillow raises errors of many types for damaged records
+        return b""
+    return exif.upright(content.removeprefix(b"Exif\0\0"))

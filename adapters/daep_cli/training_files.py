@@ -1,0 +1,159 @@
+"""``daep train``: the images below a folder, of every format that is read, with the values of their files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from daep_cli.errors import one_line
+from daep_cli.photographs.metadata import NOTHING
+from daep_cli.photographs.photo import READABLE, Array, Photo
+from daep_cli.photographs.reading import count_pages, read_photo
+from daep_cli.photographs.transparency import without_hidden
+from daep_cli.photographs.value_range import find_range
+from daep_prior.images import RGB
+from daep_prior.training import TrainingImage
+
+#: Other formats that are read for training: arrays, and 8-bit images by Pillow.
+ARRAYS, PILLOW = frozenset({".npy", ".npz", ".zarr"}), frozenset({".bmp", ".webp"})
+#: Channels of an image, at most; a longer axis counts images.
+MOST_CHANNELS = 4
+
+
+def read_training_images(
+    folder: Path, channels: int | None, smallest: int, white: float | None, log: Callable[[str], None]
+) -> tuple[list[TrainingImage], int]:
+    """Every usable image below ``folder``, in the order of their paths: pages and slices one after another.
+
+    What cannot be used is skipped with one line.
+
+    :param int channels: of the network; ``None``: as many as all images have, or 3.
+    :param int smallest: least height and width, pixels.
+    :param float white: value of white; ``None``: found in each file.
+    :return: images, and the channels.
+    :raises ValueError: not a folder, or no usable image in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder; expected one with training images.")
+    known = READABLE | ARRAYS | PILLOW
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in known and _is_data(path))
+    found: list[tuple[Path, TrainingImage]] = []
+    for path in paths:
+        try:
+            photos = list(_photos(path, channels))
+            span = find_range(photos, white)
+            images = [_image(photo, span, smallest) for photo in photos]
+        except (ValueError, OSError, MemoryError) as error:
+            reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
+            log(f"skipped {path.name}: {one_line(reason).rstrip('.')}")
+            continue
+        found += [(path, image) for image in images]
+    if channels is None:
+        counts = {image.values.shape[2] for _, image in found}
+        channels = counts.pop() if len(counts) == 1 else RGB
+    usable = []
+    for path, image in found:
+        if image.suits(channels):
+            usable.append(image)
+        else:
+            count = image.values.shape[2]
+            log(f"skipped {path.name}: {count} channels, the network has {channels}; --channels sets another number")
+    if not usable:
+        raise ValueError(f"{folder}: no usable image among {len(paths)} files; expected images or arrays.")
+    return usable, channels
+
+
+def _is_data(path: Path) -> bool:
+    """A file, or the folder of a zarr array; not what is inside of one."""
+    inside = any(parent.suffix.lower() == ".zarr" for parent in path.parents)
+    return not inside and (path.is_file() or path.suffix.lower() == ".zarr")
+
+
+def _image(photo: Photo, span: tuple[float, float] | None, smallest: int) -> TrainingImage:
+    if photo.missing is not None:
+        raise ValueError("it has pixels without a value (NaN)")
+    width, height = photo.size
+    if min(width, height) < smallest:
+        raise ValueError(f"{width} x {height} pixels, smaller than a crop of {smallest}")
+    values = without_hidden(photo).colour
+    black, white = span or (0.0, None)
+    return TrainingImage(values, black, white)
+
+
+def _photos(path: Path, channels: int | None) -> Iterator[Photo]:
+    suffix = path.suffix.lower()
+    if suffix in ARRAYS:
+        for array in _arrays(path):
+            yield from (Photo(np.nan_to_num(image), missing=_missing(image)) for image in as_images(array, channels))
+    elif suffix in PILLOW:
+        with Image.open(path, formats=("BMP", "WEBP")) as file:
+            grey = file.mode in ("1", "L")
+            yield Photo(np.array(file.convert("L" if grey else "RGB")).reshape(*file.size[::-1], -1))
+    else:
+        for page in range(count_pages(path)):
+            yield replace(read_photo(path, page), metadata=NOTHING)
+
+
+def _missing(image: Array) -> Array | None:
+    missing = np.asarray(~np.isfinite(image).all(axis=2)) if image.dtype.kind == "f" else None
+    return missing if missing is not None and missing.any() else None
+
+
+def _arrays(path: Path) -> Iterator[Array]:
+    """The arrays of a file; those of ``.npy`` stay on the disk until they are used."""
+    try:
+        if path.suffix.lower() == ".npy":
+            yield np.load(path, mmap_mode="r", allow_pickle=False)
+        elif path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                for name in archive.files:
+                    yield archive[name]
+        else:
+            yield from _zarr_arrays(path)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # the header of an array is a Python literal: damage raises errors of many types
+        raise ValueError(f"{path}: not a readable file of arrays, or damaged ({type(error).__name__})") from error
+
+
+def _zarr_arrays(path: Path) -> Iterator[Array]:
+    try:
+        import zarr
+    except ImportError as error:
+        raise ValueError("zarr arrays need the package zarr; pip install zarr") from error
+    store = zarr.open(str(path), mode="r")
+    if hasattr(store, "shape"):
+        yield store[...]
+        return
+    for _, array in store.arrays():
+        yield array[...]
+
+
+def as_images(array: Array, channels: int | None) -> Iterator[Array]:
+    """The images (H, W, C) of an array: an image, a stack (N, H, W), or images with channels, first or last.
+
+    Real and imaginary part of complex numbers are two channels.
+
+    :param int channels: that an axis of this length counts; ``None``: up to ``MOST_CHANNELS``.
+    :raises ValueError: no numbers, or no image.
+    """
+    if array.dtype.kind == "c":
+        array = np.stack([array.real, array.imag], axis=-1)
+        channels = array.shape[-1]
+    if array.dtype.kind not in "buif" or array.ndim < 2 or array.size == 0:
+        raise ValueError(
+            f"{array.dtype} of shape {array.shape}; expected numbers of shape (height, width), or more axes"
+        )
+
+    def counts(length: int) -> bool:
+        return length == channels if channels not in (None, 1) else length <= MOST_CHANNELS
+
+    if array.ndim > 2 and counts(array.shape[-1]):
+        images = array.reshape(-1, *array.shape[-3:])
+    elif array.ndim > 2 and counts(array.shape[-3]):
+        images = np.moveaxis(array.reshape(-1, *array.shape[-3:]), 1, -1)
+    else:
+        images = array.reshape(-1, *array.shape[-2:], 1)
+    yield from images

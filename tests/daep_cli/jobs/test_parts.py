@@ -1,0 +1,161 @@
+"""Stacks page by page and large images block by block: in order, resumed after an interruption, as if alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from daep_cli.jobs import one_image, parts
+from daep_cli.jobs.job import Job
+from daep_cli.photographs.photo import Photo
+from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.writing import write_photo
+
+PAGES = 5
+
+
+@pytest.fixture
+def stack(tmp_path: Path, scene) -> Path:
+    """Five grey pages of 12 bits, each darker than the one before."""
+    pages = np.stack([scene(20, 24, 1, np.uint16)[..., 0] // (16 * (i + 1)) for i in range(PAGES)])
+    tifffile.imwrite(tmp_path / "in.tif", pages, photometric="minisblack", description="five pages", metadata=None)
+    return tmp_path / "in.tif"
+
+
+@pytest.fixture
+def options(weights: Path) -> list[object]:
+    return ["--noise", 10, "--denoiser", weights, "--iterations", 2]
+
+
+def test_pages_are_restored_in_order_in_the_range_of_the_file(daep, stack, tmp_path, options) -> None:
+    out = tmp_path / "out.tif"
+    outcome = daep("restore", stack, "-o", out, *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert f"{PAGES} pages in " in outcome.out and "white 4095" in outcome.out
+    assert "million pixels a second" in outcome.out
+    with tifffile.TiffFile(out) as file:
+        assert len(file.pages) == PAGES
+        assert file.pages[0].description == "five pages"
+        restored = np.stack([page.asarray() for page in file.pages])
+    before = tifffile.imread(stack)
+    assert restored.dtype == np.uint16 and restored.shape == before.shape
+    np.testing.assert_allclose(restored.mean((1, 2)), before.mean((1, 2)), rtol=0.2)
+    assert not list(tmp_path.glob(".daep*"))
+    tifffile.imwrite(tmp_path / "page.tif", before[2])
+    assert daep("restore", tmp_path / "page.tif", "-o", tmp_path / "alone.tif", *options, "--white", 4095).status == 0
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "alone.tif"), restored[2])
+
+
+def interrupted_after(count: int):
+    """``Parts.write`` that is interrupted when so many parts are done."""
+    write, done = parts.Parts.write, []
+
+    def stop(self: parts.Parts, number: int, photo: Photo) -> None:
+        if len(done) == count:
+            raise KeyboardInterrupt
+        done.append(number)
+        write(self, number, photo)
+
+    return stop
+
+
+def test_an_interrupted_stack_is_continued(daep, stack, tmp_path, options, monkeypatch) -> None:
+    out, whole = tmp_path / "out.tif", tmp_path / "whole.tif"
+    monkeypatch.setattr(parts.Parts, "write", interrupted_after(2))
+    outcome = daep("restore", stack, "-o", out, *options)
+    assert outcome.status == 130
+    assert outcome.err == f"daep: interrupted after 2 of {PAGES} pages; the same command continues from here.\n"
+    assert not out.exists()
+    monkeypatch.undo()
+    run, restored = Job.run, []
+    monkeypatch.setattr(Job, "run", lambda job, batch, *more: restored.extend(batch) or run(job, batch, *more))
+    assert daep("restore", stack, "-o", out, *options).status == 0
+    assert len(restored) == PAGES - 2
+    assert daep("restore", stack, "-o", whole, *options).status == 0
+    np.testing.assert_array_equal(tifffile.imread(out), tifffile.imread(whole))
+    assert not list(tmp_path.glob(".daep*"))
+
+
+def test_other_options_do_not_continue_a_stack(daep, stack, tmp_path, options, monkeypatch) -> None:
+    out = tmp_path / "out.tif"
+    monkeypatch.setattr(parts.Parts, "write", interrupted_after(2))
+    daep("restore", stack, "-o", out, *options)
+    monkeypatch.undo()
+    assert daep("restore", stack, "-o", out, *options, "--seed", 1).status == 0
+    assert daep("restore", stack, "-o", tmp_path / "b.tif", *options, "--seed", 1).status == 0
+    np.testing.assert_array_equal(tifffile.imread(out), tifffile.imread(tmp_path / "b.tif"))
+    assert not list(tmp_path.glob(".daep*"))
+
+
+def test_a_stack_needs_a_format_for_several_images(refused, stack, tmp_path, options) -> None:
+    assert "cannot store 5 images; use .tif" in refused("restore", stack, "-o", tmp_path / "out.png", *options)
+
+
+def test_a_folder_may_contain_stacks(daep, stack, tmp_path, options, scene) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    stack.rename(folder / "stack.tif")
+    write_photo(Photo(scene(12, 12)), folder / "a.png")
+    outcome = daep("restore", folder, "-o", tmp_path / "out", *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "2 restored" in outcome.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "stack.tif"]
+
+
+def test_one_kernel_a_page(daep, stack, tmp_path, weights) -> None:
+    """The kernel of a page shifts it by as many pixels as its number."""
+    kernels = np.zeros((PAGES, 11, 11))
+    for page in range(PAGES):
+        kernels[page, 5, 5 + page] = 1
+    np.save(tmp_path / "k.npy", kernels)
+    command = ["restore", stack, "-o", tmp_path / "out.tif", "--kernel", tmp_path / "k.npy", "--noise", 0.5]
+    assert daep(*command, "--preset", "annealed", "--iterations", 6, "--denoiser", weights).status == 0
+    before, after = tifffile.imread(stack).astype(float), tifffile.imread(tmp_path / "out.tif").astype(float)
+    for page in (0, 3):
+        wanted = np.roll(before[page], -page, 1)[5:-5, 5:-6]
+        assert (
+            np.abs(after[page][5:-5, 5:-6] - wanted).mean()
+            < 0.35 * np.abs(before[page] - np.roll(before[page], 3, 1)).mean()
+        )
+
+
+def test_the_plan_of_a_stack_is_that_of_its_first_page(daep, stack, options) -> None:
+    outcome = daep("restore", stack, *options, "--explain")
+    assert outcome.status == 0, outcome.err
+    assert f"pages      {PAGES}" in outcome.out and "1 x 20 x 24" in outcome.out
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_blocks_give_the_image_of_the_whole(daep, scene, tmp_path, monkeypatch, suffix) -> None:
+    options = ["--noise", 10, "--preset", "fast"]
+    pixels = scene(70, 90, 4)
+    write_photo(Photo(pixels[..., :3].copy(), pixels[..., 3].copy(), b"profile"), tmp_path / f"in{suffix}")
+    names = [tmp_path / f"{name}{suffix}" for name in ("whole", "blocks")]
+    for name in names:
+        outcome = daep("restore", tmp_path / f"in{suffix}", "-o", name, *options)
+        assert (outcome.status, outcome.err) == (0, "")
+        monkeypatch.setattr(one_image, "LARGEST_AT_ONCE", 1000)
+        monkeypatch.setattr(parts, "BLOCK", 32)
+        monkeypatch.setattr(parts, "SURROUNDINGS", 24)
+    assert "9 blocks" in outcome.out
+    whole, blocks = (read_photo(name) for name in names)
+    difference = np.abs(whole.colour.astype(int) - blocks.colour)
+    assert difference.max() <= 4 and difference.mean() < 0.3
+    np.testing.assert_array_equal(whole.alpha, blocks.alpha)
+    assert blocks.icc == b"profile"
+    assert not list(tmp_path.glob(".daep*"))
+
+
+@pytest.mark.parametrize("task", ["--scale", "--kernel"])
+def test_blocks_are_enlarged_and_deblurred(daep, scene, tmp_path, weights, monkeypatch, task) -> None:
+    write_photo(Photo(scene(40, 52)), tmp_path / "in.png")
+    given = {"--scale": ["--scale", 2], "--kernel": ["--kernel", "disk:2", "--noise", 2]}[task]
+    monkeypatch.setattr(one_image, "LARGEST_AT_ONCE", 1000)
+    monkeypatch.setattr(parts, "BLOCK", 32)
+    command = ["restore", tmp_path / "in.png", "-o", tmp_path / "out.png", *given, "--denoiser", weights]
+    outcome = daep(*command, "--iterations", 2)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert read_photo(tmp_path / "out.png").size == ((104, 80) if task == "--scale" else (52, 40))
