@@ -114,10 +114,13 @@ def _of_unit_range(matrix: Tensor, x: Tensor, name: str) -> ChannelTransform:
 
 
 def _low_pass(image: Tensor) -> Tensor:
-    """A complex image (..., H, W), its frequencies weighted by a Gaussian."""
-    rows, columns = (torch.fft.fftfreq(n, dtype=torch.float64, device=image.device) for n in image.shape[-2:])
+    """A complex image (..., H, W), continued by its mirror image, its frequencies weighted by a Gaussian."""
+    height, width = image.shape[-2:]
+    rows, columns = (torch.fft.fftfreq(2 * n, dtype=torch.float64, device=image.device) for n in (height, width))
     weight = torch.exp(-(rows[:, None].square() + columns.square()) / (2 * PHASE_FREQUENCY**2))
-    return torch.fft.ifft2(torch.fft.fft2(image) * weight)
+    image = torch.cat([image, image.flip(-1)], -1)
+    image = torch.cat([image, image.flip(-2)], -2)
+    return torch.fft.ifft2(torch.fft.fft2(image) * weight)[..., :height, :width]
 
 
 def _mixed(matrix: Tensor, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.history import residual_rms
 from daep_deepinv.prior import DAEPrior
 from daep_prior import restore, schedules
+from daep_prior.solvers import clipped
 
 __all__ = ["RestoredLevel", "UnknownNoiseError", "gain_of", "level_by_restoration", "quick_restoration"]
 
@@ -95,10 +96,11 @@ def quick_restoration(
             "sigma: the noise is estimated with a noise-conditional denoiser, this one is trained for one level; "
             "give DAEP(sigma=...), 0 for a noise-free measurement."
         )
-    width = level / gain
+    width, prior = level / gain, prior.adapted(start)
+    bounds = BOUNDS if prior.transform is None else None  # real and imaginary parts are signed
     data = PerImageL2(sigma=gain * max(width, schedules.SMALLEST_NOISE))
-    x = restore(data.prox_of(y, physics), start, prior, schedules.for_noise_estimation(width), bounds=BOUNDS)
-    x = prior.denoise(x, max(WIDTH_PER_LEVEL * width, MIN_WIDTH)).clamp(*BOUNDS)
+    x = restore(data.prox_of(y, physics), start, prior, schedules.for_noise_estimation(width), bounds=bounds)
+    x = clipped(prior.denoise(x, max(WIDTH_PER_LEVEL * width, MIN_WIDTH)), bounds)
     return float(residual_rms(data, x, y, physics)) / RESIDUAL_PER_NOISE, x
 
 
