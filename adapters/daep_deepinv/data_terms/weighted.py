@@ -12,9 +12,10 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
-from daep_deepinv.data_terms.least_squares import PerImageL2, has_closed_prox
+from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.preconditioned import preconditioned_conjugate_gradients
 from daep_deepinv.noise.variance import VarianceLaw
+from daep_deepinv.operators.trust import has_closed_prox
 
 __all__ = ["WeightedL2", "precision_level"]
 
@@ -61,8 +62,8 @@ class WeightedL2(PerImageL2):
 
     def fn(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
         """The value, (B,)."""
-        residual = physics.A(x) - y
-        return 0.5 * _sum_of_images(self.weights * residual * residual)
+        distance = (physics.A(x) - y).abs()  # of complex values too
+        return 0.5 * _sum_of_images(self.weights * distance * distance)
 
     def grad(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
         """See :meth:`deepinv.optim.L2.grad`."""
@@ -100,7 +101,7 @@ class WeightedL2(PerImageL2):
             if FourierBlur.handles(physics, x, y):
                 power = self._blur(physics, x, y).power
                 return lambda v: torch.fft.irfft2(torch.fft.rfft2(v) / (mean * power + 1 / gamma), s=v.shape[-2:])
-            if has_closed_prox(physics):
+            if has_closed_prox(physics, x):
                 zero, plain, scale = torch.zeros_like(y), L2(), float(mean.mean())
                 return lambda v: plain.prox(gamma * v, zero, physics, gamma=scale * gamma)
         sums = physics.A_adjoint(self.weights * physics.A(torch.ones_like(x)))

@@ -13,7 +13,7 @@ from torch import Tensor
 from daep_deepinv.noise.patch_covariance import covariance_level, patches_of
 from daep_deepinv.noise.usable import usable_pixels
 
-__all__ = ["PatchLevel", "VisibleNoise", "level_of_patches", "patch_level", "visible_noise"]
+__all__ = ["VisibleNoise", "patch_level", "visible_noise"]
 
 # Noise levels in these comments are of 255. "Crops" are crops of training images.
 
@@ -23,10 +23,6 @@ COLOUR_SIDES, GREY_SIDES = (5,), (16, 8, 5)
 #: Least number of patches, as a multiple of the number of values in a patch. With fewer the covariance has modes that
 #: are too weak, and the estimate is too low. Chosen by hand on crops.
 MIN_PATCHES_PER_VALUE = 9
-#: Number of strips whose levels are compared, and relative standard error of a level from too few patches to compare.
-STRIPS, SPREAD_OF_FEW = 4, 0.15
-#: Least relative standard error of a level: how far the estimates on crops are from the truth.
-COLOUR_ERROR, GREY_ERROR = 0.03, 0.1
 #: Number of patches above which a larger image is sampled. More only take longer. Chosen by hand.
 MAX_PATCHES = 60_000
 #: Side in pixels, and number, of the patches of a blurred measurement, which contains no fine texture. Chosen by hand.
@@ -46,33 +42,16 @@ MAX_PASSED = 0.2
 SMALLEST_SIDE = 96
 
 
-class PatchLevel(NamedTuple):
-    """A noise level, and its relative standard error.
-
-    :param float level: standard deviation, in the units of the image.
-    :param float uncertainty: from the estimates of strips of the image, at least :data:`COLOUR_ERROR` in colour and
-        :data:`GREY_ERROR` in grey.
-    """
-
-    level: float
-    uncertainty: float
-
-
-def patch_level(image: Tensor) -> float:
-    """Noise level of an image with white Gaussian noise; see :func:`level_of_patches`."""
-    return level_of_patches(image).level
-
-
-def level_of_patches(image: Tensor, known: Tensor | None = None) -> PatchLevel:
+def patch_level(image: Tensor, usable: Tensor | None = None) -> float:
     """Noise level of an image with white Gaussian noise, from the covariance of its patches.
 
-    Within a few per cent in colour. In grey, sharp texture is partly counted as noise. Pixels that hold no noise do not
-    count (:func:`daep_deepinv.noise.usable.usable_pixels`).
+    Within a few per cent in colour. In grey, sharp texture is partly counted as noise.
 
     Chen, Zhu, Heng, *An Efficient Statistical Method for Image Noise Level Estimation*, ICCV 2015.
 
     :param torch.Tensor image: (1, C, H, W) of any range, C = 1 or 3. Equal channels are treated as one.
-    :param torch.Tensor known: ``False`` at missing pixels, (H, W).
+    :param torch.Tensor usable: ``False`` at pixels that hold no noise, (H, W); ``None``: as
+        :func:`daep_deepinv.noise.usable.usable_pixels` finds.
     :raises ValueError: the image is too small, or the estimator fails.
     """
     if image.shape[1] > 1 and bool((image[:, 1:] == image[:, :1]).all()):
@@ -80,7 +59,7 @@ def level_of_patches(image: Tensor, known: Tensor | None = None) -> PatchLevel:
     one = image[0].cpu()
     if not bool(one.isfinite().all()):
         raise ValueError("the noise of this image cannot be estimated; give a number.")
-    usable = usable_pixels(one, None if known is None else known.cpu())
+    usable = usable_pixels(one) if usable is None else usable.cpu()
     channels, height, width = one.shape
     for side in COLOUR_SIDES if channels > 1 else GREY_SIDES:
         count = max(0, height - side + 1) * max(0, width - side + 1)
@@ -90,18 +69,8 @@ def level_of_patches(image: Tensor, known: Tensor | None = None) -> PatchLevel:
         share = max(float(usable.float().mean()), MIN_PATCHES_PER_VALUE / MAX_PATCHES)
         patches = patches_of(one, side, max(1, math.ceil(math.sqrt(share * count / MAX_PATCHES))), usable)
         if len(patches) >= needed:
-            error = COLOUR_ERROR if channels > 1 else GREY_ERROR
-            return PatchLevel(covariance_level(patches), max(error, _spread(patches, needed)))
+            return covariance_level(patches)
     raise ValueError(f"{width} x {height} pixels are too few to estimate the noise; give a number.")
-
-
-def _spread(patches: Tensor, needed: int) -> float:
-    """Relative standard error of the level, from strips of the image that have enough patches each."""
-    strips = [strip for strip in patches.chunk(STRIPS) if len(strip) >= needed]
-    if len(strips) < 2:
-        return SPREAD_OF_FEW
-    levels = torch.tensor([covariance_level(strip) for strip in strips])
-    return float(levels.std() / levels.mean().clamp_min(1e-12)) / math.sqrt(len(strips))
 
 
 def _level(image: Tensor, side: int, stride: int) -> float:
