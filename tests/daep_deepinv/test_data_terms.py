@@ -6,9 +6,10 @@ import torch
 from deepinv.optim.data_fidelity import L2
 
 from daep_deepinv import degradation
-from daep_deepinv.data_terms.least_squares import PerImageL2, has_closed_prox
+from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
 from daep_deepinv.noise.spectrum import NoiseSpectrum
+from daep_deepinv.operators.trust import has_closed_prox
 
 SIZE = (3, 12, 16)
 KERNEL = torch.rand(3, 5, generator=torch.Generator().manual_seed(0))
@@ -45,7 +46,29 @@ def test_the_proximal_step_satisfies_its_optimality_condition(name, gamma, image
 
 @pytest.mark.parametrize("name", [*CLOSED, *ITERATIVE])
 def test_a_formula_is_known_from_an_iteration(name):
-    assert has_closed_prox({**CLOSED, **ITERATIVE}[name]()) == (name in CLOSED)
+    physics = {**CLOSED, **ITERATIVE}[name]()
+    assert has_closed_prox(physics) == (name in CLOSED)
+    assert has_closed_prox(physics, torch.zeros(1, *SIZE)) == (name in CLOSED)
+
+
+WRONG_FORMULAS = {
+    "binary patterns": lambda: dinv.physics.SinglePixelCamera(60, (1, 12, 16), fast=False, rng=torch.Generator()),
+    "grey from colour": dinv.physics.Decolorize,
+    "enlarged": lambda: dinv.physics.Upsampling((3, 24, 32), "bicubic", 2),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FORMULAS)
+def test_a_wrong_formula_is_replaced_by_conjugate_gradients(name, images):
+    """deepinv's step for thin singular value decompositions forgets what the operator does not see."""
+    physics = WRONG_FORMULAS[name]()
+    physics.tol, physics.max_iter = 1e-7, 200
+    z = images(2, 1 if "patterns" in name else 3, 12, 16)
+    y = physics.A(z.flip(0))
+    assert has_closed_prox(physics)
+    assert not has_closed_prox(physics, z)
+    v = PerImageL2(sigma=0.5).prox(z, y, physics, gamma=0.1)
+    assert (0.1 * PerImageL2(sigma=0.5).grad(v, y, physics) + v - z).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("name", ITERATIVE)

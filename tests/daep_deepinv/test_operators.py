@@ -316,22 +316,3 @@ def test_missing_pixels_start_from_their_neighbours(images, missing):
 def test_an_image_with_nothing_known_starts_finite():
     physics = dinv.physics.Inpainting((3, 8, 8), mask=torch.zeros(1, 1, 8, 8))
     assert bool(starting_point(torch.zeros(1, 3, 8, 8), physics).isfinite().all())
-
-
-def test_physics_without_adjoint_is_told_to_give_a_start():
-    with pytest.raises(ValueError, match=r"no adjoint; pass init="):
-        starting_point(torch.rand(1, 3, 8, 8), dinv.physics.Physics(A=lambda x: x**2))
-
-
-def test_physics_that_is_not_linear_starts_from_its_adjoint():
-    """There are no normal equations to solve."""
-
-    class Root(dinv.physics.Physics):
-        def A(self, x, **kwargs):
-            return x.flatten(1).sqrt()
-
-        def A_adjoint(self, y, **kwargs):
-            return y.reshape(-1, 3, 4, 4)
-
-    x = torch.rand(2, 3, 4, 4)
-    assert torch.equal(starting_point(Root()(x), Root()), x.sqrt())
