@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from deepinv.optim.data_fidelity import DataFidelity
 from deepinv.physics import Denoising, Inpainting, LinearPhysics
+from deepinv.physics.mri import MRIMixin
 from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
@@ -14,13 +15,13 @@ from daep_deepinv.data_terms.choose import data_term_in_words
 from daep_deepinv.data_terms.used_values import ALL_USED, Saturation, UsedValues, used_values
 from daep_deepinv.noise.decide import noise_of_images, statement_of
 from daep_deepinv.noise.given import GivenNoise, given_noise
-from daep_deepinv.noise.model import NoiseModel, NoiseWarning, Source
+from daep_deepinv.noise.model import Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import QuadraticVariance, white_level
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import starting_point
-from daep_deepinv.value_range import UNIT_RANGE, ValueRange, find_ranges
+from daep_deepinv.value_range import UNIT_RANGE, ValueRange, bounds_warning, find_ranges
 from daep_deepinv.view import GREY_AS_COLOUR, SEVERAL, View, views_of
 from daep_prior import NoiseSource, Schedule, schedules
 from daep_prior.back_projection import fill_missing
@@ -150,7 +151,9 @@ def _plans(
     for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=check)):
         one = replace(view, used=view.used.select([i]))
         schedule = choices.schedule or _preset_schedule(one, noise.level, prior, choices, own_start)
-        found = [wrong_adjoint, _noise_warning(noise.scaled(view.range.scale)), _units(view, i, choices)]
+        found = [wrong_adjoint, noise.scaled(view.range.scale).warning(), _units(view, i, choices)]
+        if (view.range.source != "found" and not isinstance(choices.bounds, str)) or view.range.source == "assumed":
+            found.append(bounds_warning(view.in_image_units(view.start[i : i + 1])[0], view.range.bounds))
         plans.append(
             Plan(
                 image_shape=channels,
@@ -167,16 +170,6 @@ def _plans(
     return plans
 
 
-def _noise_warning(noise: NoiseModel) -> Warning | None:
-    if noise.assumed is None:
-        return None
-    return NoiseWarning(
-        f"sigma: the noise of the measurement is more than {255 * noise.assumed:.3g}/255, not white, or shared between "
-        f"the channels; it is restored for {255 * noise.level:.3g}/255, {noise.kind}. "
-        "DAEP(check_noise=False) trusts sigma."
-    )
-
-
 def _units(view: View, i: int, choices: Choices) -> Warning | None:
     if not isinstance(choices.sigma, float) or not isinstance(view.y, Tensor):
         return None
@@ -186,7 +179,7 @@ def _units(view: View, i: int, choices: Choices) -> Warning | None:
 def _preset_schedule(view: View, sigma: float, prior: DAEPrior, choices: Choices, own_start: bool) -> Schedule:
     """The preset's schedule for this physics and noise."""
     assert choices.preset is not None
-    task: Task = "missing pixels" if isinstance(view.physics, Inpainting) else "general"
+    task: Task = "missing pixels" if isinstance(view.physics, (Inpainting, MRIMixin)) else "general"
     denoising = isinstance(view.physics, Denoising)
     if denoising and view.used.unknown is not None:
         task = "missing pixels"

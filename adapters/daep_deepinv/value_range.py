@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daep_prior.solvers import Bounds
 
-__all__ = ["UNIT_RANGE", "ValueRange", "check_bounds", "check_scale", "find_ranges"]
+__all__ = ["UNIT_RANGE", "ValueRange", "bounds_warning", "check_bounds", "check_scale", "find_ranges"]
 
 #: Side of the squares, in pixels, whose means are taken for the values of the image: single outliers and noise count
 #: less.
@@ -117,10 +117,30 @@ def find_ranges(start: Tensor, scale: float | None, bounds: Bounds | Literal["fo
     return [_range(image, scale, bounds) for image in start]
 
 
+def bounds_warning(image: Tensor, bounds: Bounds) -> Warning | None:
+    """A warning if the first image (C, ...) lies clearly beyond the limits of the result; else ``None``."""
+    values = image.detach().float().reshape(image.shape[0], -1, *image.shape[-2:])
+    margin = 3 * _noise_level(values) / POOLED
+    squares = _square_means(values).reshape(1, -1)
+    low, high = float(_quantile(squares, OUTLIERS)) + margin, float(_quantile(squares, 1 - OUTLIERS)) - margin
+    slack = SIGNED * max(abs(low), abs(high))
+    (least, most), shows = bounds, "bounds: the measurement shows values"
+    advice = "values beyond are clipped; bounds=None keeps them"
+    if most is not None and high > most + slack:
+        return UserWarning(
+            f"{shows} up to {high:.3g}, the upper limit is {most:g}; {advice}."
+        )
+    if least is not None and low < least - slack:
+        return UserWarning(
+            f"{shows} down to {low:.3g}, the lower limit is {least:g}; {advice}."
+        )
+    return None
+
+
 def _range(image: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None) -> ValueRange:
     """The range of one image (C, ...)."""
     flat = image.detach().float().reshape(image.shape[0], -1, *image.shape[-2:])  # volumes: slices beside each other
-    noise = float(_differences(flat).median()) / (MEDIAN_DEVIATION * math.sqrt(2))
+    noise = _noise_level(flat)
     squares = _square_means(flat)
     margin = 3 * noise / POOLED
     high = float(_quantile(squares.reshape(1, -1), 1 - OUTLIERS)) - margin
@@ -161,7 +181,8 @@ def _square_means(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, side)
 
 
-def _differences(image: Tensor) -> Tensor:
-    """Absolute differences of neighbours, a sample of them."""
-    width = image.shape[-1]
-    return (image[..., 1:] - image[..., :-1]).abs() if width > 1 else image.new_zeros(1)
+def _noise_level(image: Tensor) -> float:
+    """Level of white noise in (C, D, H, W), or more: from the median difference of neighbours."""
+    if image.shape[-1] < 2:
+        return 0.0
+    return float((image[..., 1:] - image[..., :-1]).abs().median()) / (MEDIAN_DEVIATION * math.sqrt(2))

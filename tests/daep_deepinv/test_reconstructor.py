@@ -254,7 +254,7 @@ BAD_CALLS = {
     ),
     "no tensor": (lambda y, p: ([[0.5]], p), {}, "y: got an object of type list"),
     "empty batch": (lambda y, p: (y[:0], p), {}, r"y: got shape \(0, .* contains no value"),
-    "no batch": (lambda y, p: (y[0], p), {}, "y: got shape \\(3, .*expected \\(B, C, H, W\\)"),
+    "no batch": (lambda y, p: (y[0], p), {}, r"y: a measurement of shape \(3, .* does not fit"),
     "no physics": (lambda y, p: (y, None), {}, "physics: got NoneType|sigma: "),
     "mask of another size": (
         lambda y, p: (y, dinv.physics.Inpainting((3, 8, 8), mask=0.5)),

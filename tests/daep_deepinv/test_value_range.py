@@ -123,3 +123,14 @@ def test_the_papers_presets_and_a_given_schedule_assume_images_in_0_to_1(clean, 
     y = noisy(clean, blur)
     for model in (DAEP(NOISE, unet, "paper"), DAEP(NOISE, unet, schedule=DAEP(NOISE, unet).plan(y, blur)[0].schedule)):
         assert model.plan(0.1 * y, blur)[0].range.source == "assumed"
+
+
+def test_limits_that_the_measurement_contradicts_warn(clean, blur, unet):
+    y = noisy(2 * clean, blur)
+    with pytest.warns(UserWarning, match="bounds: the measurement shows values up to"):
+        DAEP(NOISE, unet, "fast", scale=1, bounds=(0, 1))(y, blur)
+    with pytest.warns(UserWarning, match="bounds: .* down to"):
+        DAEP(NOISE, unet, "fast", bounds=(0, None))(y - 1, blur)
+    (warning,) = DAEP(NOISE, unet, "paper").plan(y, blur)[0].warnings
+    assert "bounds: " in str(warning)
+    assert DAEP(NOISE, unet).plan(y, blur)[0].warnings == ()
