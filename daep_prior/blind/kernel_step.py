@@ -1,6 +1,7 @@
 """The kernel that blurs a sharp image into the measurement: least squares on gradients, non-negative."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,7 @@ def gradient_misfit(sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor) -> 
     return math.sqrt(float(difference.square().sum() / inside.sum()))
 
 
-def _convolution_with(autocorrelation: Tensor, side: int):  # type: ignore[no-untyped-def]
+def _convolution_with(autocorrelation: Tensor, side: int) -> tuple[Callable[[Tensor], Tensor], float]:
     """Convolution of a kernel (side, side) with an autocorrelation (H, W), and a bound on its largest eigenvalue."""
     period = 2 ** math.ceil(math.log2(2 * side))
     lags = torch.arange(1 - side, side)

@@ -1,5 +1,6 @@
 """Scales of an image, coarse to fine, and the measurement on the grid of each."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -30,6 +31,10 @@ class Scale(NamedTuple):
         r = self.size // 2
         return image[..., r : image.shape[-2] - r, r : image.shape[-1] - r]
 
+    def bordered(self, image: Tensor) -> Tensor:
+        """``image`` (1, 1, h, w) of this scale with a border that repeats its outermost pixels."""
+        return F.pad(image, (self.size // 2,) * 4, mode="replicate")
+
 
 def scales(y: Tensor, settings: BlindSettings) -> list[Scale]:
     """The scales of ``y`` (1, 1, h, w), coarse to fine."""
@@ -39,8 +44,9 @@ def scales(y: Tensor, settings: BlindSettings) -> list[Scale]:
     return [_scale(y, factor, settings.size) for factor in reversed(factors)]
 
 
-def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+def resized(image: Tensor, size: Sequence[int]) -> Tensor:
     """``image`` (1, 1, h, w) at another size, by antialiased bicubic interpolation."""
+    size = (size[0], size[1])
     if tuple(image.shape[-2:]) == size:
         return image
     return F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)

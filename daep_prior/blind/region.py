@@ -29,7 +29,7 @@ def textured_region(y: Tensor, size: int) -> tuple[slice, slice]:
     half = F.avg_pool2d(y, 2)
     edges = torch.hypot(half[..., 1:, 1:] - half[..., :-1, 1:], half[..., 1:, 1:] - half[..., 1:, :-1])
     texture = edges.sqrt()
-    clipped = ((half <= CLIPPED[0]) | (half >= CLIPPED[1]))[..., 1:, 1:].to(y)
+    clipped = F.max_pool2d(((y <= CLIPPED[0]) | (y >= CLIPPED[1])).to(y), 2)[..., 1:, 1:]
     window = (max(1, height // 2 - 1), max(1, width // 2 - 1))
     stride = max(1, min(window) // 8)
     score = F.avg_pool2d(texture, window, stride) * (1 - CLIPPED_PENALTY * F.avg_pool2d(clipped, window, stride))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from daep_deepinv.prior import DAEPrior
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
-from daep_prior.blind.find_blur import FollowStarts
+from daep_prior.blind.several_starts import FollowStarts
 
 #: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,
 #: pixels. Levin's photographs have kernels of up to 27 pixels in 255.

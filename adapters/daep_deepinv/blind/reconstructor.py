@@ -16,7 +16,7 @@ from daep_deepinv.blind.kernels import STARTS, as_blind_prior, checked_photograp
 from daep_deepinv.blind.restoration import deblurred
 from daep_deepinv.checks import check_sigma
 from daep_prior.blind import FoundBlur
-from daep_prior.blind.find_blur import FollowStarts
+from daep_prior.blind.several_starts import FollowStarts
 
 
 class BlindDAEP(Reconstructor):

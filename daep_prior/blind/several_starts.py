@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior.blind.kernel_shape import one_pixel, spread
-from daep_prior.blind.one_estimate import Denoise, Estimate, one_estimate
+from daep_prior.blind.one_start import Denoise, Estimate, one_estimate
 from daep_prior.blind.region import textured_region
 from daep_prior.blind.settings import BlindSettings
 from daep_prior.blind.similarity import similarity

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior.blind.image_step import image_step
@@ -19,6 +18,8 @@ Denoise = Callable[[Tensor, float], Tensor]
 Follow = Callable[[float, int, Tensor], None]
 #: Rounds at the end of the finest scale that keep faint tails.
 LAST_ROUNDS = 3
+#: Kernel width at which estimates are judged, images in [0, 1]. Chosen by hand.
+JUDGED_WIDTH = 15 / 255
 #: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
 ENLARGED_LEAST = 0.02
 
@@ -27,8 +28,8 @@ class Estimate(NamedTuple):
     r"""What one start has found.
 
     :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred.
-    :param float misfit: root mean square of :math:`\nabla v * k - \nabla y` over the measured pixels, in the last
-        rounds. :math:`v` is a sharp natural image, which a wrong kernel does not blur into the photograph.
+    :param float misfit: root mean square of :math:`\nabla v * k - \nabla y` over the measured pixels. :math:`v` is a
+        sharp natural image, the mean shift of the found one. A wrong kernel does not blur it into the photograph.
     """
 
     kernel: Tensor
@@ -53,27 +54,23 @@ def one_estimate(
     :param Callable follow: see :data:`Follow`.
     """
     generator = torch.Generator().manual_seed(seed)
-    kernel, image, misfits = one_pixel(3), None, [0.0]
-    for scale in scales(y, settings):
-        size = scale.inside(scale.y).shape[-2:]
-        if image is None:
-            kernel, image = one_pixel(scale.size), scale.y
-        else:
+    levels = scales(y, settings)
+    kernel, image = one_pixel(levels[0].size), levels[0].y
+    for before, scale in zip([None, *levels], levels, strict=False):
+        if before is not None:
             kernel = cleaned(enlarged(kernel, settings.factor), ENLARGED_LEAST, 0)
-            border = (scale.size // 2,) * 4
-            image = F.pad(resized(image, (size[0], size[1])), border, mode="replicate")
-        for number, width in enumerate(settings.widths(scale.factor == 1)):
-            if scale.factor < 1 or number < settings.rounds - LAST_ROUNDS:
-                least = settings.least
-            else:
-                least = settings.last_least
-            kernel, image, misfit = _round(scale, kernel, image, denoise, settings, width, least, generator)
-            misfits.append(misfit)
+            image = scale.bordered(resized(before.inside(image), scale.inside(scale.y).shape[-2:]))
+        widths = settings.widths(scale is levels[-1])
+        for number, width in enumerate(widths):
+            last = scale is levels[-1] and number >= len(widths) - LAST_ROUNDS
+            least = settings.last_least if last else settings.least
+            kernel, image = _round(scale, kernel, image, denoise, settings, width, least, generator)
             if follow is not None:
                 follow(scale.factor, number, kernel)
-        image = scale.inside(image)
-    last = misfits[-LAST_ROUNDS:]
-    return Estimate(trimmed(kernel), sum(last) / len(last))
+    # the same noise and width for all starts and settings
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    sharp = denoise(image + JUDGED_WIDTH * noise, JUDGED_WIDTH)
+    return Estimate(trimmed(kernel), gradient_misfit(sharp, scale.y, scale.known, kernel))
 
 
 def _round(
@@ -85,12 +82,11 @@ def _round(
     width: float,
     least: float,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor, float]:
-    """The next kernel and image, and the misfit of the kernel."""
+) -> tuple[Tensor, Tensor]:
+    """The next kernel and image."""
     noise = torch.randn(image.shape, generator=generator).to(image)
     sharp = denoise(image + width * noise, width)
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
     kernel = cleaned(kernel, least, settings.island)
-    image = image_step(sharp, scale.y, scale.known, kernel, settings.weight, settings.fills)
-    return kernel, image, gradient_misfit(sharp, scale.y, scale.known, kernel)
+    return kernel, image_step(sharp, scale.y, scale.known, kernel, settings.weight, settings.fills)

@@ -1,0 +1,180 @@
+"""``BlindDAEP`` and ``estimate_kernel``, on small photographs: the quality is measured by a benchmark."""
+
+import warnings
+
+import pytest
+import torch
+from deepinv.physics import Blur, Denoising
+
+from daep_deepinv import BlindDAEP, estimate_kernel
+from daep_deepinv.blind.restoration import deblurred
+from daep_prior.blind import BlindSettings, Estimate, FoundBlur, similarity
+from daep_prior.blind.several_starts import find_blur, texture
+
+OPTIONS = {"size": 9, "starts": 1}
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Overlapping discs and bars in grey, (1, 1, 112, 112): edges in all directions."""
+    rows, columns = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")
+    generator = torch.Generator().manual_seed(3)
+    x = torch.full((112, 112), 0.5)
+    for _ in range(40):
+        top, left, radius, value = torch.rand(4, generator=generator).tolist()
+        inside = (rows - 112 * top) ** 2 + (columns - 112 * left) ** 2 < (4 + 14 * radius) ** 2
+        x = torch.where(inside, value, x)
+    return x[None, None]
+
+
+@pytest.fixture(scope="module")
+def diagonal():
+    """Motion along a diagonal over 7 pixels."""
+    return torch.eye(7) / 7
+
+
+@pytest.fixture(scope="module")
+def blurred(scene, diagonal):
+    y = Blur(diagonal[None, None], padding="valid").A(scene)
+    return (y + 0.005 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def restored(blurred):
+    """The model after its call, and the image."""
+    model = BlindDAEP(size=11, starts=1)
+    return model, model(blurred)
+
+
+# -- what it finds ---------------------------------------------------------------------------------------------------
+
+
+def test_the_kernel_of_a_diagonal_motion_is_found(restored, diagonal):
+    model, _ = restored
+    assert model.verdict == ["found"]
+    assert similarity(model.kernel[0, 0], diagonal) > 0.9
+
+
+def test_the_image_comes_closer_to_the_sharp_one(restored, blurred, scene):
+    truth = scene[..., 3:-3, 3:-3]
+    inside = (..., slice(12, -12), slice(12, -12))
+    shifts = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)]  # the position of a blind kernel is free
+
+    def error(x):
+        return min(float((x.roll(s, (-2, -1)) - truth)[inside].square().mean()) for s in shifts)
+
+    assert error(restored[1]) < 0.3 * error(blurred)
+
+
+def test_a_kernel_has_sum_one_is_not_negative_and_centred(restored):
+    kernel = restored[0].kernel
+    assert kernel.shape[:2] == (1, 1) and kernel.shape[2] == kernel.shape[3] and kernel.shape[2] % 2 == 1
+    assert kernel.sum() == pytest.approx(1) and kernel.min() >= 0
+    places = torch.arange(kernel.shape[2]) - kernel.shape[2] // 2
+    assert abs(float((kernel[0, 0].sum(0) * places).sum())) <= 0.6
+    assert abs(float((kernel[0, 0].sum(1) * places).sum())) <= 0.6
+
+
+def test_an_image_gives_the_same_result_alone_and_in_a_batch_and_again(blurred):
+    y = blurred[..., :48, :48]
+    both = torch.cat([y.flip(-1), y])
+    kernels, alone = estimate_kernel(both, **OPTIONS), estimate_kernel(y, **OPTIONS)
+    margin = (kernels.shape[-1] - alone.shape[-1]) // 2
+    inner = kernels[1:, :, margin : margin + alone.shape[-2], margin : margin + alone.shape[-1]]
+    assert torch.equal(inner, alone)
+    assert torch.equal(alone, estimate_kernel(y, **OPTIONS))
+
+
+def test_grey_stored_as_colour_has_the_kernel_of_grey(blurred):
+    y = blurred[..., :48, :48]
+    colour = estimate_kernel(y.expand(-1, 3, -1, -1), **OPTIONS)
+    assert similarity(colour[0, 0], estimate_kernel(y, **OPTIONS)[0, 0]) > 0.99
+
+
+# -- honesty ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sharp_photograph_comes_back_as_it_was(scene):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = BlindDAEP(**OPTIONS)
+        x = model(scene)
+    assert model.verdict == ["sharp"]
+    assert torch.equal(x, scene) and torch.equal(model.kernel, torch.ones(1, 1, 1, 1))
+
+
+def test_a_photograph_without_texture_is_named_and_comes_back_as_it_was():
+    y = 0.5 + 0.05 * torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(0))
+    model = BlindDAEP(**OPTIONS)
+    with pytest.warns(UserWarning, match="no texture"):
+        x = model(y)
+    assert torch.equal(x, y.clamp(0, 1)) and model.verdict == ["no texture"] and model.confidence == [0]
+
+
+def test_starts_that_disagree_are_said_to(monkeypatch, blurred):
+    def any_kernel(y, denoise, settings, seed=0, follow=None):
+        k = torch.zeros(9, 9)
+        k[:, 4] = 1 / 9
+        return Estimate(k if seed % 2 else k.T, 0.01)
+
+    monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", any_kernel)
+    model = BlindDAEP(size=9, starts=2)
+    with pytest.warns(UserWarning, match="not found"):
+        x = model(blurred)
+    assert torch.equal(x, blurred) and model.verdict == ["not found"]
+
+
+def test_two_starts_that_agree_are_enough(monkeypatch, blurred):
+    seeds = []
+
+    def same(y, denoise, settings, seed=0, follow=None):
+        seeds.append(seed)
+        return Estimate(torch.eye(7) / 7, 0.01)
+
+    monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", same)
+    found = find_blur(blurred, lambda x, s: x, BlindSettings(size=9), starts=5, seed=3)
+    assert isinstance(found, FoundBlur) and found.verdict == "found"
+    assert found.confidence == pytest.approx(1, abs=1e-4) and seeds == [3, 4]
+
+
+def test_noise_is_no_texture(scene):
+    flat = 0.5 + 0.05 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(1))
+    assert texture(flat) < 0.004 < texture(scene)
+
+
+# -- use -------------------------------------------------------------------------------------------------------------
+
+
+def test_each_round_is_told(blurred):
+    told = []
+    BlindDAEP(size=5, starts=1)(blurred[..., :40, :40], callback=lambda *what: told.append(what[:3]))
+    assert told[0][0] == 0 and told[0][2] == 0
+    assert told[-1][1] == 1 and {factor for _, factor, _ in told} != {1}
+
+
+def test_a_kernel_of_one_pixel_restores_nothing(blurred):
+    assert torch.equal(deblurred(blurred, torch.ones(1, 1), None, "fast", torch.nn.Identity()), blurred)
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        (torch.rand(40, 40), {}, "expected photographs"),
+        (255 * torch.rand(1, 1, 40, 40), {}, r"values up to 25\d.*in \[0, 1\]"),
+        (torch.full((1, 1, 40, 40), torch.nan), {}, "NaN"),
+        (torch.rand(1, 1, 16, 40), {}, "at least 32 x 32"),
+        (torch.rand(1, 1, 40, 40), {"size": 2}, "size: got 2"),
+        (torch.rand(1, 1, 40, 40), {"size": 21}, "expected at most 13"),
+        (torch.rand(1, 1, 40, 40), {"starts": 0}, "starts: got 0"),
+        (torch.rand(2, 1, 40, 40), {"seed": [1, 2, 3]}, "3 seeds for 2"),
+        (torch.rand(1, 1, 40, 40), {"denoiser": "dae-sigma25"}, "noise-conditional"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(y, options, message):
+    with pytest.raises(ValueError, match=message):
+        estimate_kernel(y, **options)
+
+
+def test_a_known_physics_is_refused(blurred):
+    with pytest.raises(ValueError, match="use DAEP"):
+        BlindDAEP()(blurred, Denoising())

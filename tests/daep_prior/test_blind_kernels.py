@@ -1,0 +1,157 @@
+"""Blur kernels: shape, similarity, and the two least-squares steps of the blind estimation."""
+
+import pytest
+import torch
+
+from daep_prior.blind.fourier import convolved, gradients, transfer
+from daep_prior.blind.image_step import image_step
+from daep_prior.blind.kernel_shape import centred, cleaned, connected_parts, fitted, one_pixel, reach, spread, trimmed
+from daep_prior.blind.kernel_step import gradient_misfit, kernel_step
+from daep_prior.blind.pyramid import scales
+from daep_prior.blind.region import textured_region
+from daep_prior.blind.settings import BlindSettings
+from daep_prior.blind.similarity import similarity
+
+
+@pytest.fixture
+def kernel():
+    """A hook, not symmetric, (7, 7), sum 1."""
+    k = torch.zeros(7, 7)
+    k[1, 1:5], k[1:6, 5] = 1.0, 2.0
+    return centred(k)
+
+
+@pytest.fixture
+def sharp():
+    return torch.rand(1, 1, 40, 44, generator=torch.Generator().manual_seed(0))
+
+
+def measured(sharp, kernel):
+    """A blurred image on the grid of the sharp one, its unmeasured border wrong, and where it is known."""
+    known = torch.zeros_like(sharp)
+    known[..., 3:-3, 3:-3] = 1
+    return torch.where(known > 0, convolved(transfer(kernel, sharp.shape[-2:]), sharp), 0.3), known
+
+
+# -- shape -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_transfer_function_is_a_convolution_with_the_centre_at_the_origin(sharp, kernel):
+    blurred = convolved(transfer(kernel, sharp.shape[-2:]), sharp)
+    direct = torch.nn.functional.conv2d(sharp, kernel.flip(0, 1)[None, None])
+    assert torch.allclose(blurred[..., 3:-3, 3:-3], direct, atol=1e-5)
+
+
+def test_a_centred_kernel_has_its_centre_of_mass_in_the_middle_pixel():
+    k = torch.zeros(9, 9)
+    k[1, 2], k[2, 2] = 3.0, 1.0
+    moved = centred(k)
+    assert moved[4, 4] == 0.75 and moved.sum() == 1
+    assert reach(moved) == 1 and trimmed(moved).shape == (3, 3)
+
+
+def test_supports_are_cropped_and_padded_around_the_same_centre(kernel):
+    assert torch.equal(fitted(fitted(kernel, 11), 7), kernel)
+
+
+def test_small_values_and_small_islands_are_removed():
+    k = torch.zeros(11, 11)
+    k[5, 4:7], k[0, 0], k[5, 7] = 1.0, 0.1, 0.001
+    kept = cleaned(k, 0.01, 0.1)
+    assert int((kept > 0).sum()) == 3
+    assert torch.allclose(kept[5, 4:7], torch.full((3,), 1 / 3))
+
+
+def test_an_empty_kernel_becomes_one_pixel():
+    assert torch.equal(cleaned(-torch.ones(5, 5), 0.01, 0.1), one_pixel(5))
+
+
+def test_parts_that_touch_at_a_corner_are_connected():
+    mask = torch.tensor([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]], dtype=torch.bool)
+    labels = connected_parts(mask)
+    assert labels[0, 0] == labels[1, 1] != labels[0, 3] == labels[1, 3]
+    assert labels[2].sum() == 0
+
+
+def test_spread_is_the_root_mean_square_distance_from_the_centre():
+    k = torch.zeros(7, 7)
+    k[3, 1] = k[3, 5] = 0.5
+    assert spread(k) == pytest.approx(2)
+    assert spread(one_pixel()) == 0
+
+
+def test_similarity_ignores_the_position_and_sees_another_shape(kernel):
+    moved = fitted(kernel, 15).roll((2, -3), (0, 1))
+    assert similarity(kernel, moved) == pytest.approx(1, abs=1e-4)
+    assert similarity(kernel, kernel.flip(0)) < 0.9
+
+
+# -- least squares ---------------------------------------------------------------------------------------------------
+
+
+def test_the_kernel_step_finds_the_kernel_between_a_sharp_and_a_blurred_image(sharp, kernel):
+    y, known = measured(sharp, kernel)
+    found = one_pixel(9)
+    for _ in range(8):  # each fills the unmeasured gradients better
+        found = kernel_step(sharp, y, known, found, ridge=0.0, iterations=100)
+    assert torch.allclose(found, fitted(kernel, 9), atol=5e-3)
+    assert (found >= 0).all()
+
+
+def test_the_kernel_step_is_the_minimiser_of_its_objective(sharp, kernel):
+    """Optimality: the gradient is 0 where the kernel is positive, and not negative where it is 0."""
+    y, known = measured(sharp, kernel)
+    whole = torch.ones_like(known)
+    blurred = convolved(transfer(kernel, sharp.shape[-2:]), sharp)
+    ridge = 50.0
+    found = kernel_step(sharp, blurred, whole, one_pixel(7), ridge, iterations=3000).double().requires_grad_()
+    inner = gradients(sharp.double())
+    fit = convolved(transfer(found, sharp.shape[-2:]), inner) - gradients(blurred.double())
+    seam = torch.ones_like(fit)
+    seam[:, 0, :, 0] = seam[:, 1, 0, :] = 1
+    objective = 0.5 * (seam * fit).square().sum() + ridge / 2 * found.square().sum()
+    (gradient,) = torch.autograd.grad(objective, found)
+    positive = found.detach() > 1e-4
+    assert gradient[positive].abs().max() < 2e-3 * ridge
+    assert gradient[~positive].min() > -2e-3 * ridge
+
+
+def test_the_misfit_is_small_for_the_true_kernel_alone(sharp, kernel):
+    y, known = measured(sharp, kernel)
+    assert gradient_misfit(sharp, y, known, kernel) < 1e-5
+    assert gradient_misfit(sharp, y, known, kernel.flip(0)) > 0.01
+
+
+def test_the_image_step_minimises_its_objective_over_the_measured_pixels(sharp, kernel):
+    y, known = measured(sharp, kernel)
+    near, weight = sharp + 0.1, 0.5
+    x = image_step(near, y, known, kernel, weight, fills=200).double().requires_grad_()
+    misfit = known * (convolved(transfer(kernel.double(), sharp.shape[-2:]), x) - y)
+    objective = 0.5 * misfit.square().sum() + weight / 2 * (x - near).square().sum()
+    (gradient,) = torch.autograd.grad(objective, x)
+    assert gradient.abs().max() < 1e-5
+
+
+# -- scales and region -----------------------------------------------------------------------------------------------
+
+
+def test_scales_go_from_a_kernel_of_three_pixels_to_the_photograph():
+    levels = scales(torch.rand(1, 1, 64, 80), BlindSettings(size=15))
+    assert levels[0].size == 3 and levels[-1].size == 15
+    assert levels[-1].factor == 1 and levels[-1].y.shape == (1, 1, 78, 94)
+    assert all(level.known.sum() == level.inside(level.y).numel() for level in levels)
+
+
+def test_the_region_of_a_large_photograph_is_where_the_edges_are():
+    y = torch.full((1, 1, 900, 1000), 0.5)
+    y[..., 500:800, 600:900] = torch.rand(1, 1, 300, 300, generator=torch.Generator().manual_seed(0))
+    rows, columns = textured_region(y, 15)
+    assert 450 <= rows.start <= 560 and 550 <= columns.start <= 660
+    assert rows.stop - rows.start == columns.stop - columns.start == 255
+
+
+def test_saturated_lights_are_avoided():
+    y = torch.rand(1, 1, 300, 1200, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    y[..., :500] = (y[..., :500] > 0.5).float()  # stronger edges, all clipped
+    _, columns = textured_region(y, 15)
+    assert columns.start >= 440
