@@ -9,7 +9,7 @@ from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.noise.by_restoration import FIRST_GUESS, gain_of, quick_restoration, restored_level
-from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.noise.model import UNSURE, NoiseModel
 from daep_deepinv.noise.pixels import PixelNoise, pixel_noise
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.prior import DAEPrior
@@ -19,12 +19,13 @@ __all__ = ["contradicting_noise", "estimated_noise", "law_in_detail"]
 
 #: Relative standard error of a level from a restoration: training crops.
 RESTORATION_ERROR = 0.1
-#: Relative standard error of the level of a grey image above which a restoration is tried as well.
-UNSURE = 0.3
 #: A measurement that is stated to be noise-free is believed up to this level, in the solver's units: in the pixels of a
 #: colour image, of a grey one, and of a quick restoration, the last as a multiple of the operator's gain. 24 clean
 #: training crops, half of whose pixels are missing: at most 1.4 and 7.1 of 255 in colour and grey.
 DOUBT_COLOUR, DOUBT_GREY, DOUBT_RESTORED = 3 / 255, 8 / 255, 4 / 255
+#: In grey, a restoration's level that is at most this share of the pixels' one is taken instead: texture looks like
+#: noise in the pixels, and like noise that rises with the signal.
+CLEARLY_LOWER = 0.8
 
 
 def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel:
@@ -42,11 +43,11 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
     found = _in_pixels(y, physics, start)
     if found is None:
         return _restored(y, physics, prior, start)
-    sure = y.shape[1] == RGB or found.uncertainty <= UNSURE
+    sure = y.shape[1] == RGB or (found.law is None and found.uncertainty <= UNSURE)
     if sure or prior.trained_width is not None:
         return _shown(found)
     restored = _restored(y, physics, prior, start)
-    return restored if restored.level < found.level else _shown(found)
+    return restored if restored.level < CLEARLY_LOWER * found.level else _shown(found)
 
 
 def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel | None:

@@ -14,6 +14,9 @@ __all__ = ["NoiseModel", "NoiseWarning", "Source"]
 #: measurement contradicts what was given or stated.
 Source = Literal["given", "stated", "estimated", "overruled"]
 
+#: Relative standard error of an estimated level above which it is unsure.
+UNSURE = 0.3
+
 
 class NoiseWarning(UserWarning):
     """A measurement is restored for other noise than given or stated."""
@@ -56,6 +59,21 @@ class NoiseModel:
             spectrum=None if self.spectrum is None else self.spectrum.scaled(factor),
             law=None if self.law is None else self.law.scaled(factor),
         )
+
+    def warning(self) -> NoiseWarning | None:
+        """What is said of it before an image is restored, for noise in the units of the measurement."""
+        if self.assumed is not None:
+            return NoiseWarning(
+                f"sigma: the noise of the measurement is more than {255 * self.assumed:.3g}/255, not white, or shared "
+                f"between the channels; it is restored for {255 * self.level:.3g}/255, {self.kind}. "
+                "DAEP(check_noise=False) trusts sigma."
+            )
+        if self.uncertainty is not None and self.uncertainty > UNSURE:
+            return NoiseWarning(
+                f"sigma: texture looks like noise here; the estimate of {255 * self.level:.3g}/255 has a standard "
+                f"error of {100 * self.uncertainty:.0f} %. Give a number if you know it."
+            )
+        return None
 
     @property
     def kind(self) -> str:

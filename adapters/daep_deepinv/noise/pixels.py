@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from daep_deepinv.noise.neighbours import level_of_neighbours, variances_of_neighbours
@@ -81,8 +80,9 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
     levels = [half.level for half in halves if half is not None]
     if len(levels) < len(halves) or found.level == 0:
         return PixelNoise(found.level, max(error, ERROR_OF_FEW))
-    spread = float(torch.tensor(levels, dtype=torch.float64).std()) / found.level / 2
-    return PixelNoise(found.level, max(error, spread))
+    # the two in the middle: a half may be all texture, or all clipped
+    _, low, high, _ = sorted(levels)
+    return PixelNoise(found.level, max(error, (high - low) / found.level))
 
 
 def _law(image: Tensor, usable: Tensor) -> QuadraticVariance | None:
