@@ -4,7 +4,7 @@ S. A. Bigdeli, M. Zwicker, *Image Restoration using Autoencoding Priors*, VISAPP
 itself and needs nothing but torch; ``daep_deepinv`` makes it a prior of deepinv.
 """
 
-from daep_prior.channel_transform import ChannelTransform, principal_channels, range_transform
+from daep_prior.channel_transform import ChannelTransform, phase_channels, principal_channels, range_transform
 from daep_prior.energy import energy, energy_gradient, mean_shift
 from daep_prior.networks import DAE, ConvDAE, UNetDAE
 from daep_prior.noise_fields import NoiseSource
@@ -26,6 +26,7 @@ __all__ = [
     "energy_gradient",
     "load_dae",
     "mean_shift",
+    "phase_channels",
     "principal_channels",
     "range_transform",
     "restore",

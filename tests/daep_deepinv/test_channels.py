@@ -91,7 +91,7 @@ def test_the_smooth_phase_denoises_better_than_real_and_imaginary_part(shipped, 
     y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
     network = shipped("dae")
     shifted = AnyChannelDenoiser(network, transform=range_transform(-1, 1))(y, 0.1)
-    assert psnr(AnyChannelDenoiser(network)(y, 0.1), x) > psnr(shifted, x) + 0.5
+    assert psnr(AnyChannelDenoiser(network)(y, 0.1), x) > psnr(shifted, x) + 0.3
 
 
 def test_plug_and_play_restores_mri_with_the_wrapper(shipped, images):
