@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch.nn.functional as F
@@ -29,8 +30,8 @@ def check_fidelity(fidelity: Any) -> None:
 class GivenDataTerm(PerImageL2):
     """``weight f(Kx, y)`` for any :class:`deepinv.optim.DataFidelity` ``f``.
 
-    The weight is 1, so ``f`` is the negative logarithm of the likelihood, except for ``L1`` (``1 / sigma``, Laplacian
-    noise) and for an ``L2`` without a noise level of its own (``1 / sigma^2``). The solver works on
+    The weight is 1, so ``f`` is the negative logarithm of the likelihood, except for ``L1`` (``sqrt(2) / sigma``,
+    Laplacian noise of the standard deviation ``sigma``) and for an ``L2`` without a noise level of its own (``1 / sigma^2``). The solver works on
     ``v = (x - offset) / scale``; ``f`` sees ``x`` and the measurement as it was given.
 
     :param DataFidelity fidelity: ``f``.
@@ -43,7 +44,7 @@ class GivenDataTerm(PerImageL2):
         self.fidelity, self._view = fidelity, view
         level = sigma * view.range.scale
         unweighted = isinstance(fidelity, L2) and float(fidelity.norm) == 1
-        self.weight = 1 / level if isinstance(fidelity, L1) else 1 / level**2 if unweighted else 1.0
+        self.weight = math.sqrt(2) / level if isinstance(fidelity, L1) else 1 / level**2 if unweighted else 1.0
         self._y = view.measurement_in_image_units()
 
     def fn(self, x: Tensor, y: Any, physics: Physics, *args: Any, **kwargs: Any) -> Tensor:
