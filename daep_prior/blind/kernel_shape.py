@@ -6,6 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+#: Pixels of the longest trail, in sides of its support, counted as ``exp(entropy)``. True kernels of training crops: at
+#: most 2.5. Kernels that are noise: 5.6 to 8.3.
+TRAIL_PIXELS = 4.5
+#: Sum of squared steps between neighbours over the sum of squares of a smooth kernel. A disc of 5 pixels: 0.75; noise
+#: over the whole support: 1.2 and more; a trail: 2 to 3.
+SMOOTH = 1.0
+
 
 def one_pixel(side: int = 1) -> Tensor:
     """The kernel of no blur, (side, side)."""
@@ -91,3 +98,20 @@ def spread(kernel: Tensor) -> float:
     for profile in (kernel.sum(0) / total, kernel.sum(1) / total):
         variance = variance + (profile * places.square()).sum() - (profile * places).sum().square()
     return float(variance.clamp_min(0).sqrt())
+
+
+def entropy(kernel: Tensor) -> float:
+    """``-sum k log k`` of a kernel with sum 1: 0 for one pixel, ``log m`` for ``m`` equal ones."""
+    used = kernel[kernel > 0]
+    return -float((used * used.log()).sum())
+
+
+def scattered(kernel: Tensor) -> bool:
+    """Whether the kernel looks like noise all over its support: many pixels of unlike values.
+
+    A trail has fewer pixels, :data:`TRAIL_PIXELS`; a soft blur is smooth, :data:`SMOOTH`.
+    """
+    padded = F.pad(kernel, (1,) * 4)
+    steps = torch.cat([(padded[1:] - padded[:-1]).flatten(), (padded[:, 1:] - padded[:, :-1]).flatten()])
+    roughness = float(steps.square().sum() / kernel.square().sum())
+    return math.exp(entropy(kernel)) > TRAIL_PIXELS * kernel.shape[0] and roughness > SMOOTH

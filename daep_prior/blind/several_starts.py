@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daep_prior.blind.kernel_shape import one_pixel, spread
+from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered, spread
 from daep_prior.blind.one_start import Denoise, Estimate, one_estimate
 from daep_prior.blind.region import textured_region
 from daep_prior.blind.settings import BlindSettings
@@ -18,8 +18,9 @@ from daep_prior.blind.similarity import similarity
 FollowStarts = Callable[[int, float, int, Tensor], None]
 #: Two starts that agree this well are enough. Chosen by hand on blurred training crops.
 AGREED = 0.95
-#: Agreement below which the blur counts as not found. Chosen by hand on blurred training crops.
-NOT_FOUND = 0.6
+#: Agreement below which the blur counts as not found. On 14 blurred training crops the similarity of the chosen kernel
+#: to the true one was at least 0.92 where the agreement was at least 0.85, and at least 0.9 in 4 of the other 7.
+NOT_FOUND = 0.5
 #: Root mean square distance of a kernel from its centre below which the photograph counts as sharp, pixels. Sharp
 #: training crops: at most 1.04. A Gaussian of standard deviation 1: 1.41.
 SHARP_SPREAD = 1.15
@@ -56,9 +57,9 @@ def find_blur(
 ) -> FoundBlur:
     """The blur kernel of a photograph.
 
-    A start differs from another in its noise alone. Starts that find the true kernel agree; starts that fail differ.
-    Starts are added until two of them agree. The result is the kernel that agrees best with another one. Its
-    ``confidence`` is that agreement, see :func:`daep_prior.blind.similarity.similarity`.
+    Starts differ in their noise and in their settings. Those that find the true kernel agree; those that fail differ.
+    Starts are added until another one agrees with the best, see :func:`score`. Its ``confidence`` is that agreement,
+    see :func:`daep_prior.blind.similarity.similarity`.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -74,12 +75,12 @@ def find_blur(
     estimates: list[Estimate] = []
     for start in range(starts):
         told = None if follow is None else _of_start(follow, start)
-        estimates.append(one_estimate(grey, denoise, settings, seed + start, told))
-        best, agreement = _best(estimates)
+        estimates.append(one_estimate(grey, denoise, settings.of_start(start), seed + start, told))
+        best, agreement = _chosen(estimates)
         if agreement >= AGREED:
             break
     kernel = estimates[best].kernel
-    if starts > 1 and agreement < NOT_FOUND:
+    if scattered(kernel) or (starts > 1 and agreement < NOT_FOUND):
         return FoundBlur(one_pixel(), agreement, "not found", estimates)
     if spread(kernel) < SHARP_SPREAD:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
@@ -99,15 +100,21 @@ def texture(grey: Tensor) -> float:
     return math.sqrt(max(0.0, power))
 
 
-def _best(estimates: list[Estimate]) -> tuple[int, float]:
-    """The estimate that agrees best with another one, of the two that with the smaller misfit; and the agreement."""
-    pairs = [
-        (similarity(a.kernel, b.kernel), i, j) for j, b in enumerate(estimates) for i, a in enumerate(estimates[:j])
-    ]
-    if not pairs:
-        return 0, 0.0
-    agreement, i, j = max(pairs)
-    return (i if estimates[i].misfit <= estimates[j].misfit else j), min(1.0, agreement)
+def score(estimate: Estimate) -> float:
+    """Entropy of the kernel plus the logarithm of its squared misfit; the least is the best.
+
+    A wrong kernel is scattered over its support, or does not blur a natural image into the photograph. On 14 blurred
+    training crops with three estimates each, the similarity of the chosen kernel to the true one was 0.91 in the mean;
+    the best of the three had 0.93, the first 0.85.
+    """
+    return entropy(estimate.kernel) + 2 * math.log(max(estimate.misfit, 1e-6))
+
+
+def _chosen(estimates: list[Estimate]) -> tuple[int, float]:
+    """The estimate with the least score, and its largest similarity to another one; 0 if there is no other."""
+    best = min(range(len(estimates)), key=lambda i: score(estimates[i]))
+    others = [similarity(estimates[best].kernel, e.kernel) for i, e in enumerate(estimates) if i != best]
+    return best, min(1.0, max(others, default=0.0))
 
 
 def _of_start(follow: FollowStarts, start: int) -> Callable[[float, int, Tensor], None]:

@@ -27,7 +27,7 @@ BRIGHTEST = 1.5
 #: Agreement of the starts below which a kernel is uncertain. Chosen by hand on blurred training crops.
 UNCERTAIN = 0.85
 #: Largest number of starts.
-STARTS = 5
+STARTS = 3
 
 ADVICE = {
     "no texture": "it has no texture that shows a blur; give a photograph or a region with edges",
