@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.least_squares import PerImageL2
-from daep_deepinv.operators.linearized import backward, forward, period_of
+from daep_deepinv.operators.linearized import backward, derivatives, period_of
 
 __all__ = ["NonlinearL2", "gauss_newton", "squares"]
 
@@ -20,6 +22,8 @@ __all__ = ["NonlinearL2", "gauss_newton", "squares"]
 STEPS, INNER = 1, 8
 #: A step is halved at most this often; a step that lowers the objective less than that is not taken.
 HALVINGS = 6
+#: An image for which a step lowers the objective by less than this share stays as it is.
+LEAST_FALL = 1e-4
 #: Relative residual at which the inner iterations stop.
 INNER_TOLERANCE = 1e-2
 
@@ -76,15 +80,14 @@ def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, st
 
     residual = _residual(physics, v, y)
     value = objective(v, residual)
+    falling = torch.ones_like(value, dtype=torch.bool)
     for _ in range(steps):
-        down = -(backward(physics, v, residual) + (v - x) / weight).nan_to_num(0.0, 0.0, 0.0)
-
-        def normal(d: Tensor, at: Tensor = v) -> Tensor:
-            return backward(physics, at, forward(physics, at, d)).nan_to_num(0.0, 0.0, 0.0) + d / weight
-
+        push, pull = derivatives(physics, v)
+        down = -(pull(residual) + (v - x) / weight).nan_to_num(0.0, 0.0, 0.0)
+        normal = partial(_normal, push, pull, weight)
         direction = conjugate_gradients(normal, down, INNER_TOLERANCE * down.flatten(1).norm(dim=1), INNER)
-        length = torch.ones_like(value)
-        waiting = direction.flatten(1).abs().amax(1) > 0
+        length, before = torch.ones_like(value), value
+        waiting = falling & (direction.flatten(1).abs().amax(1) > 0)
         for _ in range(HALVINGS):
             tried = torch.where(waiting.view(one_each), v + length.view(one_each) * direction, v)
             new = objective(tried, _residual(physics, tried, y))
@@ -94,8 +97,16 @@ def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, st
             if not bool(waiting.any()):
                 break
             length = length / 2
+        falling = falling & (value < (1 - LEAST_FALL) * before)
+        if not bool(falling.any()):
+            break
         residual = _residual(physics, v, y)
     return v
+
+
+def _normal(push: Callable[[Tensor], Any], pull: Callable[[Any], Tensor], weight: Tensor, d: Tensor) -> Tensor:
+    """``(J^T J + 1 / weight) d``."""
+    return pull(push(d)).nan_to_num(0.0, 0.0, 0.0) + d / weight
 
 
 def _residual(physics: Physics, x: Tensor, y: Any) -> Any:
@@ -108,5 +119,4 @@ def _residual(physics: Physics, x: Tensor, y: Any) -> Any:
 def squares(values: Any) -> Tensor:
     """``||v||^2`` of each image or measurement, (B,)."""
     parts = values if isinstance(values, TensorList) else [values]
-    total: Tensor = sum(part.abs().square().flatten(1).sum(1) for part in parts)  # type: ignore[assignment]
-    return total
+    return torch.stack([part.abs().square().flatten(1).sum(1) for part in parts]).sum(0)

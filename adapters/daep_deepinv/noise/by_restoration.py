@@ -10,6 +10,7 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.data_terms.nonlinear import NonlinearL2
 from daep_deepinv.history import residual_rms
 from daep_deepinv.prior import DAEPrior
 from daep_prior import restore, schedules
@@ -98,7 +99,8 @@ def quick_restoration(
         )
     width, prior = level / gain, prior.adapted(start)
     bounds = BOUNDS if prior.transform is None else None  # real and imaginary parts are signed
-    data = PerImageL2(sigma=gain * max(width, schedules.SMALLEST_NOISE))
+    least_squares = PerImageL2 if isinstance(physics, LinearPhysics) else NonlinearL2
+    data = least_squares(sigma=gain * max(width, schedules.SMALLEST_NOISE))
     x = restore(data.prox_of(y, physics), start, prior, schedules.for_noise_estimation(width), bounds=bounds)
     x = clipped(prior.denoise(x, max(WIDTH_PER_LEVEL * width, MIN_WIDTH)), bounds)
     return float(residual_rms(data, x, y, physics)) / RESIDUAL_PER_NOISE, x

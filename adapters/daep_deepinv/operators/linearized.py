@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from deepinv.physics import ComposedPhysics, Physics
+from deepinv.physics import ComposedPhysics, PhaseRetrieval, Physics
 from deepinv.physics.spatial_unwrapping import SpatialUnwrapping
 from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.operators.memory import remembered
-from daep_deepinv.operators.scaled import ScaledPhysics
+from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics, as_complex, as_real
 from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, probe, total
 
-__all__ = ["backward", "forward", "period_of", "require_differentiable"]
+__all__ = ["backward", "derivatives", "forward", "period_of", "require_differentiable"]
 
 #: Length of the finite difference, relative to the image.
 DIFFERENCE = 1e-3
+
+
+def derivatives(physics: Physics, x: Tensor) -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
+    """:func:`forward` and :func:`backward` at ``x``, for many directions: what they share is computed once."""
+    if isinstance(physics, ScaledPhysics):
+        return derivatives(physics.base, physics.scale * x + physics.offset)
+    if isinstance(physics, ComplexAsReal):
+        push, pull = derivatives(physics.base, as_complex(x))
+        return lambda d: push(as_complex(d)), lambda v: as_real(pull(v))
+    if isinstance(physics, PhaseRetrieval) and type(physics).A is PhaseRetrieval.A and x.is_complex():
+        seen = physics.B(x)
+        return lambda d: 2 * (seen.conj() * physics.B(d)).real, lambda v: 2 * physics.B_adjoint(seen * v)
+    if _has_right_product(physics, x):
+        return lambda d: forward(physics, x, d), lambda v: physics.A_vjp(x, v)
+    return lambda d: forward(physics, x, d), _pull(physics, x)
 
 
 def forward(physics: Physics, x: Tensor, direction: Tensor) -> Any:
@@ -37,14 +53,10 @@ def forward(physics: Physics, x: Tensor, direction: Tensor) -> Any:
 def backward(physics: Physics, x: Tensor, v: Any) -> Tensor:
     """``J^T v``, by ``A_vjp`` of the class if that is the transpose of the derivative, else by automatic
     differentiation."""
-    if type(physics).A_vjp is not Physics.A_vjp and remembered(
-        physics, ("A_vjp", tuple(x.shape), x.dtype), lambda: _transposed(physics, x)
-    ):
+    if _has_right_product(physics, x):
         product: Tensor = physics.A_vjp(x, v)
         return product
-    # not Physics.A_vjp: it takes no TensorList
-    parts, pull = torch.func.vjp(lambda image: tuple(_parts(physics.A(image))), x)
-    return pull(tuple(q.to(p) for p, q in zip(parts, _parts(v), strict=True)))[0]
+    return _pull(physics, x)(v)
 
 
 def require_differentiable(physics: Physics, x: Tensor) -> None:
@@ -78,6 +90,19 @@ def period_of(physics: Physics) -> float | None:
 
 def _parts(y: Any) -> list[Tensor]:
     return list(y) if isinstance(y, TensorList) else [y]
+
+
+def _pull(physics: Physics, x: Tensor) -> Callable[[Any], Tensor]:
+    """``J^T`` by automatic differentiation. ``Physics.A_vjp`` would do the same, but takes no ``TensorList``."""
+    parts, pull = torch.func.vjp(lambda image: tuple(_parts(physics.A(image))), x)[:2]
+    return lambda v: pull(tuple(q.to(p) for p, q in zip(parts, _parts(v), strict=True)))[0]
+
+
+def _has_right_product(physics: Physics, x: Tensor) -> bool:
+    """Whether the class has an ``A_vjp`` of its own that is right."""
+    if type(physics).A_vjp is Physics.A_vjp:
+        return False
+    return remembered(physics, ("A_vjp", tuple(x.shape), x.dtype), lambda: _transposed(physics, x))
 
 
 def _has_forward(physics: Physics, x: Tensor) -> bool:

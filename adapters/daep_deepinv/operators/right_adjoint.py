@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,7 +29,8 @@ class DifferentiatedAdjoint(LinearPhysics):
             noise_model=base.noise_model, max_iter=base.max_iter, tol=base.tol, img_size=tuple(like.shape[1:])
         )
         self.base, self.ratio = base, ratio
-        self._type, self._pull = like.dtype, {}
+        self._type = like.dtype
+        self._pull: dict[tuple[int, torch.device], Callable[..., tuple[Tensor, ...]]] = {}
 
     def A(self, x: Tensor, **kwargs: Any) -> Any:
         """That of ``base``."""
