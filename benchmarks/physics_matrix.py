@@ -2,7 +2,8 @@
 
     python benchmarks/physics_matrix.py [--only PATTERN] [--part K/N] [--again] [--list] [--results FILE] [--page]
 
-* Images: crops of 64 x 64 pixels of scikit-image's photographs, see ``physics_matrix_images.py``.
+* Images: crops of scikit-image's photographs, 64 x 64 pixels, or 32 x 32 for an operator that is a large matrix; see
+  ``physics_matrix_images.py``.
 * Operators and noise: every class of ``deepinv.physics`` that runs without a download, see
   ``physics_matrix_operators.py``. A row whose operator needs a package that is not installed is left out.
 * Methods: ``DAEP(level)`` with the true noise level, ``DAEP()``, ``DAEP("estimate")``; DPIR, plug-and-play by proximal
@@ -59,7 +60,7 @@ def available(operator: Operator) -> bool:
 
 def problem_of(operator: Operator, noise: str, kind: str) -> Problem | None:
     """The measurement of a row; ``None``: a measurement with negative values has no Poisson noise."""
-    x = image(kind)
+    x = image(kind, operator.size)
     torch.manual_seed(0)
     physics = operator.make(x)
     if not add_noise(physics, x, noise):

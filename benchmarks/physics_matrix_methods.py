@@ -6,7 +6,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from deepinv.physics import (
 from deepinv.utils import TensorList
 from torch import Tensor, nn
 
-from daep_deepinv import DAEP
+from daep_deepinv import DAEP, starting_point
 
 #: PSNR in dB that counts as exact.
 HIGHEST = 60.0
@@ -114,15 +114,27 @@ def _level(problem: Problem) -> float:
     return max(problem.sigma, LEAST * size)
 
 
-def _first(problem: Problem) -> Any:
-    """deepinv's first image: the adjoint, the spectral one for phase retrieval, the trivial inverse for others."""
+def _first(problem: Problem, norm2: float = 1.0) -> Any:
+    """deepinv's first image: the adjoint, the spectral one for phase retrieval, the trivial inverse for others.
+
+    :param float norm2: squared norm of a linear physics, by which its adjoint is divided where it is large.
+    """
     y, physics = problem.y, problem.physics
     if isinstance(physics, PhaseRetrieval):
         torch.manual_seed(0)
         return spectral_methods(y, physics, n_iter=100)
     if isinstance(physics, LinearPhysics):
-        return physics.A_adjoint(y)
+        return physics.A_adjoint(y) / max(1.0, norm2 / LARGE_NORM)
     return physics.A_dagger(y) if hasattr(physics, "A_dagger") and not isinstance(physics, SpatialUnwrapping) else y
+
+
+def _starts(problem: Problem, norm2: float) -> list[Any]:
+    """deepinv's first image, and that of DAEP for the operators whose adjoint is far from an image."""
+    found = [_first(problem, norm2)]
+    if isinstance(problem.physics, LinearPhysics):
+        with suppress(Exception):
+            found.append(starting_point(problem.y, problem.physics))
+    return found
 
 
 def _norm2(problem: Problem) -> float:
@@ -140,42 +152,47 @@ def _fidelity(problem: Problem) -> DataFidelity:
 
 
 def dpir(problem: Problem, network: nn.Module) -> Iterator[Any]:
-    """deepinv's DPIR; its first image is that of deepinv, for nonlinear physics the spectral or trivial one."""
-    norm2 = max(1.0, _norm2(problem) / LARGE_NORM)
-    model = DPIR(_level(problem) / norm2**0.5, AnyChannels(network))
-    model.init_params_algo["stepsize"] = [step / norm2 for step in model.init_params_algo["stepsize"]]
-    linear = isinstance(problem.physics, LinearPhysics)
-    yield model(problem.y, problem.physics) if linear else model(problem.y, problem.physics, init=_first(problem))
+    """deepinv's DPIR; two first images, for nonlinear physics one."""
+    norm2 = _norm2(problem)
+    large = max(1.0, norm2 / LARGE_NORM)
+    for start in _starts(problem, norm2):
+        model = DPIR(_level(problem) / large**0.5, AnyChannels(network))
+        model.init_params_algo["stepsize"] = [step / large for step in model.init_params_algo["stepsize"]]
+        yield model(problem.y, problem.physics, init=start)
 
 
 def pnp(problem: Problem, network: nn.Module) -> Iterator[Any]:
     """Plug-and-play by proximal gradient descent (deepinv's PGD)."""
     steps = (1.0,) if isinstance(problem.physics, LinearPhysics) else NONLINEAR_STEPS
-    step, first = 0.99 / _norm2(problem), _first(problem)
+    norm2 = _norm2(problem)
+    first = _starts(problem, norm2)[-1]
     for factor in steps:
         for width in PNP_WIDTHS:
             model = PGD(
-                data_fidelity=_fidelity(problem), prior=PnP(AnyChannels(network)), stepsize=factor * step,
-                sigma_denoiser=width, max_iter=PNP_ITERATIONS,
-            )  # fmt: skip
+                data_fidelity=_fidelity(problem),
+                prior=PnP(AnyChannels(network)),
+                stepsize=0.99 * factor / norm2,
+                sigma_denoiser=width,
+                max_iter=PNP_ITERATIONS,
+            )
             yield model(problem.y, problem.physics, init=first)
 
 
 def total_variation(problem: Problem, network: nn.Module) -> Iterator[Any]:
     """Total variation by FISTA; by proximal gradient descent for nonlinear physics."""
     linear = isinstance(problem.physics, LinearPhysics)
-    norm2, first = _norm2(problem), _first(problem)
+    norm2 = _norm2(problem)
+    first = _first(problem, norm2)
     for factor in (1.0,) if linear else NONLINEAR_STEPS:
         for weight in TV_WEIGHTS:
-            options = {
-                "data_fidelity": _fidelity(problem), "prior": TVPrior(n_it_max=TV_INNER),
-                "lambda_reg": weight * _level(problem) * norm2**0.5, "stepsize": 0.99 * factor / norm2,
-                "max_iter": TV_ITERATIONS,
-            }  # fmt: skip
-            if linear:
-                yield FISTA(**options)(problem.y, problem.physics)
-            else:
-                yield PGD(**options)(problem.y, problem.physics, init=first)
+            model = (FISTA if linear else PGD)(
+                data_fidelity=_fidelity(problem),
+                prior=TVPrior(n_it_max=TV_INNER),
+                lambda_reg=weight * _level(problem) * norm2**0.5,
+                stepsize=0.99 * factor / norm2,
+                max_iter=TV_ITERATIONS,
+            )
+            yield model(problem.y, problem.physics, init=(first, first) if linear else first)
 
 
 def pseudo_inverse(problem: Problem, network: nn.Module) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from deepinv.physics.phase_retrieval import build_probe
 from deepinv.physics.scattering import circular_sensors
 from deepinv.transform import Rotate
 from deepinv.utils import TensorList
+from physics_matrix_images import SIZE
 from torch import Tensor
 
 #: Share of the root mean square of the noise-free measurement that the noise has.
@@ -37,6 +38,7 @@ class Operator:
     :param str needs: a package that deepinv needs for it; rows are left out without it.
     :param str ambiguity: "", "phase" or "offset": what of the image the measurement cannot tell.
     :param int border: pixels of each side that PSNR leaves out: the measurement does not show them.
+    :param int size: of the image; smaller where the operator is a dense matrix.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Operator:
     needs: str = ""
     ambiguity: str = ""
     border: int = 0
+    size: int = SIZE
 
 
 def _shape(x: Tensor) -> tuple[int, ...]:
@@ -301,6 +304,7 @@ NONLINEAR = (
     Operator(
         "RandomPhaseRetrieval", ("complex numbers",),
         lambda x: dp.RandomPhaseRetrieval(4 * x[0].numel(), _shape(x), rng=_rng()), ("gaussian",), "", "phase",
+        size=32,
     ),
     Operator(
         "StructuredRandomPhaseRetrieval", ("complex numbers",),
