@@ -97,7 +97,7 @@ def test_a_denoiser_for_one_level_cannot_estimate(make_spy, photograph):
     spy = make_spy()
     spy.sigma = 0.1
     with pytest.raises(ValueError, match="sigma: the noise is estimated with a noise-conditional denoiser"):
-        DAEP("estimate", denoiser=spy)(photograph, dinv.physics.Denoising())
+        DAEP("estimate", denoiser=spy)(photograph[..., :8, :8], dinv.physics.Denoising())
     assert spy.evaluations == 0
 
 

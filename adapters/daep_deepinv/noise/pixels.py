@@ -10,7 +10,7 @@ from torch import Tensor
 from daep_deepinv.noise.neighbours import level_of_neighbours, variances_of_neighbours
 from daep_deepinv.noise.patches import patch_level
 from daep_deepinv.noise.signal_fit import fit_line
-from daep_deepinv.noise.usable import usable_pixels
+from daep_deepinv.noise.usable import flat_pixels, usable_pixels
 from daep_deepinv.noise.variance import QuadraticVariance
 
 __all__ = ["PixelNoise", "pixel_noise"]
@@ -20,12 +20,19 @@ __all__ = ["PixelNoise", "pixel_noise"]
 COLOUR_ERROR, GREY_ERROR = 0.03, 0.1
 #: Relative standard error of a level from an image that is too small to be halved.
 ERROR_OF_FEW = 0.15
+#: A drawing: an image of which this share equals its neighbours, besides bars of one colour, has no noise.
+FLAT_SHARE = 0.25
 #: Noise depends on the signal if its variance rises by this factor over the range of the image, in colour and in grey,
 #: with a rise of this many standard errors, and no more texture than this, which may rise as well. 14 training crops of
 #: 112 x 112 pixels: white noise of 2.55 and 12.75 has a ratio of at most 1.4 in colour; in grey of at most 2.2 at
 #: 12.75, and at 2.55 of up to 19, mostly with a texture of 1.05 to 1.16. Gains of 0.002, 0.01 and 0.05 with a ratio of
 #: 3 and more are found within 5 % in colour, in grey within 30 % but for 0.002.
 LEAST_RATIO, LEAST_RATIO_GREY, LEAST_SIGMAS, MOST_TEXTURE = 1.7, 2.5, 3.0, 1.05
+#: Noise is white if every second pixel shows at most this many times the level, and the mean of the channels at most
+#: this many times that of their differences. 16 training crops, sharp and blurred, noise of 2.55 and 7.65: for the
+#: first, white noise at most 1.28 but for one crop, averaged over 3 x 3 pixels 1.6 and more, stored as JPEG 90 1.4 and
+#: more; for the second, white noise at most 2.7 but for one crop, JPEG 90 3.6 and more, shared noise 5.8 and more.
+MOST_COARSE, MOST_SHARED = 1.35, 3.0
 #: Relative standard error of a level by its texture: on 20 grey training crops with noise of 1.3 and 5.1, a texture of
 #: at most 1.06 goes with an error of at most 0.15 in 13 of 16 crops, 1.1 to 1.6 with one of 0.4 to 6.
 ERROR_PER_TEXTURE = 4.0
@@ -36,12 +43,16 @@ class PixelNoise(NamedTuple):
 
     :param float level: standard deviation, in the units of the image; root mean square, if it depends on the signal.
     :param float uncertainty: relative standard error of the level, from those of the halves of the image.
-    :param QuadraticVariance law: of signal-dependent noise: gain and read noise fitted together; ``None``: white.
+    :param QuadraticVariance law: of signal-dependent noise: gain and read noise fitted together; ``None``: one level.
+    :param bool white: ``False``: coarse detail, or the mean of the channels, has far more noise, or texture, than the
+        finest detail of the channel differences, which the level is that of. Stored photographs are like that (JPEG,
+        resampled, noise that the channels share).
     """
 
     level: float
     uncertainty: float
     law: QuadraticVariance | None = None
+    white: bool = True
 
     @property
     def words(self) -> str:
@@ -68,10 +79,13 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
         raise ValueError("the noise of this image cannot be estimated; give a number.")
     usable = usable_pixels(one, None if known is None else known.cpu())
     error = COLOUR_ERROR if one.shape[0] > 1 else GREY_ERROR
+    if float((flat_pixels(one) & usable).sum()) >= FLAT_SHARE * float(usable.sum()) > 0:
+        return PixelNoise(0.0, error)
     found = level_of_neighbours(one, usable)
     if found is None:
         return PixelNoise(patch_level(image, usable), max(error, ERROR_OF_FEW))
-    law = _law(one, usable)
+    white = _is_white(one, usable, found.level)
+    law = _law(one, usable) if white else None
     if law is not None:
         mean = one[:, usable if known is None else known.cpu()]
         return PixelNoise(law.level(mean.reshape(1, -1))[0], max(error, ERROR_OF_FEW), law)
@@ -79,10 +93,21 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
     halves = [level_of_neighbours(*cut) for cut in _halves(one, usable)]
     levels = [half.level for half in halves if half is not None]
     if len(levels) < len(halves) or found.level == 0:
-        return PixelNoise(found.level, max(error, ERROR_OF_FEW))
+        return PixelNoise(found.level, max(error, ERROR_OF_FEW), white=white)
     # the two in the middle: a half may be all texture, or all clipped
     _, low, high, _ = sorted(levels)
-    return PixelNoise(found.level, max(error, (high - low) / found.level))
+    return PixelNoise(found.level, max(error, (high - low) / found.level), white=white)
+
+
+def _is_white(image: Tensor, usable: Tensor, level: float) -> bool:
+    """Whether coarse detail and the mean of the channels have about the same noise."""
+    coarse = level_of_neighbours(image[:, ::2, ::2], usable[::2, ::2])
+    if coarse is not None and coarse.level > MOST_COARSE * level:
+        return False
+    if image.shape[0] == 1:
+        return True
+    shared = level_of_neighbours(math.sqrt(image.shape[0]) * image.mean(0, keepdim=True), usable)
+    return shared is None or shared.level <= MOST_SHARED * level
 
 
 def _law(image: Tensor, usable: Tensor) -> QuadraticVariance | None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["usable_pixels"]
+__all__ = ["flat_pixels", "usable_pixels"]
 
 #: Share of the values that lie exactly at the lowest or the highest one, from which on that is a limit that values are
 #: clipped at. In photographs of 8 bits that are not clipped: at most 0.0004 on training crops.
@@ -51,7 +51,7 @@ def _clipped(image: Tensor, measured: Tensor) -> Tensor:
 
 def _bars(image: Tensor, measured: Tensor) -> Tensor:
     """Measured pixels in flat areas of few colours, (h, w)."""
-    flat = _flat(image) & measured
+    flat = flat_pixels(image) & measured
     # colours as single numbers; equal colours have equal ones
     weights = torch.linspace(1.0, 1.7, image.shape[0], dtype=torch.float64, device=image.device)
     counts = (weights @ image[:, flat].double()).unique(return_counts=True)[1].sort(descending=True).values
@@ -59,7 +59,7 @@ def _bars(image: Tensor, measured: Tensor) -> Tensor:
     return flat if few else torch.zeros_like(flat)
 
 
-def _flat(image: Tensor) -> Tensor:
+def flat_pixels(image: Tensor) -> Tensor:
     """Pixels that equal their 3 x 3 neighbours in every channel, (h, w)."""
     if min(image.shape[-2:]) < 3:
         return torch.zeros(image.shape[-2:], dtype=torch.bool, device=image.device)

@@ -1,0 +1,188 @@
+"""The noise that is found where none is stated: its level, or its rise with the signal."""
+
+import deepinv as dinv
+import pytest
+import torch
+
+from daep_deepinv import DAEPrior, starting_point
+from daep_deepinv.noise.by_restoration import gain_of
+from daep_deepinv.noise.estimate import contradicting_noise, estimated_noise, law_in_detail
+from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.noise.neighbours import level_of_neighbours
+from daep_deepinv.noise.pixels import pixel_noise
+from daep_deepinv.noise.signal_fit import fit_line
+from daep_deepinv.noise.usable import usable_pixels
+
+P = dinv.physics
+
+
+@pytest.fixture(scope="module")
+def prior() -> DAEPrior:
+    return DAEPrior("dae")
+
+
+def normal(shape, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def estimated(y, physics, prior):
+    with torch.no_grad():
+        return estimated_noise(y, physics, prior, starting_point(y, physics))
+
+
+def contradicting(y, physics, prior):
+    with torch.no_grad():
+        return contradicting_noise(y, physics, prior, starting_point(y, physics))
+
+
+# -- pixels that hold no noise -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("when", ["before the noise", "after the noise"])
+def test_black_bars_do_not_count(photograph, channels, when) -> None:
+    level, y = 25 / 255, photograph[:, :channels].clone()
+    if when == "before the noise":
+        y[..., :28] = 0
+    y = (255 * (y + level * normal(y.shape))).round().clamp(0, 255) / 255
+    if when == "after the noise":
+        y[..., :28] = 0
+    assert pixel_noise(y).level == pytest.approx(level, rel=0.05 if channels == 3 else 0.15)
+
+
+def test_a_drawing_of_many_flat_colours_has_no_noise() -> None:
+    colours = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert pixel_noise(colours.repeat_interleave(16, -1).repeat_interleave(16, -2)).level < 1e-3
+
+
+def test_bars_and_clipped_pixels_are_found() -> None:
+    image = 0.5 + 0.2 * normal((3, 64, 64))
+    image[:, :10] = 0.25
+    image = image.clamp(0, 1)
+    usable = usable_pixels(image)
+    assert not bool(usable[:9].any())
+    at_limits = ((image == 0) | (image == 1)).any(0)
+    assert not bool((usable & at_limits).any())
+
+
+@pytest.mark.parametrize("factor", [1 / 256, 256.0])
+def test_a_multiple_has_the_multiple_of_the_level(photograph, factor) -> None:
+    y = photograph + 0.05 * normal(photograph.shape)
+    one, other = pixel_noise(y), pixel_noise(factor * y)
+    assert other.level == pytest.approx(factor * one.level, rel=1e-3)
+    assert other.uncertainty == pytest.approx(one.uncertainty, rel=0.01)
+
+
+def test_a_small_image_is_less_sure(photograph) -> None:
+    y = photograph + 0.05 * normal(photograph.shape)
+    assert pixel_noise(y[..., :36, :36]).uncertainty > pixel_noise(y).uncertainty > 0
+
+
+def test_an_unsure_estimate_warns() -> None:
+    sure, unsure = (NoiseModel(0.1, "estimated", uncertainty=error) for error in (0.1, 0.5))
+    assert sure.warning() is None and "standard error of 50 %" in str(unsure.warning())
+    assert "25.5/255 +- 10 %" in str(sure)
+
+
+# -- missing pixels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [0.005, 0.05])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_the_noise_of_an_image_with_missing_pixels_is_found(photograph, prior, level, share) -> None:
+    mask = (torch.rand(1, 1, 112, 112, generator=torch.Generator().manual_seed(1)) > share).float()
+    physics = P.Inpainting((3, 112, 112), mask=mask)
+    y = mask * (photograph + level * normal(photograph.shape))
+    assert 0.8 * level < estimated(y, physics, prior).level < (1.2 if level > 0.01 else 2.2) * level
+
+
+def test_without_neighbours_there_is_no_estimate() -> None:
+    known = torch.zeros(64, 64, dtype=torch.bool)
+    known[::3, ::3] = True
+    assert level_of_neighbours(torch.rand(3, 64, 64), known) is None
+
+
+# -- signal-dependent noise --------------------------------------------------------------------------------------------
+
+
+def test_gain_and_read_noise_of_a_noisy_image_are_found_together(photograph, prior) -> None:
+    gain, sigma = 0.03, 0.03
+    torch.manual_seed(0)
+    y = gain * torch.poisson(photograph / gain) + sigma * normal(photograph.shape)
+    noise = estimated(y, P.Denoising(), prior)
+    assert noise.law.linear == pytest.approx(gain, rel=0.25)
+    assert noise.law.constant**0.5 == pytest.approx(sigma, rel=0.4)
+    assert noise.level == pytest.approx(float(gain * photograph.mean() + sigma**2) ** 0.5, rel=0.1)
+    assert "rising with the signal" in str(noise) and noise.uncertainty > 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_white_noise_of_a_noisy_image_does_not_rise_with_the_signal(photograph, prior, channels) -> None:
+    x = photograph[:, :channels]
+    noise = estimated(x + 0.05 * normal(x.shape), P.Denoising(), prior)
+    assert noise.law is None and noise.level == pytest.approx(0.05, rel=0.12)
+
+
+def test_the_rise_shows_in_the_detail_of_a_blurred_measurement(photograph) -> None:
+    blurred = P.Blur(P.functional.gaussian_blur(sigma=(2.0, 2.0)), padding="valid").A(photograph)
+    torch.manual_seed(0)
+    counts = law_in_detail(0.01 * torch.poisson(blurred / 0.01) + 0.02 * normal(blurred.shape))
+    assert counts.law.linear == pytest.approx(0.01, rel=0.3)
+    assert law_in_detail(blurred + 0.05 * normal(blurred.shape)) is None
+
+
+def test_a_line_is_fitted_to_the_variance() -> None:
+    mean = torch.linspace(0.1, 1, 8)
+    fit = fit_line(mean, 0.01 + 0.04 * mean)
+    assert (fit.constant, fit.linear) == pytest.approx((0.01, 0.04), rel=1e-3)
+    assert fit.ratio == pytest.approx(0.05 / 0.014, rel=1e-3) and fit.sigmas > 3
+    falling = fit_line(mean, 0.05 - 0.04 * mean)
+    assert falling.linear == 0 and falling.ratio == 1
+    from_zero = fit_line(mean, 0.04 * (mean - 0.05))
+    assert from_zero.constant == 0 and from_zero.linear == pytest.approx(0.04, rel=0.2)
+    assert fit_line(0 * mean, mean) is None and fit_line(mean, 0 * mean) is None
+
+
+# -- any operator ------------------------------------------------------------------------------------------------------
+
+
+def test_the_level_is_found_behind_an_operator_that_is_not_normalised(photograph, prior) -> None:
+    physics = P.Tomography(20, 48, normalize=False)
+    x = photograph.mean(1, keepdim=True)[..., 30:78, 30:78]
+    gain = gain_of(physics, x)
+    assert gain > 10
+    clean = physics.A(x)
+    level = 0.02 * gain
+    assert estimated(clean + level * normal(clean.shape), physics, prior).level == pytest.approx(level, rel=0.25)
+
+
+def test_missing_pixels_do_not_change_the_gain() -> None:
+    mask = (torch.rand(1, 1, 16, 16) > 0.7).float()
+    assert gain_of(P.Inpainting((1, 16, 16), mask=mask), torch.rand(1, 1, 16, 16)) == pytest.approx(1)
+
+
+# -- no noise, or none stated ------------------------------------------------------------------------------------------
+
+
+def silent_physics() -> dict:
+    """Physics without noise model, which deepinv calls noise-free."""
+    size = (3, 112, 112)
+    return {
+        "denoising": P.Denoising(),
+        "inpainting": P.Inpainting(size, mask=0.5),
+        "valid blur": P.Blur(P.functional.gaussian_blur(sigma=(1.0, 1.0)), padding="valid"),
+        "downsampling": P.Downsampling(size, filter="bicubic", factor=2),
+    }
+
+
+@pytest.mark.parametrize("name", list(silent_physics()))
+def test_no_noise_is_believed_only_if_the_measurement_agrees(photograph, prior, name) -> None:
+    physics = silent_physics()[name]
+    clean = physics.A(photograph)
+    clean = (255 * clean).round() / 255
+    assert contradicting(clean, physics, prior) is None
+    noise = 0.04 * normal(clean.shape)
+    noisy = clean + (noise * (clean != 0) if name == "inpainting" else noise)
+    found = contradicting(noisy, physics, prior)
+    assert found.level == pytest.approx(0.04, rel=0.3)
+    assert found.source == "overruled" and found.assumed == 0
