@@ -17,8 +17,9 @@ Mask = npt.NDArray[np.bool_]
 WHITE = 0.95
 #: Value of ``--missing`` for pixels without a value: NaN in a file of floats. They are missing in any case.
 NO_VALUE = "nan"
-#: A pixel has the colour of ``--missing`` if no channel differs by more than this share of white.
-SAME_COLOUR = 0.03
+#: A pixel has the colour of ``--missing`` if no channel differs by more than this share of white; the second is for
+#: JPEG, which changes the colours of thin strokes.
+SAME_COLOUR, SAME_COLOUR_IN_JPEG = 0.03, 0.2
 #: Pixels around those of that colour which may contain some of it: of painted strokes, and of JPEG's blocks of two.
 SMEARED, SMEARED_BY_JPEG = 1, 4
 
@@ -83,7 +84,7 @@ def known_by_colour(photo: Photo, text: str, jpeg: bool) -> Mask | None:
     if photo.colour.shape[2] != 3 and len(set(colour)) > 1:
         raise ValueError(f"--missing {text}: the image is grey and has no such colour; give a grey one.")
     shares = (photo.colour - photo.black) / (photo.white - photo.black)
-    same = (abs(shares - wanted) <= SAME_COLOUR).all(axis=2)
+    same = (abs(shares - wanted) <= (SAME_COLOUR_IN_JPEG if jpeg else SAME_COLOUR)).all(axis=2)
     if not same.any():
         raise ValueError(f"--missing {text}: no pixel of the image has this colour; nothing is missing.")
     square = np.ones((3, 3), bool)

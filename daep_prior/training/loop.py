@@ -61,9 +61,8 @@ def train(
     continues a finished run. Ctrl-C ends the run after the current step, with a checkpoint; a second Ctrl-C ends it at
     once.
 
-    :param images: no test images: a folder, searched with subfolders, see :func:`load_training_images`; or arrays
-        (H, W) or (H, W, C), or :class:`TrainingImage`, which states black and white. The network's ``channels`` are
-        theirs; grey images suit every network, and colours suit a grey one.
+    :param images: no test images: a folder, see :func:`load_training_images`; or arrays (H, W) or (H, W, C), or
+        :class:`TrainingImage`. Grey images suit every network, and colours suit a grey one.
     :param str output: ``.safetensors`` file for the averaged weights.
     :param TrainingConfig config: the settings; default the paper's network.
     :param str device: default the GPU if there is one.

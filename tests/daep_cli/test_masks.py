@@ -9,6 +9,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageDraw
 
+from daep_cli.jobs.job import Job
+from daep_cli.jobs.restore_options import Options
 from daep_cli.masks import known_by_colour, parse_colour, read_mask
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
@@ -61,6 +63,20 @@ def test_a_colour_of_the_picture_is_a_mask(scene) -> None:
     assert known.mean() > 0.6
     deep = Photo(pixels.astype(np.uint16) * 257)
     np.testing.assert_array_equal(known_by_colour(deep, "f0f", jpeg=False), known)
+
+
+def test_in_a_jpeg_more_pixels_around_a_colour_are_missing(scene, tmp_path: Path) -> None:
+    picture = Image.fromarray(scene(24, 32))
+    ImageDraw.Draw(picture).line((4, 4, 28, 20), fill="#ff00ff", width=3)
+    missing = {}
+    for name in ("a.png", "a.jpg"):
+        picture.save(tmp_path / name, **({"quality": 95} if name == "a.jpg" else {}))
+        photo = read_photo(tmp_path / name)
+        assert photo.metadata.lossy == (name == "a.jpg")
+        known = Job(Options(missing="#ff00ff")).measure(photo).known
+        assert known is not None
+        missing[name] = (~known).sum()
+    assert missing["a.jpg"] > 1.5 * missing["a.png"]
 
 
 @pytest.mark.parametrize("text", ["#ff00", "purple", "", "#gg0000"])

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tifffile
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -42,6 +43,8 @@ PATIENCE = 300
 ROUNDING = 1
 
 
+#: One image of so many is a stack of three pages.
+STACKS = 12
 #: Pixels that go through the network together: two or three images, so that a run makes its results one by one.
 BATCH_PIXELS = 600
 Job.batch_pixels = property(lambda job: BATCH_PIXELS)  # type: ignore[assignment,method-assign]
@@ -99,7 +102,7 @@ class Process:
 
 
 class Album:
-    """A folder of tiny images of ten sizes, a tiny network, and what an undisturbed run makes of them."""
+    """A folder of tiny images of ten sizes, some of them stacks, a tiny network, and what an undisturbed run makes."""
 
     def __init__(self, folder: Path, images: int):
         self.folder, self.source, self.outputs = folder, folder / "in", 0
@@ -107,7 +110,10 @@ class Album:
         rng = np.random.default_rng(0)
         for i in range(images):
             pixels = rng.integers(0, 256, (8 + i % 10, 16, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(self.source / f"{i:03d}.png")
+            if i % STACKS == STACKS - 1:
+                tifffile.imwrite(self.source / f"{i:03d}.tif", np.moveaxis(pixels, -1, 0), photometric="minisblack")
+            else:
+                Image.fromarray(pixels).save(self.source / f"{i:03d}.png")
         self.weights = folder / "tiny.safetensors"
         save_dae(ConvDAE(depth=2, width=4), self.weights)
         self.names = sorted(os.listdir(self.source))
@@ -160,13 +166,21 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def pixels_of(path: Path) -> np.ndarray:
+    if path.suffix == ".tif":
+        pages = tifffile.imread(path).astype(int)
+        assert len(pages) == 3, f"{path.name} has {len(pages)} pages"
+        return pages
     with Image.open(path) as file:
         return np.array(file).astype(int)  # decodes all of it: a truncated file raises
 
 
 def reported(outcome: Outcome) -> list[str]:
     """Names of the results that a run says it has made."""
-    return [Path(line.split(": ")[0]).name for line in outcome.text.splitlines() if " pixels in " in line]
+    return [
+        Path(line.split(": ")[0]).name
+        for line in outcome.text.splitlines()
+        if " pixels in " in line or " pages in " in line
+    ]
 
 
 # -- the two trials ----------------------------------------------------------------------------------------------------

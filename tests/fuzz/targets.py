@@ -235,7 +235,7 @@ def _arrays() -> dict[str, bytes]:
 
 def _targets() -> dict[str, Target]:
     png = _photos(".png")
-    masks = {name: png[name] for name in ("grey8.png", "bits.png", "palette.png", "greya8.png")}
+    masks = {name: png[name] for name in ("grey8.png", "bits.png", "greya8.png")}
     targets = {
         "safetensors": Target(_safetensors(), load_dae, _finite, mutate.repair_safetensors),
         "checkpoint": Target(_checkpoints(), _resume, _usable_run, mutate.repair_safetensors),

@@ -136,10 +136,8 @@ def restore(
     """
     if output is None and not explain:
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
-    options = Options(
-        parse_noise(noise), kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise,
-        missing, white, linear, format,
-    )  # fmt: skip
+    given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise)
+    options = Options(parse_noise(noise), *given, missing, white, linear, format)
     failed = _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite)
     if failed:
         raise typer.Exit(2)

@@ -8,13 +8,14 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from deepinv.physics import Blur, Inpainting, LinearPhysics
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_cli.devices import pick_device
+from daep_cli.jobs.forward_model import forward_model
 from daep_cli.jobs.measurement import Measurement, light_noise
 from daep_cli.jobs.restore_options import Options
-from daep_cli.kernels.cleaning import fitted
+from daep_cli.kernels.choosing import fitted, one_of, without_effect
 from daep_cli.kernels.reading import Kernel, is_image, read_kernel
 from daep_cli.masks import Mask, known_by_colour, read_mask
 from daep_cli.networks import read_network
@@ -24,13 +25,12 @@ from daep_cli.photographs.tone_curves import LINEAR, curve_of
 from daep_cli.photographs.value_range import ranged
 from daep_cli.photographs.writing import converted
 from daep_cli.screen import iterations_text
-from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan, degradation
+from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan
 from daep_deepinv.noise.by_restoration import UnknownNoiseError
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.model import NoiseWarning
 from daep_deepinv.reconstructor import ESTIMATE
 from daep_prior import load_dae
-from daep_prior.images import RGB
 from daep_prior.restore_measurement import default_network
 from daep_prior.schedules import PRESETS
 from daep_prior.tiling import SMALLEST_TILE
@@ -91,6 +91,7 @@ class Job:
             device=self.device,
             check_noise=options.check_noise,
             bounds=measured.bounds,
+            scale=None if options.white is None else 1.0,  # given: the values that matter are below it
         )
 
     # -- one photograph ------------------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class Job:
 
     def known(self, photo: Photo) -> Mask | None:
         """Which pixels of a photograph are known, (H, W); ``None``: all."""
-        missing, jpeg = self.options.missing, bool(photo.metadata.segments)
+        missing, jpeg = self.options.missing, photo.metadata.lossy
         coloured = None if missing is None else known_by_colour(photo, missing, jpeg)
         masks = [mask for mask in (self.mask, coloured) if mask is not None]
         if photo.missing is not None:
@@ -159,21 +160,7 @@ class Job:
             return None
         name = str(self.options.kernel)
         kernel = fitted(self.kernel, photo.size, name, is_image(name))
-        if kernel.ndim == 3:
-            channels = photo.colour.shape[2]
-            if len(kernel) == channels:
-                pass
-            elif len(kernel) == pages:
-                kernel = kernel[page]
-            elif len(kernel) == RGB and channels == 1:
-                kernel = kernel.mean(0)
-            else:
-                raise ValueError(
-                    f"--kernel {name}: {len(kernel)} kernels for an image of {channels} channels and {pages} pages; "
-                    "give one, one a channel, or one a page."
-                )
-        planes = kernel.reshape(-1, *kernel.shape[-2:])
-        return None if (planes[:, planes.shape[1] // 2, planes.shape[2] // 2] == 1).all() else kernel
+        return without_effect(one_of(kernel, photo.colour.shape[2], page, pages, name))
 
     def plan(self, photo: Photo, pages: int = 1) -> Plan:
         """How a photograph would be restored, or the first of some ``pages``."""
@@ -202,27 +189,7 @@ class Job:
 
     def problem(self, batch: Sequence[Measurement]) -> tuple[Tensor, LinearPhysics]:
         """The measurement (B, C, h, w), white is 1, and its forward model; any two of the batch are alike."""
-        y = torch.cat([measured.image() for measured in batch]).to(self.device)
-        channels, height, width = y.shape[1:]
-        first, factor = batch[0], self.options.scale or 1
-        known = None
-        if first.known is not None:
-            mask = torch.from_numpy(first.known).to(self.device, torch.float32).expand(1, channels, -1, -1)
-            known = Inpainting(img_size=(channels, height, width), mask=mask, device=self.device)
-            y = known.A(y)  # the values of missing pixels in the file are no measurement
-        if known is not None and first.kernel is None and factor == 1:
-            physics: LinearPhysics = known
-        elif first.kernel is not None and first.kernel.ndim == 3:
-            filter = torch.from_numpy(first.kernel).to(self.device, torch.float32)[None]
-            physics = Blur(filter=filter, padding="valid", device=self.device)
-        else:
-            img_size = (channels, height * factor, width * factor)
-            physics = degradation(first.kernel, factor, img_size=img_size, device=self.device)
-        if known is not None and physics is not known:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that the product has no closed proximal step
-                physics = known * physics
-        return y, physics
+        return forward_model(batch, self.options.scale or 1, self.device)
 
     def run(
         self, batch: Sequence[Measurement], callback: Callable[[Plan, int, Tensor], None] | None = None

@@ -1,9 +1,6 @@
-"""Remove from a kernel what is no kernel: a white or grey ground, and the border of one as large as a photograph."""
-
-import warnings
+"""Remove from a kernel what is no kernel: a white or grey ground; move a middle that lies in the corner."""
 
 import numpy as np
-import numpy.typing as npt
 
 from daep_cli.photographs.photo import Array
 
@@ -22,8 +19,6 @@ NOISE = 3.0
 SMALLEST_IN_CORNERS, IN_CORNERS = 8, 0.9
 #: Ratio of the standard deviation of normal noise to its median absolute deviation.
 ROBUST = 1.4826
-#: Share of the light that the cut border of a kernel may contain.
-CUT = 0.005
 
 
 def cleaned(values: Array, name: str, image: bool) -> tuple[Array, str]:
@@ -86,46 +81,3 @@ def _ground(kernel: Array, border: Array) -> float:
     darkest, brightest = np.quantile(border, [0.05, 0.95])
     even = brightest > 0 and darkest >= EVEN * brightest and brightest < high * peak
     return level if even and level * kernel.size > LIGHT_IN_GROUND * kernel.sum() else 0.0
-
-
-def fitted(kernel: npt.NDArray[np.float64], size: tuple[int, int], name: str, image: bool) -> npt.NDArray[np.float64]:
-    """The kernel (h, w) or (N, h, w) without the border that makes it larger than the photograph.
-
-    A kernel as large as a photograph comes from an optics program, and has an empty border.
-
-    :param tuple size: (width, height) of the photograph.
-    :raises ValueError: the light itself is larger.
-    """
-    planes = kernel[None] if kernel.ndim == 2 else kernel
-    width, height = size
-    rows, columns = planes.shape[1:]
-    fits = rows <= height and columns <= width
-    reach = _reach(abs(planes).sum(0))
-    if fits and (2 * max(rows / height, columns / width) <= 1 or 4 * max(reach) > max(rows, columns)):
-        return kernel
-    middle = (rows // 2, columns // 2)
-    cut = planes[:, middle[0] - reach[0] : middle[0] + reach[0] + 1, middle[1] - reach[1] : middle[1] + reach[1] + 1]
-    if cut.shape[2] > width or cut.shape[1] > height:
-        photo = f", or if it is a photograph of a point of light, give spot:{name}" if image else ""
-        raise ValueError(
-            f"--kernel {name}: {columns} x {rows}, larger than the image of {width} x {height} pixels; "
-            f"cut off its empty border{photo}."
-        )
-    if cut.sum() < 0.9999 * planes.sum():
-        lost = 100 * (1 - cut.sum() / planes.sum())
-        warnings.warn(f"--kernel {name}: its border, {lost:.1f} % of the light, was cut off.", stacklevel=2)
-    cut = cut / cut.sum(axis=(1, 2), keepdims=True)
-    return cut[0] if kernel.ndim == 2 else cut
-
-
-def _reach(light: Array) -> tuple[int, int]:
-    """Distances down and across from the middle that contain all light but the share :data:`CUT`, half of it each."""
-    found = []
-    for axis in (0, 1):
-        profile = light.sum(1 - axis)
-        middle = len(profile) // 2
-        distance = abs(np.arange(len(profile)) - middle)
-        order = np.argsort(distance, kind="stable")
-        inside = np.cumsum(profile[order]) >= (1 - CUT / 2) * profile.sum()
-        found.append(min(int(distance[order][inside.argmax()]), middle, len(profile) - 1 - middle))
-    return found[0], found[1]

@@ -49,9 +49,9 @@ def read_spot(path: Path) -> Plane:
         curve = curve_of(photo)
     values = (photo.colour - photo.black) / (photo.white - photo.black)
     # photon noise makes the darkest pixel of linear data arbitrary; the background is subtracted anyway
-    saturated: npt.NDArray[np.bool_] = (photo.colour >= photo.largest) | (
-        (photo.colour >= photo.white) & is_clipped(photo.colour)
-    )
+    # floats have no largest value; where a sensor was full, they have a plateau
+    limit = photo.largest if photo.colour.dtype.kind in "iu" else math.inf
+    saturated = photo.colour >= (photo.white if is_clipped(photo.colour) else limit)
     try:
         return find_spot(curve.light(values).mean(axis=2), np.asarray(saturated.any(axis=2)))
     except ValueError as error:

@@ -28,6 +28,7 @@ class Metadata:
     :param tuple segments: (marker, content) of JPEG segments. Kept by JPEG.
     :param tuple tags: of TIFF. Kept by TIFF.
     :param str byteorder: of these tags, ``"<"`` or ``">"``.
+    :param bool lossy: the file is a JPEG, whose colours smear over some pixels.
     :param bool premultiplied: the colours of the TIFF are multiplied by their alpha.
     :param Any header: FITS header. Kept by FITS.
     """
@@ -38,6 +39,7 @@ class Metadata:
     segments: tuple[tuple[int, bytes], ...] = ()
     tags: tuple[TiffTag, ...] = ()
     byteorder: str = "<"
+    lossy: bool = False
     premultiplied: bool = False
     header: Any = None
 

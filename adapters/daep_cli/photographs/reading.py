@@ -168,7 +168,9 @@ def _read_8_bits(path: Path, start: bytes) -> Photo:
     segments = jpeg_segments(path.read_bytes())
     records = [body.removeprefix(EXIF_HEADER) for m, body in segments if m == APP1 and body.startswith(EXIF_HEADER)]
     record = exif.upright(records[0]) if records else b""
-    return replace(photo, metadata=Metadata(record, _positive(resolution), segments=kept_segments(segments)))
+    return replace(
+        photo, metadata=Metadata(record, _positive(resolution), segments=kept_segments(segments), lossy=True)
+    )
 
 
 def _read_png16(path: Path) -> Photo:

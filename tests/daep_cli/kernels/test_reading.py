@@ -13,7 +13,7 @@ import tifffile
 import torch
 from deepinv.physics import Blur
 
-from daep_cli.kernels.cleaning import fitted
+from daep_cli.kernels.choosing import fitted
 from daep_cli.kernels.reading import as_kernel, kernel_path, read_kernel
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
