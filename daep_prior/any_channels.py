@@ -138,6 +138,9 @@ def partition_of(
     :param bool volumes: the network takes volumes, which then remain whole.
     :raises ValueError: ``x`` is neither, and the network states its channels; or ``x`` has no such plane.
     """
+    if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):
+        got = f"a tensor of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"x: got {got}; expected a torch.Tensor of real or complex numbers.")
     shape, is_complex = tuple(x.shape), x.is_complex()
     if x.ndim not in (IMAGE, VOLUME):
         if takes is None and not is_complex:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from daep_prior.arguments import checked_seeds
+
 __all__ = ["NoiseSource"]
 
 
@@ -17,10 +19,11 @@ class NoiseSource:
     in a batch. With one seed for all, every image sees the same fields.
 
     :param int, list seed: one seed for all images, or one an image.
+    :raises ValueError: not whole numbers.
     """
 
     def __init__(self, seed: int | Sequence[int] = 0):
-        self.seed = seed
+        self.seed = checked_seeds(seed)
         self._generators: dict[torch.device, list[torch.Generator]] = {}
 
     def reset(self) -> None:

@@ -50,8 +50,7 @@ def restore(
     :param Callable data_gradient: gradient of ``f``, images to images. Only the heavy-ball solver needs it.
     :param torch.Tensor measured: 1 on measured pixels and 0 elsewhere; a schedule with ``measured_only`` applies the
         prior's gradient there alone. ``None``: everywhere.
-    :param tuple bounds: range of the result, and of the iterates of a schedule with ``clip``; ``None``, also as
-        one of the two: no clipping.
+    :param tuple bounds: limits of the result, and of the iterates of a schedule with ``clip``; ``None``: no limit.
     :param Callable finish: applied to the result after the last denoising, before it is clipped.
     :param Callable callback: called with the iteration, from 0, and the state. It may return a boolean tensor (B,):
         these images are finished and stay as they are; the loop ends with the last.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from daep_prior import schedules
+from daep_prior.arguments import whole_number
 from daep_prior.back_projection import back_projection
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.restoration import restore
@@ -29,13 +30,20 @@ def check_schedule(preset: str | None, schedule: Schedule | None, iterations: in
     """
     if preset is not None:
         check_preset(preset)
-    if iterations is not None and (not iterations >= 1 or int(iterations) != iterations):
-        raise ValueError(f"{length_name}: got {iterations}; expected a whole number >= 1.")
+    if iterations is not None:
+        whole_number(length_name, iterations)
     if schedule is None:
         return
+    if not isinstance(schedule, Schedule):
+        raise TypeError(
+            f"schedule: got {schedule!r}; expected a Schedule, such as daep_prior.schedules.annealed(sigma). The name "
+            "of a preset is preset=."
+        )
     if iterations is not None:
         raise ValueError(f"{length_name}, schedule: a schedule has its own length; give one of the two.")
-    if preset is not None and PRESETS[preset].solver != schedule.solver:
+    if preset is not None and PRESETS[preset].solver == schedule.solver:
+        raise ValueError(f"preset, schedule: got the preset {preset!r} and a schedule; give one of the two.")
+    if preset is not None:
         raise ValueError(
             f"preset, schedule: the preset {preset!r} uses the {PRESETS[preset].solver} solver, the schedule is for "
             f"the {schedule.solver} solver; give one of the two."

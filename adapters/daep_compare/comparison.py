@@ -75,9 +75,11 @@ def compare_each(
 
     :return: the comparison, and an iterator that runs the methods and adds their results to the comparison.
     """
-    level = _assumed_level(physics) if sigma is None else float(sigma)
-    chosen = tuple(methods) if methods is not None else usual_methods(physics, level)
     added = {} if added is None else added
+    level = _assumed_level(physics) if sigma is None else float(sigma)
+    if isinstance(methods, str):
+        raise TypeError(f"methods: got {methods!r}; expected a list of names.")
+    chosen = tuple(methods) if methods is not None else usual_methods(physics, level)
     _check(x, chosen, added)
     network = as_denoiser(denoiser)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # keeps the user's random state
@@ -104,6 +106,8 @@ def compare_each(
 
 
 def _check(x: Tensor, methods: Sequence[str], added: Mapping[str, nn.Module]) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x: got {type(x).__name__}; expected one image as a torch.Tensor, (1, C, H, W).")
     if x.ndim != 4 or x.shape[0] != 1 or x.shape[1] not in (1, 3):
         raise ValueError(f"x: got shape {tuple(x.shape)}; expected one image, (1, C, H, W) with C = 1 or 3.")
     if not bool(((x >= 0) & (x <= 1)).all()):

@@ -16,10 +16,12 @@ from daep_prior import DivergenceError
 
 __all__ = [
     "adjoint_warning",
+    "check_callable",
     "check_factor",
     "check_image",
     "check_result",
     "check_sigma",
+    "checked_device",
     "checked_measurement",
     "shape_of",
     "units_warning",
@@ -42,6 +44,26 @@ def check_sigma(sigma: Any) -> float:
     if not 0 <= float(sigma) < float("inf"):
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
     return float(sigma)
+
+
+def check_callable(name: str, function: Any) -> None:
+    """Refuse anything but a function or ``None``.
+
+    :raises TypeError: another object.
+    """
+    if function is not None and not callable(function):
+        raise TypeError(f"{name}: got {type(function).__name__}; expected a function.")
+
+
+def checked_device(device: Any) -> torch.device:
+    """The device of that name.
+
+    :raises ValueError: there is none.
+    """
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device: got {device!r}; expected a torch.device, or its name, such as 'cuda'.") from error
 
 
 def check_factor(factor: float) -> None:

@@ -97,7 +97,7 @@ class Recorder:
             self._record_metrics(mean)
         self._previous, self._mean = x, mean
         if watching.callback is not None:
-            watching.callback(k, self._in_image_units(mean))
+            watching.callback(k, self._in_image_units(mean).clone())  # the caller may write to it
         if watching.stop_by is None:
             return None
         if k > 1:  # deepinv's rule: not before the third iteration

@@ -14,18 +14,22 @@ from deepinv.optim.data_fidelity import DataFidelity
 from deepinv.physics import Physics
 from torch import Tensor, nn
 
+from daep_deepinv.checks import check_callable, checked_device
 from daep_deepinv.data_terms.given import check_fidelity
 from daep_deepinv.data_terms.used_values import check_saturation
 from daep_deepinv.history import Watching
+from daep_deepinv.last_call import LastCall
 from daep_deepinv.make_plans import Choices, Job, jobs_of, plans_of
 from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.noise.given import checked_noise
 from daep_deepinv.plan import Plan, Plans
+from daep_deepinv.posterior import Sampling
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.run_plan import Follow, Outcome, combined, progress, run
 from daep_deepinv.start import starting_point
 from daep_deepinv.value_range import check_bounds, check_scale
 from daep_prior import Schedule
+from daep_prior.arguments import real_number
 from daep_prior.restore_measurement import check_schedule, default_network
 from daep_prior.schedules import DEFAULT_PRESET, PRESETS, read_settings
 from daep_prior.solvers import Bounds
@@ -36,7 +40,7 @@ __all__ = ["DAEP"]
 ESTIMATE = "estimate"
 
 
-class DAEP(Reconstructor):
+class DAEP(LastCall, Sampling, Reconstructor):
     r"""Image restoration with the denoising-autoencoder prior (Bigdeli and Zwicker, VISAPP 2018).
 
     Minimises :math:`\frac{1}{2\sigma_d^2} \|Kx - y\|^2 + \lambda R_s(x)` for any linear physics. Presets:
@@ -135,7 +139,7 @@ class DAEP(Reconstructor):
             **_noise_choice(sigma),
             preset=None if schedule is not None else preset or DEFAULT_PRESET,
             schedule=schedule,
-            iterations=max_iter,
+            iterations=None if max_iter is None else int(max_iter),
             check_noise=check_noise,
             settings=None if settings is None else read_settings(settings),
             scale=check_scale(scale),
@@ -146,11 +150,12 @@ class DAEP(Reconstructor):
         network = default_network(preset, schedule) if denoiser is None else denoiser
         self.prior = DAEPrior(network, seed=seed, **kwargs)
         if device is not None:
-            self.prior.denoiser.to(device)
+            self.prior.denoiser.to(checked_device(device))
         stop_by = crit_conv if early_stop else None
-        self._watching = Watching(custom=custom_metrics, stop_by=stop_by, threshold=thres_conv)
+        self._watching = Watching(
+            custom=custom_metrics, stop_by=stop_by, threshold=real_number("thres_conv", thres_conv, "a number")
+        )
         self._init, self._progress_bar = custom_init, verbose and show_progress_bar
-        self._last: tuple[Plans, Outcome | None] = (Plans(), None)
 
     def forward(
         self,
@@ -181,6 +186,7 @@ class DAEP(Reconstructor):
         :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
         """
         with torch.inference_mode(False), torch.no_grad():
+            check_callable("callback", callback)
             asked = read_measurement(y, physics, self._init if init is None else init, x_gt)
             jobs = self._plan(asked, sigma)
             plans_of(jobs).warn()
@@ -212,26 +218,6 @@ class DAEP(Reconstructor):
                 step = None if follow is None else partial(follow, plan)
                 outcomes.append(run(plan, view, prior, self.choices.data_fidelity, replace(watching, callback=step)))
         return combined(outcomes)
-
-    @property
-    def plans(self) -> Plans:
-        """The plans of the last call, one an image."""
-        return self._last[0]
-
-    @property
-    def history(self) -> dict[str, list[list[float]]]:
-        """Of the last call: name -> image -> one value an iteration."""
-        return {} if self._last[1] is None else self._last[1].history
-
-    @property
-    def noise_level(self) -> list[float]:
-        """Of the last call: the noise level of each image, given, stated or estimated."""
-        return [plan.noise.level for plan in self._last[0]]
-
-    @property
-    def has_converged(self) -> bool:
-        """Of the last call: whether ``early_stop`` ended it before the last iteration."""
-        return self._last[1] is not None and self._last[1].converged
 
     @property
     def denoiser(self) -> nn.Module:

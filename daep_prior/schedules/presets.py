@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from daep_prior.arguments import checked_numbers
 from daep_prior.schedules.phases import Phase, sequence
 from daep_prior.schedules.schedule import HEAVY_BALL, PROXIMAL, SMALLEST_NOISE, Schedule, Solver
 from daep_prior.schedules.settings import Settings, SettingsTable, shipped_settings
@@ -50,6 +51,7 @@ PAPER_WIDTH = 25 / 255
 PAPER_ITERATIONS, PAPER_STEP, PAPER_MOMENTUM = 300, 0.1, 0.9
 
 
+@checked_numbers
 def paper(sigma: float, width: float = PAPER_WIDTH, iterations: int = PAPER_ITERATIONS) -> Schedule:
     """The paper's deblurring, inpainting and denoising (eq. 7): heavy ball on the normalised objective.
 
@@ -65,6 +67,7 @@ def paper(sigma: float, width: float = PAPER_WIDTH, iterations: int = PAPER_ITER
     return _heavy_ball(width, (prior_weight,) * iterations, (1.0,) * iterations, step, measured_only=True)
 
 
+@checked_numbers
 def paper_sr(sigma: float = 0.0, factor: int = 1, width: float = PAPER_WIDTH, iterations: int = 300) -> Schedule:
     """The paper's noise-free super-resolution (section 5.1): prior weight ``1/sqrt(k)``, data weight ``1 - 1/sqrt(k)``.
 
@@ -124,6 +127,7 @@ BURN_IN = 14
 FIXED_STEP, FIXED_MOMENTUM, FIXED_AVERAGE_LAST = 0.5, 0.7, 8
 
 
+@checked_numbers
 def annealed(sigma: float = 0.0, iterations: int | None = None, settings: SettingsTable | None = None) -> Schedule:
     """Proximal momentum with a falling kernel width: a wide kernel finds the basin, a narrow one keeps texture.
 
@@ -140,6 +144,7 @@ def annealed(sigma: float = 0.0, iterations: int | None = None, settings: Settin
     return _annealed(sigma, 1, iterations, settings)
 
 
+@checked_numbers
 def best(sigma: float = 0.0, iterations: int | None = None, settings: SettingsTable | None = None) -> Schedule:
     """:func:`annealed` with three gradient phases, each from a wide kernel again. Their last iterates are averaged.
 
@@ -172,6 +177,7 @@ def _annealed(sigma: float, sweeps: int, iterations: int | None, table: Settings
     return sequence(*phases, final_width=final_width, clip=sigma == 0)
 
 
+@checked_numbers
 def for_noise_estimation(sigma: float) -> Schedule:
     """The second phase of :func:`annealed` alone. Its prior weight is so high that ``sigma`` need not be well known.
 
@@ -180,6 +186,7 @@ def for_noise_estimation(sigma: float) -> Schedule:
     return sequence(shipped_settings().at(sigma).restart.phase(ITERATIONS[1], gradient=False, average_last=0))
 
 
+@checked_numbers
 def fast(sigma: float = 0.0, iterations: int = 8, settings: SettingsTable | None = None) -> Schedule:
     """Mean-shift steps alone, without Jacobian and noise: as fast as plug-and-play with as many evaluations.
 
@@ -194,6 +201,7 @@ def fast(sigma: float = 0.0, iterations: int = 8, settings: SettingsTable | None
     return sequence(phase, final_width=final_width, dual=sigma == 0, clip=sigma == 0)
 
 
+@checked_numbers
 def denoising(sigma: float) -> Schedule:
     """For a measurement that is the noisy image itself: one mean-shift step whose kernel width is the noise level.
 
@@ -205,6 +213,7 @@ def denoising(sigma: float) -> Schedule:
     return Schedule((sigma,), once, (0.0,), once, (0.0,), once, noise=(0.0,), jacobian=(0.0,))
 
 
+@checked_numbers
 def missing_pixels(sigma: float = 0.0, iterations: int = 30) -> Schedule:
     """For inpainting: mean-shift steps with a dual variable; the later iterates are averaged.
 
@@ -223,6 +232,7 @@ def missing_pixels(sigma: float = 0.0, iterations: int = 30) -> Schedule:
     return sequence(fall, stay, final_width=sigma / 2 if sigma > 0 else None, dual=True)
 
 
+@checked_numbers
 def fixed_width(width: float = PAPER_WIDTH, iterations: int = 60) -> Schedule:
     """Proximal momentum for a denoiser of one level: the paper's width and prior weight throughout.
 
@@ -268,7 +278,7 @@ def check_preset(name: str) -> None:
 
     :raises ValueError: with the known names.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"preset: got {name!r}; expected one of {', '.join(map(repr, PRESETS))}.")
 
 

@@ -125,6 +125,8 @@ def read_settings(path: str | os.PathLike[str]) -> SettingsTable:
     """
     try:
         return _table(json.loads(Path(path).read_text()))
+    except OSError as error:
+        raise type(error)(f"settings: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"settings: got {path}; expected a file of benchmarks/tune_presets.py: {reason}") from error

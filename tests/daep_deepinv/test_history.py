@@ -110,4 +110,4 @@ def test_a_solver_that_runs_away_says_so(unet, measured):
     plain = schedules.paper(NOISE, iterations=30)
     wild = replace(plain, step=tuple(300 * s for s in plain.step))
     with pytest.raises(DivergenceError, match="diverged: image 0 is farther from its measurement"):
-        DAEP(NOISE, unet, "paper", schedule=wild)(y, physics)
+        DAEP(NOISE, unet, schedule=wild)(y, physics)

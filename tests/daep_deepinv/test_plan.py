@@ -121,7 +121,7 @@ def test_a_papers_schedule_restores_like_the_preset(unet, deblurring):
     physics, y = deblurring
     by_name = DAEP(NOISE, unet, "paper", max_iter=5)(y, physics)
     assert torch.equal(DAEP(NOISE, denoiser=unet, schedule=schedules.paper(NOISE, iterations=5))(y, physics), by_name)
-    assert torch.equal(DAEP(NOISE, unet, "paper", schedule=schedules.paper(NOISE, iterations=5))(y, physics), by_name)
+    assert torch.equal(DAEP(NOISE, unet, schedule=schedules.paper(NOISE, iterations=5))(y, physics), by_name)
 
 
 def test_without_a_denoiser_a_papers_schedule_takes_the_papers_network(shipped):

@@ -3,7 +3,9 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from daep_prior import Schedule, schedules
 
@@ -330,3 +332,25 @@ def test_what_the_data_do_not_see_cannot_grow(preset, sigma):
     schedule = preset(sigma)
     for step, momentum in zip(schedule.step, schedule.momentum, strict=True):
         assert step < 0.92 * 2 * (1 + momentum) / (1 + 2 * momentum)
+
+
+BAD_NUMBERS = {
+    "sigma": (lambda v: schedules.annealed(v), [-1, math.nan, "a", None, True], "sigma: "),
+    "iterations": (lambda v: schedules.fast(0.1, iterations=v), [2.5, 0, "5", math.inf], "iterations: "),
+    "width": (lambda v: schedules.paper(0.1, width=v), [0, -1, "a"], "width: "),
+    "factor": (lambda v: schedules.paper_sr(0.0, factor=v), [1.5, 0], "factor: "),
+}
+
+
+@pytest.mark.parametrize("name", BAD_NUMBERS)
+def test_bad_numbers_are_refused_by_name(name):
+    make, values, message = BAD_NUMBERS[name]
+    for value in values:
+        with pytest.raises(ValueError, match=message):
+            make(value)
+
+
+def test_every_type_that_holds_a_number_is_one():
+    expected = schedules.annealed(0.25, iterations=5)
+    assert schedules.annealed(torch.tensor(0.25), iterations=torch.tensor(5)) == expected
+    assert schedules.annealed(np.float32(0.25), iterations=np.int64(5)) == expected

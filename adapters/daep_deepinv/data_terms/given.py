@@ -31,7 +31,8 @@ class GivenDataTerm(PerImageL2):
     """``weight f(Kx, y)`` for any :class:`deepinv.optim.DataFidelity` ``f``.
 
     The weight is 1, so ``f`` is the negative logarithm of the likelihood, except for ``L1`` (``sqrt(2) / sigma``,
-    Laplacian noise of the standard deviation ``sigma``) and for an ``L2`` without a noise level of its own (``1 / sigma^2``). The solver works on
+    Laplacian noise of the standard deviation ``sigma``) and for an ``L2`` without a noise level of its own
+    (``1 / sigma^2``). The solver works on
     ``v = (x - offset) / scale``; ``f`` sees ``x`` and the measurement as it was given.
 
     :param DataFidelity fidelity: ``f``.
