@@ -1,6 +1,6 @@
 """Numbers of the blind estimation. They were chosen by hand on blurred crops of training images."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class BlindSettings:
     coarse_rounds: int = 8
     widest: float = 60 / 255
     narrowest: float = 15 / 255
-    weight: float = 0.02
+    weight: float = 0.04
     ridge: float = 10.0
     least: float = 0.02
     last_least: float = 0.01
@@ -45,13 +45,3 @@ class BlindSettings:
         rounds = self.rounds if finest else self.coarse_rounds
         last = max(1, rounds - 1)
         return [self.widest * (self.narrowest / self.widest) ** (t / last) for t in range(rounds)]
-
-    def of_start(self, start: int) -> "BlindSettings":
-        """The settings of a start: :data:`STARTS` in turn. They fail in different photographs."""
-        weight, width = STARTS[start % len(STARTS)]
-        return replace(self, weight=weight * self.weight, widest=width * self.widest, narrowest=width * self.narrowest)
-
-
-#: Factors of ``weight`` and of both kernel widths in the first start, the second, and so on. On blurred training crops
-#: none is the best in more than half of the cases.
-STARTS = ((1.0, 1.0), (0.5, 1.0), (0.5, 1.4))
