@@ -16,6 +16,7 @@ from daep_prior.channel_transform import ChannelTransform
 from daep_prior.denoiser_traits import channels_of, check_takes_level, device_of, takes_volumes, trained_level
 from daep_prior.noise_fields import NoiseSource
 from daep_prior.pretrained import load_dae
+from daep_prior.score import Score
 from daep_prior.shown import Shown, fitting_channels, shown
 from daep_prior.tiling import Share, Tiler, TileSize
 
@@ -26,7 +27,7 @@ __all__ = ["MeanShiftPrior", "proximal_descent"]
 GRADIENT_LIPSCHITZ = 2.0
 
 
-class MeanShiftPrior:
+class MeanShiftPrior(Score):
     r"""``R_s(x) = 1/2 ||A_s(x - eps) - x||^2`` (Bigdeli and Zwicker, VISAPP 2018, eq. 6 to 8) with a denoiser ``A``.
 
     :param denoiser: a DAE or any ``denoiser(x, sigma)`` on images (B, C, H, W) in [0, 1]; a shipped name; or a weight

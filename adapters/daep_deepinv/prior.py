@@ -11,11 +11,18 @@ from deepinv.optim import Prior
 from torch import Tensor, nn
 
 from daep_deepinv.denoiser import as_denoiser
+from daep_deepinv.score import DAEScore
 from daep_prior import MeanShiftPrior
 from daep_prior.display import table
 from daep_prior.tiling import Share, Tiler
 
 __all__ = ["DAEPrior"]
+
+#: Kernel width where neither the solver nor the prior has one, images in [0, 1]. The best fixed width, on average over
+#: PGD, HQS, ADMM and DRS, for deblurring and missing pixels of training images (``benchmarks/gallery.py --widths``).
+DEFAULT_WIDTH = 10 / 255
+#: Inner steps of the exact proximal operator, if it is asked for without a number.
+INNER_STEPS = 10
 
 
 class DAEPrior(MeanShiftPrior, Prior):
@@ -30,10 +37,18 @@ class DAEPrior(MeanShiftPrior, Prior):
     :math:`s` is the prior's ``g_param``. A network that is trained for one level always acts, and draws its noise, at
     that level. It is :class:`daep_prior.MeanShiftPrior` with deepinv's method names.
 
+    ``grad`` is exact. ``prox`` is one mean-shift step, at the price of plug-and-play, unless ``max_iter_inter`` asks
+    for the exact one. ``score`` is :math:`(A_s(x) - x) / s^2`; deepinv's samplers get it by themselves, as from
+    :class:`deepinv.optim.ScorePrior`.
+
     :param denoiser: any :class:`deepinv.models.Denoiser`, noise-conditional or not; a :class:`daep_prior.DAE`; a
         shipped name; or a weight file.
     :param options: ``noise`` ("fresh", "fixed" or "none"), ``jacobian``, ``seed``, ``sigma`` and ``tile`` of
         :class:`daep_prior.MeanShiftPrior`. ``jacobian=False`` has no energy: ``explicit_prior`` is then ``False``.
+        Without any kernel width it is 10/255.
+    :param bool explicit_prior: whether a solver evaluates the energy: as its cost, for backtracking, and to stop by it.
+        Default: as ``jacobian``. ``False`` saves that evaluation at each iteration.
+    :param int max_iter_inter: inner steps of an exact ``prox``; ``None``: one mean-shift step.
     :raises ValueError: an option out of its range.
     :raises TypeError: unknown option, or not a denoiser.
 
@@ -45,20 +60,46 @@ class DAEPrior(MeanShiftPrior, Prior):
     (torch.Size([2]), torch.Size([2, 3, 16, 16]))
     """
 
-    _width_advice = "pass g_param (sigma_denoiser) to the optimizer, or DAEPrior(..., sigma=25/255)."
-
-    def __init__(self, denoiser: nn.Module | str | os.PathLike[str] = "dae", **options: Any):
+    def __init__(
+        self,
+        denoiser: nn.Module | str | os.PathLike[str] = "dae",
+        *,
+        explicit_prior: bool | None = None,
+        max_iter_inter: int | None = None,
+        **options: Any,
+    ):
         Prior.__init__(self)
         MeanShiftPrior.__init__(self, as_denoiser(denoiser), **options)
-        self.explicit_prior = self.jacobian
+        if explicit_prior and not self.jacobian:
+            raise ValueError("explicit_prior: got True with jacobian=False, which has no energy; leave one out.")
+        if max_iter_inter is not None and max_iter_inter < 1:
+            raise ValueError(
+                f"max_iter_inter: got {max_iter_inter}; expected at least 1, or None: one mean-shift step."
+            )
+        self.explicit_prior = self.jacobian if explicit_prior is None else explicit_prior
+        self.max_iter_inter = max_iter_inter
 
-    def fn(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+    def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
+        """The kernel width of a call that gives ``width``; 10/255 if there is none."""
+        none = width is None and self.sigma is None
+        return super().kernel_width(DEFAULT_WIDTH if none else width)
+
+    def as_score(self) -> DAEScore:
+        """This prior as a :class:`deepinv.optim.ScorePrior`."""
+        return DAEScore(self)
+
+    def fn(
+        self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, reduce: bool = True, **kwargs: Any
+    ) -> Tensor:
         """Energy of each image (B,); see :meth:`daep_prior.MeanShiftPrior.value`.
 
         :param torch.Tensor x: images (B, C, H, W) in [0, 1].
         :param float, torch.Tensor sigma: kernel width; a number or one an image.
+        :param bool reduce: ``False``: the sum over the batch, (). Only deepinv's ``optim_builder`` asks for it, to add
+            up the energies; a weight ``lambda`` that is trained or an integer fits no other shape there.
         """
-        return self.value(x, sigma)
+        value = self.value(x, sigma)
+        return value if reduce else value.sum()
 
     def grad(self, x: Tensor, sigma: float | Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
         """Gradient (B, C, H, W) of the energy; see :meth:`daep_prior.MeanShiftPrior.gradient`.
@@ -77,18 +118,26 @@ class DAEPrior(MeanShiftPrior, Prior):
         *args: Any,
         gamma: float | Tensor = 1.0,
         stepsize_inter: float | None = None,
-        max_iter_inter: int = 10,
+        max_iter_inter: int | None = None,
         tol_inter: float = 1e-4,
         **kwargs: Any,
     ) -> Tensor:
-        r"""Proximal operator of :math:`\gamma R_s`; see :meth:`daep_prior.MeanShiftPrior.prox`.
+        r"""Proximal step of :math:`\gamma R_s`: one mean-shift step, or by ``max_iter_inter`` the exact operator.
+
+        The mean-shift step has the length that plug-and-play has, 1, whatever :math:`\gamma` is. The exact operator is
+        :meth:`daep_prior.MeanShiftPrior.prox`.
 
         :param float gamma: weight.
         :param float stepsize_inter: default ``1 / (1 + gamma L)``, which decreases the inner objective.
-        :param int max_iter_inter: maximum number of inner steps.
+        :param int max_iter_inter: maximum number of inner steps, default that of the constructor. If it is ``None``,
+            and ``stepsize_inter`` too: one mean-shift step.
         :param float tol_inter: stop when every image moves by less than this fraction of its norm.
         :return: (B, C, H, W).
         """
+        max_iter_inter = self.max_iter_inter if max_iter_inter is None else max_iter_inter
+        if max_iter_inter is None and stepsize_inter is None:
+            return self.mean_shift_step(x, 1.0, sigma)
+        max_iter_inter = INNER_STEPS if max_iter_inter is None else max_iter_inter
         inner = {"step": stepsize_inter, "iterations": max_iter_inter, "tolerance": tol_inter}
         return MeanShiftPrior.prox(self, x, gamma, sigma, **inner)  # type: ignore[arg-type]
 
