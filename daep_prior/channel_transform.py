@@ -79,7 +79,7 @@ def principal_channels(x: Tensor) -> ChannelTransform:
 
     :param torch.Tensor x: real arrays (B, C, H, W) or (B, C, D, H, W), for example the first images of a restoration.
     """
-    flat = x.detach().double().flatten(2)
+    flat = _finite(x).flatten(2)
     centred = flat - flat.mean(2, keepdim=True)
     covariance = torch.stack([part @ part.mT for part in centred])  # one array at a time, as in _mixed
     vectors = torch.stack([torch.linalg.eigh(matrix)[1] for matrix in covariance]).flip(2)
@@ -95,7 +95,7 @@ def phase_channels(x: Tensor) -> ChannelTransform:
 
     :param torch.Tensor x: real and imaginary parts, (B, 2, H, W) or (B, 2, D, H, W).
     """
-    smooth = torch.stack([_low_pass(torch.complex(*part.detach().double())) for part in x])
+    smooth = torch.stack([_low_pass(torch.complex(*part)) for part in _finite(x)])
     length = smooth.abs()
     unit = torch.where(length > 0, smooth / length.clamp(min=torch.finfo(length.dtype).tiny), torch.ones_like(smooth))
     cosine, sine = unit.real, unit.imag
@@ -103,10 +103,16 @@ def phase_channels(x: Tensor) -> ChannelTransform:
     return _of_unit_range(matrix, x, "along and across the smooth phase")
 
 
+def _finite(x: Tensor) -> Tensor:
+    """``x`` in float64, with 0 where it is not finite: there the solver reports the failure, not the transform."""
+    x = x.detach().double()
+    return torch.where(x.isfinite(), x, 0.0)
+
+
 def _of_unit_range(matrix: Tensor, x: Tensor, name: str) -> ChannelTransform:
     """The transform that brings the new channels of ``x`` to [0, 1], by one scale for all: no network knows negative
     values."""
-    channels = _mixed(matrix.transpose(1, 2), x.detach().double()).flatten(2)
+    channels = _mixed(matrix.transpose(1, 2), _finite(x)).flatten(2)
     rank = 1 + round(OUTLIERS * (channels.shape[2] - 1))
     low, high = (sign * (sign * channels).kthvalue(rank, dim=2).values for sign in (1, -1))
     scale = (high - low).amax(1)

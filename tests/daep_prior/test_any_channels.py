@@ -267,3 +267,13 @@ def test_a_prior_is_adapted_to_channels_that_its_network_does_not_take(unet):
     assert given.adapted(torch.rand(1, 5, 8, 8)) is given
     empty = torch.zeros(1, 2, 8, 8)
     assert bool(prior.adapted(empty).gradient(empty).isfinite().all())
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_values_that_are_not_finite_do_not_stop_the_transform(unet, channels):
+    """A diverged solver says so itself."""
+    x = torch.rand(1, channels, 8, 8)
+    x[0, 1, 2, 3] = torch.nan
+    prior = MeanShiftPrior(unet, sigma=WIDTH).adapted(x)
+    assert bool(prior.transform.matrix.isfinite().all() and prior.transform.scale.isfinite().all())
+    assert bool(prior.denoise(x).isnan().any())
