@@ -7,6 +7,7 @@ import typer
 
 from daep_cli.commands.shared_options import PRESETS, Denoiser, Device, Overwrite, Seed
 from daep_cli.jobs.restore_options import Options
+from daep_cli.kernels.blind import BLIND
 from daep_cli.noise_option import parse_noise
 
 #: Those of :mod:`daep_compare`, whose import takes seconds: without a download, and with one.
@@ -64,6 +65,8 @@ def compare(
     * `daep compare photo.png -o comparison --kernel psf.png --noise 2.55`
     * `daep compare photo.png -o comparison --scale 3 --crop 128 --methods daep-annealed,pnp-hqs,tv`
     """
+    if kernel == BLIND:
+        raise ValueError("--kernel blind: the photograph of a comparison is sharp; give the kernel that shall blur it.")
     options = Options(parse_noise(noise), kernel, scale, mask, denoiser, seed=seed, device=device)
     from daep_cli.comparison_report import run_comparison
     from daep_prior.inference.heap import keep_freed_memory

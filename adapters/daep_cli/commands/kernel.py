@@ -12,7 +12,9 @@ from daep_cli.screen import say
 
 Name = Annotated[
     str,
-    typer.Argument(metavar="KERNEL", help="motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, or a file."),
+    typer.Argument(
+        metavar="KERNEL", help="motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, blind:PHOTO, or a file."
+    ),
 ]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT", help="Write it: .png, .tif, .fits, .npy, .txt or .csv.")
@@ -30,15 +32,15 @@ def kernel(name: Name, output: Output = None, overwrite: Overwrite = False) -> N
     * A file: an image, .npy, .txt, .csv, or .npz:KEY. Several pages, planes or colours are one kernel a page or
       channel. A white or grey ground is removed, and said.
 
-    The kernel is not estimated from a blurred photograph. If it is unknown, measure the trail of a small bright point
-    in the photograph and try similar shapes, or estimate the kernel with a program for blind deconvolution.
-    docs/own-photograph.md shows how.
+    * **blind:PHOTO**: a blurred photograph whose blur is the same everywhere; its kernel is estimated. One pixel: it is
+      sharp, or its blur is not found, which is said.
 
     **Examples**
 
     * `daep kernel motion:15:30`
     * `daep kernel disk:4 -o defocus.png`
     * `daep kernel spot:lamp.jpg -o psf.png`
+    * `daep kernel blind:photo.jpg -o psf.png`
     * `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise auto`
     """
     from daep_cli.kernels.drawing import WRITABLE, encode_kernel, facts, sketch

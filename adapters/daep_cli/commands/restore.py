@@ -7,7 +7,8 @@ import typer
 
 from daep_cli.commands.shared_options import Denoiser, Device, Iterations, Overwrite, Preset, Seed
 from daep_cli.jobs.restore_options import Options
-from daep_cli.noise_option import parse_noise
+from daep_cli.kernels.blind import BLIND
+from daep_cli.noise_option import AUTO, parse_noise
 from daep_cli.paths import check_output_file, check_output_folder
 from daep_cli.photographs.photo import WRITABLE
 from daep_cli.screen import say
@@ -27,9 +28,9 @@ Kernel = Annotated[
     str | None,
     typer.Option(
         metavar="KERNEL",
-        help="Deblur; needs --noise. The blur kernel: motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, or "
-        "a file; see `daep kernel --help`.",
-        autocompletion=lambda: ["motion:", "gaussian:", "disk:", "spot:"],
+        help="Deblur; needs --noise. The blur kernel: motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, "
+        "a file, or blind: found in the image; see `daep kernel --help`.",
+        autocompletion=lambda: ["motion:", "gaussian:", "disk:", "spot:", "blind"],
     ),
 ]
 Scale = Annotated[
@@ -120,7 +121,8 @@ def restore(
     processes may work on one folder. An image that fails is reported, and the others are restored. Subfolders are not
     searched.
 
-    The blur kernel of a photograph is not estimated. docs/own-photograph.md shows how to find it.
+    --kernel blind finds the blur kernel in the photograph, and the noise if --noise is not given. A sharp photograph,
+    or one whose blur is not found, stays as it is.
 
     **Exit status.** 0; 2 after an error, with one line on stderr; 130 after Ctrl-C.
 
@@ -129,6 +131,7 @@ def restore(
     * `daep restore noisy.png -o clean.png --noise auto`
     * `daep restore blurred.jpg -o sharp.png --kernel motion:15:30 --noise auto`
     * `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise 2.55`
+    * `daep restore blurred.jpg -o sharp.png --kernel blind`
     * `daep restore small.png -o large.png --scale 3`
     * `daep restore torn.tif -o whole.tif --mask known.png`
     * `daep restore photos/ -o restored/ --noise 10`
@@ -137,6 +140,7 @@ def restore(
     if output is None and not explain:
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise)
+    noise = AUTO if noise is None and kernel == BLIND else noise
     options = Options(parse_noise(noise), *given, missing, white, linear, format)
     failed = _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite)
     if failed:

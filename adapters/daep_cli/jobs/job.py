@@ -15,6 +15,7 @@ from daep_cli.devices import pick_device
 from daep_cli.jobs.forward_model import forward_model
 from daep_cli.jobs.measurement import Measurement, light_noise
 from daep_cli.jobs.restore_options import Options
+from daep_cli.kernels.blind import BLIND, blind_kernel
 from daep_cli.kernels.choosing import fitted, one_of, without_effect
 from daep_cli.kernels.reading import Kernel, is_image, read_kernel
 from daep_cli.masks import Mask, known_by_colour, read_mask
@@ -62,7 +63,7 @@ class Job:
         options = self.options
         if options.tile is not None and options.tile < SMALLEST_TILE:
             raise ValueError(f"--tile {options.tile}: expected a size in pixels of at least {SMALLEST_TILE}.")
-        if options.kernel is not None:
+        if options.kernel is not None and options.kernel != BLIND:
             self.kernel = read_kernel(options.kernel)
         if options.mask is not None:
             self.mask = read_mask(options.mask)
@@ -127,6 +128,11 @@ class Job:
         curve = curve_of(photo) if options.linear or (options.linear is None and photo.developed) else LINEAR
         known, kernel = self.known(photo), self.kernel_of(photo, page, pages)
         measured = Measurement(photo, 0.0, known, kernel, None if curve is LINEAR else curve)
+        if options.kernel == BLIND:
+            kernel = without_effect(blind_kernel(measured.image(), self.network, options.seed))
+            measured = measured._replace(kernel=kernel)
+            if kernel is None:  # sharp, or not found: without noise it is what it was
+                return measured
         return measured._replace(noise=self.noise_of(measured))
 
     def noise_of(self, measured: Measurement) -> float | str | SignalNoise:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daep_cli.errors import named
+from daep_cli.kernels.blind import BLIND, read_blind
 from daep_cli.kernels.cleaning import cleaned
 from daep_cli.kernels.number_files import NUMBER_SUFFIXES, read_numbers
 from daep_cli.kernels.shapes import SHAPES, draw_kernel
@@ -29,7 +30,8 @@ def read_kernel(name: str) -> Kernel:
     * a file: an image, ``.npy``, ``.txt``, ``.csv``, or ``.npz``, where a colon precedes the key of one of several
       kernels, ``levin.npz:k4``. A file of several pages or planes, or a coloured image, contains several kernels;
     * a shape: ``motion:15:30``, ``gaussian:1.6``, ``disk:4`` (:mod:`daep_cli.kernels.shapes`);
-    * a photograph of a point of light: ``spot:PHOTO`` (:mod:`daep_cli.kernels.point_of_light`).
+    * a photograph of a point of light: ``spot:PHOTO`` (:mod:`daep_cli.kernels.point_of_light`);
+    * a photograph with that blur: ``blind:PHOTO`` (:mod:`daep_cli.kernels.blind`).
 
     What is no kernel in it is removed, with a warning, see :mod:`daep_cli.kernels.cleaning`.
 
@@ -43,6 +45,8 @@ def read_kernel(name: str) -> Kernel:
     if not Path(name).exists():
         if prefix in SHAPES:
             return draw_kernel(name)
+        if prefix == BLIND and rest:
+            return read_blind(Path(rest))
         if prefix == SPOT:
             from daep_cli.kernels.point_of_light import read_spot
 
@@ -123,9 +127,9 @@ def kernel_path(name: str) -> Path | None:
     path, (prefix, _, rest) = Path(name), name.partition(":")
     if path.exists():
         return path
-    if prefix == SPOT:
+    if prefix == SPOT or (prefix == BLIND and rest):
         return Path(rest)
-    if prefix in SHAPES:
+    if prefix in SHAPES or name == BLIND:
         return None
     return Path(name.rpartition(":")[0]) if ":" in path.name else path
 
