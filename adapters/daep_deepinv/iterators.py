@@ -13,7 +13,7 @@ from deepinv.optim.prior import Prior
 from deepinv.physics import Physics
 from torch import Tensor
 
-from daep_prior import MeanShiftPrior
+from daep_deepinv.prior import DAEPrior
 from daep_prior.images import IMAGE_RANGE, mirrored
 from daep_prior.restoration import require_finite
 from daep_prior.solvers import Map, MomentumState, heavy_ball_step, proximal_momentum_step
@@ -60,7 +60,7 @@ class _MomentumIteration(OptimIterator):
             form = {} if noise == jacobian == 1 else {"noise_share": noise, "jacobian": bool(jacobian)}
             flip = int(cur_params.get("flip", 0))
             found: Tensor
-            if isinstance(cur_prior, MeanShiftPrior):  # it may know the place of a pixel: see ChannelTransform
+            if isinstance(cur_prior, DAEPrior):  # it may know the place of a pixel: see ChannelTransform
                 found = cur_prior.grad(x, cur_params["g_param"], flip=flip, **form)
             else:
                 found = mirrored(cur_prior.grad(mirrored(x, flip), cur_params["g_param"], **form), flip)

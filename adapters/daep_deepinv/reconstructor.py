@@ -88,7 +88,7 @@ class DAEP(LastCall, Sampling, Reconstructor):
     :param dict custom_metrics: see :class:`deepinv.optim.BaseOptim`.
     :param Callable custom_init: function of (y, physics), the first image; default :func:`starting_point`.
     :param bool verbose: with ``show_progress_bar``, show a progress bar.
-    :param kwargs: ``jacobian``, ``noise``, ``tile`` as in :class:`DAEPrior`.
+    :param kwargs: ``jacobian``, ``noise``, ``tile``, ``axes`` as in :class:`DAEPrior`.
     :raises ValueError: unknown preset, negative or not finite ``sigma``, ``max_iter`` below 1, or a preset and a
         schedule for different solvers.
     :raises TypeError: unknown keyword argument, or not a denoiser.
