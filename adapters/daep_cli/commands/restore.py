@@ -130,7 +130,6 @@ def restore(
 
     * `daep restore noisy.png -o clean.png --noise auto`
     * `daep restore blurred.jpg -o sharp.png --kernel motion:15:30 --noise auto`
-    * `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise 2.55`
     * `daep restore blurred.jpg -o sharp.png --kernel blind`
     * `daep restore small.png -o large.png --scale 3`
     * `daep restore torn.tif -o whole.tif --mask known.png`
@@ -140,8 +139,7 @@ def restore(
     if output is None and not explain:
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise)
-    noise = AUTO if noise is None and kernel == BLIND else noise
-    options = Options(parse_noise(noise), *given, missing, white, linear, format)
+    options = Options(parse_noise(AUTO if noise is None and kernel == BLIND else noise), *given, missing, white, linear, format)
     failed = _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite)
     if failed:
         raise typer.Exit(2)
