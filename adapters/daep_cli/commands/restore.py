@@ -121,8 +121,7 @@ def restore(
     processes may work on one folder. An image that fails is reported, and the others are restored. Subfolders are not
     searched.
 
-    --kernel blind finds the blur kernel in the photograph, and the noise if --noise is not given. A sharp photograph,
-    or one whose blur is not found, stays as it is.
+    --kernel blind finds the blur kernel in the photograph, and the noise. A sharp photograph stays as it is.
 
     **Exit status.** 0; 2 after an error, with one line on stderr; 130 after Ctrl-C.
 
@@ -139,7 +138,8 @@ def restore(
     if output is None and not explain:
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise)
-    options = Options(parse_noise(AUTO if noise is None and kernel == BLIND else noise), *given, missing, white, linear, format)
+    noise = AUTO if noise is None and kernel == BLIND else noise
+    options = Options(parse_noise(noise), *given, missing, white, linear, format)
     failed = _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite)
     if failed:
         raise typer.Exit(2)
