@@ -62,7 +62,8 @@ def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
         return F.pad(y, margins, mode="replicate"), "the measurement, padded by replication"
     if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and y.ndim == 4:
         mask = physics.mask.to(y).expand_as(y)
-        return fill_missing(y * mask, mask), "the known pixels, the missing ones interpolated"
+        if bool(((mask == 0) | (mask == 1)).all()):  # other weights are a gain, see image_geometry
+            return fill_missing(y * mask, mask), "the known pixels, the missing ones interpolated"
     if not isinstance(physics, LinearPhysics):
         return nonlinear_start(y, physics)
     back = physics.A_adjoint(y)

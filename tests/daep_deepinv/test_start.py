@@ -115,6 +115,26 @@ def test_dark_borders_of_a_blur_with_zeros_around_are_brightened():
     assert torch.allclose(starting_point(physics.A(white), physics), white)
 
 
+def test_a_mask_of_weights_is_a_gain(images):
+    mask = torch.rand(1, 1, *SIZE[1:], generator=torch.Generator().manual_seed(0)).clamp_min(0.2)
+    mask[..., 5:8, 5:8] = 0
+    physics = dinv.physics.Inpainting(SIZE, mask=mask)
+    x = images(2, *SIZE)
+    start = starting_point(physics.A(x), physics)
+    known = (mask > 0).expand_as(x)
+    assert torch.allclose(start[known], x[known], atol=1e-5)
+    assert (start - x).abs().mean() < 0.01
+
+
+def test_what_is_remembered_in_inference_mode_serves_autograd(images):
+    physics, x = dinv.physics.Blur(GAUSSIAN, "constant"), images(1, *SIZE)
+    with torch.inference_mode():
+        starting_point(physics.A(x), physics)
+    y = physics.A(x).requires_grad_()
+    starting_point(y, physics).sum().backward()
+    assert y.grad is not None
+
+
 def test_several_measurements_start_from_the_one_that_explains_all(images):
     x = images(1, *SIZE)
     physics = dinv.physics.StackedLinearPhysics(

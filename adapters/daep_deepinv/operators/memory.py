@@ -42,7 +42,8 @@ def remembered(physics: Physics, question: Any, answer: Callable[[], Found]) -> 
     if kept is not None and _same(kept[0], list(_items(physics, DEPTH, set()))):
         found: Found = kept[1]
         return found
-    result = answer()
+    with torch.inference_mode(False), torch.no_grad():  # what is kept must fit every later call
+        result = answer()
     state = list(_items(physics, DEPTH, set()))  # an operator may refresh its tensors when it is applied
     with _lock:
         answers = _known.setdefault(physics, {})
