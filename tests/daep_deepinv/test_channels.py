@@ -113,6 +113,45 @@ def test_daep_restores_mri_without_clipping(shipped, images):
     assert "smooth phase" in model.plans[0].channels
 
 
+def coil_maps(size, count=4):
+    """Smooth sensitivities of coils around the image, their squares adding up to 1."""
+    rows, columns = torch.meshgrid(torch.linspace(-1, 1, size), torch.linspace(-1, 1, size), indexing="ij")
+    angles = [2 * torch.pi * torch.tensor(i / count) for i in range(count)]
+    maps = torch.stack(
+        [
+            torch.polar(torch.exp(-((columns - a.cos()) ** 2 + (rows - a.sin()) ** 2) / 1.5), a + columns * a.cos())
+            for a in angles
+        ]
+    )
+    return (maps / maps.abs().square().sum(0).sqrt())[None]
+
+
+@pytest.mark.parametrize("coils", ["single", "multiple"])
+@pytest.mark.parametrize("acceleration", [4, 8])
+def test_daep_is_ahead_of_plug_and_play_with_the_same_network_in_mri(shipped, photograph, coils, acceleration):
+    magnitude = photograph[..., 16:80, 16:80].mean(1, keepdim=True)
+    phase = torch.linspace(-1, 1, 64).expand_as(magnitude)
+    x = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
+    generator = dinv.physics.generator.GaussianMaskGenerator(
+        (64, 64), acceleration=acceleration, rng=torch.Generator().manual_seed(0)
+    )
+    options = {
+        "mask": generator.step()["mask"],
+        "img_size": (2, 64, 64),
+        "noise_model": dinv.physics.GaussianNoise(0.01, rng=torch.Generator().manual_seed(1)),
+    }
+    if coils == "single":
+        physics = dinv.physics.MRI(**options)
+    else:
+        physics = dinv.physics.MultiCoilMRI(coil_maps=coil_maps(64), **options)
+    y = physics(x)
+    network = shipped("dae")
+    ours = psnr(DAEP(0.01, network)(y, physics), x)
+    for options, ahead in (({"transform": range_transform(-1, 1)}, 0.3), ({}, 0.1)):
+        other = dinv.optim.DPIR(0.01, AnyChannelDenoiser(network, **options), device="cpu")
+        assert ours > psnr(other(y, physics), x) + ahead
+
+
 def test_daep_restores_many_channels_in_their_principal_components(shipped, images):
     colour = images(1, 3, 32, 32)
     mixture = torch.rand(6, 3, generator=torch.Generator().manual_seed(1)) / 3
