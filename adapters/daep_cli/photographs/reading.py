@@ -6,6 +6,8 @@ files. OpenCV would be larger, and pypng takes minutes for a camera's image.
 
 import textwrap
 import warnings
+import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from daep_cli.photographs.pixels import split, upright
 
 #: Number of bytes of the largest file of one image, and of many pages.
 LARGEST_FILE, LARGEST_STACK = MAX_BYTES + 2**24, 2**40
+#: Number of bytes of a compressed stream that are unpacked at a time.
+AT_ONCE = 2**20
 
 
 def read_photo(path: Path, page: int | None = None) -> Photo:
@@ -181,10 +185,22 @@ def _read_png16(path: Path) -> Photo:
         icc, orientation = file.info.get("icc_profile"), file.getexif().get(exif.ORIENTATION, 1)
         resolution = file.info.get("dpi")
     data = path.read_bytes()
+    _check_sum(body for name, body, _ in png_chunks(data) if name == b"IDAT")
     # without the metadata: libpng prints a message if some of it is damaged; a capital letter marks a critical chunk
     kept = [whole for name, _, whole in png_chunks(data) if name[:1].isupper() or name == b"tRNS"]
     pixels = np.asarray(imagecodecs.png_decode(b"".join([PNG_SIGNATURE, *kept])))
     return replace(split(upright(pixels, orientation), icc), metadata=_png_metadata(data, resolution))
+
+
+def _check_sum(parts: Iterable[bytes]) -> None:
+    """Refuse a compressed stream whose check sum is wrong: libpng would print a message and go on."""
+    inflate = zlib.decompressobj()
+    for part in parts:
+        while part:
+            inflate.decompress(part, AT_ONCE)
+            part = inflate.unconsumed_tail
+    if not inflate.eof:
+        raise ValueError("truncated")
 
 
 def _png_metadata(data: bytes, resolution: object) -> Metadata:

@@ -272,6 +272,18 @@ def test_a_damaged_profile_of_a_16_bit_png_puts_nothing_on_the_screen(make, tmp_
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_wrong_check_sum_of_a_16_bit_png_is_refused_without_a_word(make, tmp_path: Path, capfd) -> None:
+    path, whole = tmp_path / "a.png", encode(make(3, np.uint16), ".png")
+    place = whole.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", whole, place - 4)
+    body = whole[place : place + 4 + length - 1] + bytes([whole[place + 3 + length] ^ 1])
+    path.write_bytes(whole[:place] + body + struct.pack(">I", zlib.crc32(body)) + whole[place + 8 + length :])
+    capfd.readouterr()
+    with pytest.raises(ValueError, match="not a readable"):
+        read_photo(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_file_larger_than_any_image_is_refused_unread(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "LARGEST_FILE", 100)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
