@@ -35,7 +35,7 @@ def read(path, device):
 
 def write(x, path):
     """Write (1, 3, H, W) in [0, 1] as an 8-bit file. It is complete when it gets its name."""
-    pixels = (255 * x[0]).round().byte().permute(1, 2, 0).cpu().numpy()
+    pixels = (255 * x[0].clamp(0, 1)).round().byte().permute(1, 2, 0).cpu().numpy()
     unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
     Image.fromarray(pixels).save(unfinished)
     os.replace(unfinished, path)
