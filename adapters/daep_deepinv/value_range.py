@@ -27,7 +27,7 @@ STEP = 0.5
 #: signed. The network knows no negative values: a shift of the same crops by -0.25, -0.5 and -1 costs 0.6, 4 and 11 dB.
 SIGNED = 0.05
 #: An image whose highest value is above this, and at most HIGHEST, is one in [0, 1].
-LEAST_OF_UNIT = 0.5
+LEAST_OF_UNIT = 0.65
 #: The highest value counts as at least this many times the noise level, so that the noise stays within the levels
 #: that the network is trained for: 75/255 at scale 1.
 NOISE_LEVELS = 3.5
@@ -106,7 +106,7 @@ def check_scale(scale: Any) -> float | None:
 def find_ranges(start: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None) -> list[ValueRange]:
     """The range of each image of a batch, found in its first image.
 
-    ``scale`` is 1 for an image whose highest value is between 0.5 and 1.05, else a power of the root of 2. So images
+    ``scale`` is 1 for an image whose highest value is between 0.65 and 1.05, else a power of the root of 2. So images
     that differ by a factor are restored alike.
 
     :param torch.Tensor start: first images (B, C, ...).

@@ -40,7 +40,8 @@ def test_daep_restores_the_same_image(preset, name, sigma, measured, request):
     schedule = schedules.preset(preset, sigma, trained_width=network.sigma, iterations=6)
     found = by_the_core(*measured, sigma, network, schedule)
     physics, y = measured
-    assert torch.allclose(found, DAEP(sigma, network, preset, max_iter=6, seed=5)(y, physics), atol=1e-6)
+    model = DAEP(sigma, network, preset, max_iter=6, seed=5, scale=1, bounds=(0, 1))
+    assert torch.allclose(found, model(y, physics), atol=1e-6)
 
 
 @pytest.mark.parametrize(
