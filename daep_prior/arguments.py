@@ -10,7 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["checked_numbers", "checked_seeds", "real_number", "whole_number"]
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:

@@ -76,8 +76,10 @@ def check_bounds(bounds: Any) -> Bounds | Literal["found"] | None:
 
     :raises ValueError: not two, or not in order.
     """
-    if bounds is None or (isinstance(bounds, str) and bounds == "found"):
-        return bounds
+    if bounds is None:
+        return None
+    if isinstance(bounds, str) and bounds == "found":
+        return "found"
     try:
         low, high = (None if limit is None else float(limit) for limit in bounds)
     except (TypeError, ValueError) as error:

@@ -69,8 +69,10 @@ def check_saturation(saturation: Any) -> Saturation:
 
     :raises ValueError: anything else.
     """
-    if saturation is None or (isinstance(saturation, str) and saturation == "found"):
-        return saturation
+    if saturation is None:
+        return None
+    if isinstance(saturation, str) and saturation == "found":
+        return "found"
     try:
         return float(saturation)
     except (TypeError, ValueError) as error:

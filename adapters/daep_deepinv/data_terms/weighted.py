@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from deepinv.optim.data_fidelity import L2
@@ -23,7 +23,8 @@ __all__ = ["WeightedL2", "precision_level"]
 #: number of the proximal step. Poisson noise has less variance only where less than a thousandth of the light is.
 SMALLEST_VARIANCE = 1e-3
 
-Values = Tensor | TensorList
+#: A tensor, or a ``TensorList``, which is not typed.
+Values: TypeAlias = Any
 
 
 class WeightedL2(PerImageL2):

@@ -60,12 +60,12 @@ def denoised(y: Tensor, law: VarianceLaw, prior: MeanShiftPrior) -> Tensor:
     if stabiliser is None:
         estimate = y
         for _ in range(2 if law.signal_dependent else 1):
-            estimate = at_levels(y, _levels(law.variance(estimate)), prior)  # type: ignore[arg-type]
+            estimate = at_levels(y, _levels(law.variance(estimate)), prior)
         return estimate
     first, level = _stabilised(y, stabiliser, prior)
     if not maps or level > LARGEST_MAP_LEVEL:
         return first
-    return (first + _with_map(y, _levels(law.variance(first)), prior)) / 2  # type: ignore[arg-type]
+    return (first + _with_map(y, _levels(law.variance(first)), prior)) / 2
 
 
 def _levels(variance: Tensor) -> Tensor:

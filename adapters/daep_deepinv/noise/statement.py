@@ -74,7 +74,7 @@ class NoiseOfImage:
         if not self.changes_values:
             return y
         if self.magnitude:
-            return (y.square() - self.law.variance(y)).clamp_min(0).sqrt()  # type: ignore[arg-type]
+            return (y.square() - self.law.variance(y)).clamp_min(0).sqrt()
         shift = self.shift.to(y) if isinstance(self.shift, Tensor) else self.shift
         return self.factor * y - shift
 
