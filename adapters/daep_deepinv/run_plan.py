@@ -87,7 +87,7 @@ def run(plan: Plan, view: View, prior: DAEPrior, fidelity: DataFidelity | None, 
     if one_step(view, noise, schedule):
         x = clipped(denoised(y, noise.law, prior), plan.range.solver_bounds)  # type: ignore[arg-type]
         recorder(0, MomentumState.at_rest(x))
-        return Outcome(view.images, _as_given(view, x), recorder.history(), False)
+        return Outcome(view.images, as_given(view, x), recorder.history(), False)
     x = restore(
         data.prox_of(y, physics),
         view.start,
@@ -100,10 +100,10 @@ def run(plan: Plan, view: View, prior: DAEPrior, fidelity: DataFidelity | None, 
         callback=recorder,
     )
     check_result(recorder.residual(view.start), recorder.residual(x), view.start, noise.level, y, view.images)
-    return Outcome(view.images, _as_given(view, x), recorder.history(), bool(recorder.finished.all()))
+    return Outcome(view.images, as_given(view, x), recorder.history(), bool(recorder.finished.all()))
 
 
-def _as_given(view: View, x: Tensor) -> Tensor:
+def as_given(view: View, x: Tensor) -> Tensor:
     """Images of the solver in the range and with the channels of the measurement's."""
     x = view.in_image_units(x)
     return x.repeat(1, RGB, 1, 1) if view.channels == GREY_AS_COLOUR else x

@@ -1,0 +1,193 @@
+"""Samples of the posterior, and what they say of each pixel: ``DAEP.sample`` and ``DAEP.posterior``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Any
+
+import torch
+from deepinv.physics import Physics
+from deepinv.utils import TensorList
+from torch import Tensor
+
+from daep_deepinv.data_terms.choose import data_term_for
+from daep_deepinv.make_plans import Choices, Job, plans_of
+from daep_deepinv.measurement import Measurement, read_measurement
+from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.plan import Plan
+from daep_deepinv.prior import DAEPrior
+from daep_deepinv.run_plan import Outcome, as_given
+from daep_deepinv.view import GREY_AS_COLOUR, View
+from daep_prior import NoiseSource
+from daep_prior.sampling import SamplingPlan, check_takes_levels, draw_sample, sample_seed
+
+__all__ = ["Posterior", "Sampling"]
+
+#: The factor on the standard deviation of the samples with which 90 % intervals cover 90 % of the pixels of training
+#: images, by kind of task; ``benchmarks/calibration.py --images train``. Other operators have that of "general".
+CALIBRATION = {"general": 1.0, "missing pixels": 1.0, "enlargement": 1.0}
+#: Share of the dual variable for missing pixels; on training images, as above.
+DUAL = 0.7
+#: Samples of :meth:`Sampling.sample` and :meth:`Sampling.posterior`.
+SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What the samples say of each pixel.
+
+    :param torch.Tensor mean: (B, C, H, W), halfway between the samples' mean and the restored image: two estimates of
+        the posterior mean, whose errors partly cancel.
+    :param torch.Tensor deviation: (B, C, H, W), the expected error of the mean: the standard deviation of the samples
+        times a factor that makes it right on training images.
+    :param int samples: how many.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    samples: int
+
+    def quantile(self, q: float) -> Tensor:
+        """The value that a pixel is below with probability ``q``, (B, C, H, W): of the normal distribution.
+
+        :raises ValueError: ``q`` is not between 0 and 1.
+        """
+        if not 0 < q < 1:
+            raise ValueError(f"q: got {q}; expected a probability between 0 and 1, without both.")
+        return self.mean + NormalDist().inv_cdf(q) * self.deviation
+
+    def interval(self, share: float = 0.9) -> tuple[Tensor, Tensor]:
+        """Limits between which the pixel is with probability ``share``, each (B, C, H, W)."""
+        if not 0 < share < 1:
+            raise ValueError(f"share: got {share}; expected a probability between 0 and 1, without both.")
+        return self.quantile((1 - share) / 2), self.quantile((1 + share) / 2)
+
+
+class Sampling:
+    """The methods ``sample`` and ``posterior`` of :class:`daep_deepinv.DAEP`."""
+
+    # of the reconstructor
+    prior: DAEPrior
+    choices: Choices
+    _init: Any
+    _plan: Callable[[Measurement, Any], list[Job]]
+    _run: Callable[..., Outcome]
+    _watching: Any
+
+    def sample(
+        self, y: Tensor, physics: Physics, n: int = SAMPLES, seed: int = 0, *, sigma: Any = None, **options: Any
+    ) -> Tensor:
+        """Images that fit the measurement and look like the truth: draws from the posterior.
+
+        :param torch.Tensor y: measurement, as for a restoration. An image has the same samples alone and in a batch.
+        :param deepinv.physics.Physics physics: forward model.
+        :param int n: number of samples.
+        :param int seed: the same seed gives the same samples; the first of 16 are those of 4.
+        :param sigma: the noise of this call, as in the constructor.
+        :param options: ``first``, ``last``, ``levels`` and ``fresh`` of :class:`daep_prior.sampling.SamplingPlan`.
+        :return: (n, B, C, H, W).
+        :raises ValueError: ``n`` below 1, an option out of its range, or a denoiser for one level.
+        """
+        chains, plan = self._chains(y, physics, n, sigma), SamplingPlan(**options)
+        return torch.stack([chains.draw(seed, number, plan) for number in range(n)])
+
+    def posterior(
+        self, y: Tensor, physics: Physics, n: int = SAMPLES, seed: int = 0, *, sigma: Any = None, **options: Any
+    ) -> Posterior:
+        """Mean, standard deviation and quantiles of ``n`` samples, of which one is held at a time.
+
+        The parameters and errors are those of :meth:`sample`; ``n`` is at least 2.
+        """
+        if n < 2:
+            raise ValueError(f"n: got {n}; expected at least 2 samples, for a deviation.")
+        chains, plan = self._chains(y, physics, n, sigma), SamplingPlan(**options)
+        mean = squares = torch.zeros(())
+        for k in range(n):  # Welford's sums
+            x = chains.draw(seed, k, plan)
+            change = x - mean
+            mean = mean + change / (k + 1)
+            squares = squares + (change * (x - mean).conj()).real
+        deviation = chains.calibration(squares) * (squares / (n - 1)).sqrt()
+        return Posterior((mean + chains.restored) / 2, deviation, n)
+
+    def _chains(self, y: Any, physics: Physics, n: int, sigma: Any) -> _Chains:
+        """One chain for each plan, each at the restored images.
+
+        :raises ValueError: see :meth:`sample`.
+        """
+        if n < 1:
+            raise ValueError(f"n: got {n}; expected at least 1 sample.")
+        check_takes_levels(self.prior)
+        with torch.inference_mode(False), torch.no_grad():
+            asked = read_measurement(y, physics, self._init)
+            jobs = self._plan(asked, sigma)
+            plans_of(jobs).warn()
+            restored = self._run(jobs, replace(self._watching, stop_by=None, custom=None), None).x
+            parts = [part for job in jobs for part in job.parts()]
+            fidelity = self.choices.data_fidelity
+            chains = [_Chain(p, view, self.prior, fidelity, restored[view.images]) for p, view in parts]
+            return _Chains(asked, chains, asked.result(restored))
+
+
+class _Chains:
+    """The chains of a batch, and the restored images (B, C, H, W) from which they start."""
+
+    def __init__(self, asked: Measurement, chains: list[_Chain], restored: Tensor):
+        self.asked, self.chains, self.restored = asked, chains, restored
+        places = [(i, c, p) for c, chain in enumerate(chains) for p, i in enumerate(chain.view.images)]
+        self.places = [(c, p) for _, c, p in sorted(places)]
+
+    def draw(self, seed: int, number: int, plan: SamplingPlan) -> Tensor:
+        """Sample ``number`` of each image, (B, C, H, W)."""
+        with torch.inference_mode(False), torch.no_grad():
+            parts = [chain.draw(sample_seed(seed, number), plan) for chain in self.chains]
+            return self.asked.result(torch.stack([parts[c][p] for c, p in self.places]))
+
+    def calibration(self, like: Tensor) -> Tensor:
+        """The factor on each image's deviation, in a shape that broadcasts with ``like`` (B, ...)."""
+        factors = [CALIBRATION[self.chains[c].kind] for c, _ in self.places]
+        return like.new_tensor(factors).reshape(-1, *(1,) * (like.ndim - 1))
+
+
+class _Chain:
+    """The chain for the images of one plan."""
+
+    def __init__(self, plan: Plan, view: View, prior: DAEPrior, fidelity: Any, restored: Tensor):
+        self.plan, self.view, self.prior = plan, view, prior.restarted().adapted(view.start)
+        self.noise = plan.noise.scaled(1 / plan.range.scale)
+        self.data = data_term_for(view, self.noise, fidelity)
+        restored = restored[:, :1] if view.channels == GREY_AS_COLOUR else restored
+        self.start = view.in_solver_units(restored)
+
+    @property
+    def kind(self) -> str:
+        """The kind of task, as in ``CALIBRATION``."""
+        if self.plan.schedule.dual:
+            return "missing pixels"
+        y = self.view.y
+        fewer = isinstance(y, Tensor) and y.ndim == self.start.ndim and y.shape[-1] <= self.start.shape[-1] / 2
+        return "enlargement" if fewer and y.shape[-2] <= self.start.shape[-2] / 2 else "general"
+
+    def draw(self, seed: int, plan: SamplingPlan) -> Tensor:
+        """A sample of each image (B, C, H, W), in the values of the measurement's images."""
+        source = NoiseSource(seed)
+        y = perturbed(self.view.y, self.noise, source)
+        prox = self.data.prox_of(y, self.view.physics)
+        dual = DUAL if self.plan.schedule.dual else 0.0
+        x = draw_sample(prox, self.start, self.prior, source, plan, dual=dual, bounds=self.plan.range.solver_bounds)
+        return as_given(self.view, x)
+
+
+def perturbed(y: Any, noise: NoiseModel, source: NoiseSource) -> Any:
+    """The measurement with its noise added once more: white noise of the level, or by the law of variance."""
+    if noise.level == 0:
+        return y
+    if isinstance(y, TensorList):
+        return TensorList([perturbed(part, replace(noise, law=None), source) for part in y])
+    deviation: Any = noise.level
+    if noise.law is not None:
+        variance = noise.law.variance(y)
+        deviation = variance.clamp_min(0).sqrt() if isinstance(variance, Tensor) else noise.level
+    return y + deviation * source.draw(y)[0]
