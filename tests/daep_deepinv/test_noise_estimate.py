@@ -2,6 +2,7 @@
 
 import deepinv as dinv
 import pytest
+import skimage.data
 import torch
 
 from daep_deepinv import DAEPrior, starting_point
@@ -186,3 +187,27 @@ def test_no_noise_is_believed_only_if_the_measurement_agrees(photograph, prior, 
     found = contradicting(noisy, physics, prior)
     assert found.level == pytest.approx(0.04, rel=0.3)
     assert found.source == "overruled" and found.assumed == 0
+
+
+def test_a_large_image_is_sampled(photograph, monkeypatch) -> None:
+    monkeypatch.setattr("daep_deepinv.noise.pixels.MAX_TILES", 2)
+    large = photograph.repeat(1, 1, 3, 3)
+    level = pixel_noise(large + 0.05 * normal(large.shape)).level
+    assert level == pytest.approx(0.05, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["shared by the channels", "averaged over 3 x 3 pixels"])
+def test_noise_that_is_not_white_is_said_to_be_so(photograph, kind) -> None:
+    field = normal(photograph.shape)
+    if kind == "shared by the channels":
+        field = field[:, :1]
+    else:
+        field = 3 * torch.nn.functional.avg_pool2d(field, 3, 1, 1)
+    assert not pixel_noise(photograph + 0.05 * field).white
+    assert pixel_noise(photograph + 0.05 * normal(photograph.shape)).white
+
+
+def test_texture_is_not_taken_for_the_noise_of_missing_pixels(prior) -> None:
+    texture = torch.from_numpy(skimage.data.gravel()[:96, :96] / 255).float()[None, None]
+    physics = P.Inpainting((1, 96, 96), mask=0.5)
+    assert contradicting(physics.A(texture), physics, prior) is None

@@ -52,7 +52,7 @@ def test_the_proximal_step_is_the_minimiser(name) -> None:
     data, start = WeightedL2(variance), torch.rand_like(x)
     moved = data.prox(start, y, physics, gamma=0.3)
     optimality = moved - start + 0.3 * data.grad(moved, y, physics)
-    exact = 1e-3 if x.dtype == torch.float32 else 1e-6
+    exact = 5e-3 if x.dtype == torch.float32 else 1e-6
     assert float(optimality.abs().max()) < exact
     alone = WeightedL2(TensorList([v[1:] for v in variance]) if isinstance(variance, TensorList) else variance[1:])
     one = TensorList([part[1:] for part in y]) if isinstance(y, TensorList) else y[1:]

@@ -102,6 +102,8 @@ def assess_noise(
             of_image = _from_patches(shown, sigma, source, partial(estimate, i), one_level, check)
             if sigma == 0 and shown is None and check and doubt is not None:
                 of_image = doubt(i) or of_image
+            elif sigma is None and check and shown is not None and shown.white:
+                of_image = law_in_detail(y[i : i + 1]) or of_image
             found[i] = of_image
         elif not check:
             found[i] = NoiseModel(noise.level, noise.source)

@@ -62,18 +62,21 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
     :return: ``None``: the measurement does not contradict the statement.
     """
     found = _in_pixels(y, physics, start)
-    if prior.trained_width is not None and (found is None or not found.white):
+    direct = isinstance(physics, (Denoising, Inpainting))
+    white_colour = found is not None and found.white and y.shape[1] == RGB
+    if prior.trained_width is not None and not (white_colour or (direct and found is not None and found.white)):
         return None
-    in_pixels = found is not None and (y.shape[1] == RGB or isinstance(physics, (Denoising, Inpainting)))
-    if in_pixels:
-        limit = DOUBT_COLOUR if y.shape[1] == RGB else DOUBT_GREY
-    else:
-        limit = DOUBT_RESTORED * gain_of(physics, start)
-    if found is not None and found.level <= (limit if in_pixels else DOUBT_COLOUR):
-        return None
-    if not in_pixels and prior.trained_width is None:
+    if found is None or not (direct or white_colour):
         gain = gain_of(physics, start)
+        limit = DOUBT_RESTORED * gain
+        if found is not None and found.level <= DOUBT_COLOUR:
+            return None
         if quick_restoration(y, physics, prior, start, FIRST_GUESS * gain, gain)[0] <= DOUBT_FIRST * gain:
+            return None
+    else:
+        limit = DOUBT_COLOUR if white_colour else DOUBT_GREY
+        texture = not found.white and isinstance(physics, Inpainting)
+        if texture or (found.white and found.level <= limit):
             return None
     noise = estimated_noise(y, physics, prior, start)
     return None if noise.level <= limit else replace(noise, source="overruled", assumed=0.0)
@@ -104,10 +107,18 @@ def _in_pixels(y: Any, physics: LinearPhysics, start: Tensor) -> PixelNoise | No
 
 
 def _shown(found: PixelNoise) -> NoiseModel:
-    uncertainty = round(found.uncertainty, 2)
+    uncertainty = round(min(found.uncertainty, 1.0), 2)
     return NoiseModel(found.level, "estimated", law=found.law, words=found.words, uncertainty=uncertainty)
 
 
 def _restored(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel:
+    """From a quick restoration; of measurements of one channel (sinograms) from their values, if that is clearly less."""
     found = restored_level(y, physics, prior, start)
+    if isinstance(y, Tensor) and y.ndim == 4 and y.shape[1] == 1 and not y.is_complex():
+        try:
+            shown = pixel_noise(y)
+        except ValueError:  # too few values
+            shown = PixelNoise(found.level, 1.0)
+        if shown.white and shown.uncertainty <= UNSURE and shown.level < CLEARLY_LOWER * found.level:
+            return _shown(shown)
     return NoiseModel(found.level, "estimated", uncertainty=RESTORATION_ERROR)

@@ -20,6 +20,8 @@ __all__ = ["PixelNoise", "pixel_noise"]
 COLOUR_ERROR, GREY_ERROR = 0.03, 0.1
 #: Relative standard error of a level from an image that is too small to be halved.
 ERROR_OF_FEW = 0.15
+#: Side of the squares that are taken of a large image, pixels, and their largest number. More only take longer.
+TILE, MAX_TILES = 64, 256
 #: A drawing: an image of which this share equals its neighbours, besides bars of one colour, has no noise.
 FLAT_SHARE = 0.25
 #: Noise depends on the signal if its variance rises by this factor over the range of the image, in colour and in grey,
@@ -81,13 +83,14 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
     error = COLOUR_ERROR if one.shape[0] > 1 else GREY_ERROR
     if float((flat_pixels(one) & usable).sum()) >= FLAT_SHARE * float(usable.sum()) > 0:
         return PixelNoise(0.0, error)
+    one, usable = _sampled(one, usable)
     found = level_of_neighbours(one, usable)
     if found is None:
-        return PixelNoise(patch_level(image, usable), max(error, ERROR_OF_FEW))
+        return PixelNoise(patch_level(one[None], usable), max(error, ERROR_OF_FEW))
     white = _is_white(one, usable, found.level)
     law = _law(one, usable) if white else None
     if law is not None:
-        mean = one[:, usable if known is None else known.cpu()]
+        mean = one[:, usable]
         return PixelNoise(law.level(mean.reshape(1, -1))[0], max(error, ERROR_OF_FEW), law)
     error = max(error, ERROR_PER_TEXTURE * (found.texture - 1))
     halves = [level_of_neighbours(*cut) for cut in _halves(one, usable)]
@@ -97,6 +100,22 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
     # the two in the middle: a half may be all texture, or all clipped
     _, low, high, _ = sorted(levels)
     return PixelNoise(found.level, max(error, (high - low) / found.level), white=white)
+
+
+def _sampled(image: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Squares of a large image beside each other, and their usable pixels; a small image as it is."""
+    tiles = usable.numel() // TILE**2
+    if tiles <= MAX_TILES:
+        return image, usable
+    step = TILE * math.ceil(math.sqrt(tiles / MAX_TILES))
+
+    def chosen(values: Tensor) -> Tensor:
+        cut = values.unfold(-2, TILE, step).unfold(-2, TILE, step)
+        return cut.transpose(-3, -2).flatten(-4, -3).flatten(-2, -1)
+
+    usable = usable.clone()
+    usable[::step] = usable[:, ::step] = False  # no difference crosses the borders of the squares
+    return chosen(image), chosen(usable)
 
 
 def _is_white(image: Tensor, usable: Tensor, level: float) -> bool:
