@@ -211,3 +211,12 @@ def test_texture_is_not_taken_for_the_noise_of_missing_pixels(prior) -> None:
     texture = torch.from_numpy(skimage.data.gravel()[:96, :96] / 255).float()[None, None]
     physics = P.Inpainting((1, 96, 96), mask=0.5)
     assert contradicting(physics.A(texture), physics, prior) is None
+
+
+def test_zero_photons_are_counts_and_not_clipped(photograph, prior) -> None:
+    torch.manual_seed(0)
+    y = 0.1 * torch.poisson(photograph / 0.1)
+    assert float((y == 0).float().mean()) > 0.01
+    noise = estimated(y, P.Denoising(), prior)
+    assert noise.law.linear == pytest.approx(0.1, rel=0.15)
+    assert noise.level == pytest.approx(float(0.1 * photograph.mean()) ** 0.5, rel=0.1)

@@ -10,6 +10,7 @@ import torch
 from deepinv.physics import Inpainting, Physics
 from torch import Tensor
 
+from daep_deepinv.noise.pixels import law_of_counts
 from daep_deepinv.operators.geometry import image_geometry
 
 __all__ = ["ALL_USED", "Saturation", "UsedValues", "check_saturation", "used_values"]
@@ -104,6 +105,8 @@ def used_values(
         return UsedValues(unknown)
     measured = physics.mask.to(y).expand_as(y) > 0 if isinstance(physics, Inpainting) else torch.ones_like(y).bool()
     at_most = torch.stack([_plateau(-one, seen) for one, seen in zip(y, measured, strict=True)])
+    counts = [law_of_counts(one.cpu(), seen.all(0).cpu()) is not None for one, seen in zip(y, measured, strict=True)]
+    at_most[counts] = False  # zero photons are a count
     at_least = torch.stack([_plateau(one, seen) for one, seen in zip(y, measured, strict=True)])
     return UsedValues(unknown, _some(at_most), _some(at_least))
 

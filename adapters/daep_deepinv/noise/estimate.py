@@ -112,7 +112,7 @@ def _shown(found: PixelNoise) -> NoiseModel:
 
 
 def _restored(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel:
-    """From a quick restoration; of measurements of one channel (sinograms) from their values, if that is clearly less."""
+    """From a quick restoration; of one channel (sinograms) from the measured values, if that is clearly less."""
     found = restored_level(y, physics, prior, start)
     if isinstance(y, Tensor) and y.ndim == 4 and y.shape[1] == 1 and not y.is_complex():
         try:

@@ -98,7 +98,10 @@ def variances_of_neighbours(image: Tensor, usable: Tensor) -> ByBrightness | Non
         return None
     found = [_bin(blocks[:, members]) for members in blocks[0].argsort().chunk(bins)]
     x, v, smoothest = torch.tensor(found, dtype=torch.float64).T
-    return ByBrightness(x, v, math.sqrt(float(v.sum()) / max(float(smoothest.sum()), 1e-300)))
+    smoothest = smoothest.clamp_min(1e-300)
+    # in colour, where texture is rare, a bin may mix dark and bright regions; in grey, every bin counts
+    texture = (v / smoothest).median() if colour else v.sum() / smoothest.sum()
+    return ByBrightness(x, v, math.sqrt(float(texture)))
 
 
 def _bin(blocks: Tensor) -> tuple[float, float, float]:

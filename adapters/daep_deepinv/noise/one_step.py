@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from deepinv.physics import Denoising
 from torch import Tensor, nn
 
@@ -25,6 +26,10 @@ LARGEST_MAP_LEVEL = 0.3
 #: Smallest variance, as a share of its mean, that a map of levels shows the network. It bounds the level of a dark
 #: pixel whose first estimate is 0.
 SMALLEST_SHARE = 1e-3
+#: Ratio of the least to the largest level of the channels at which the map is not used, and from which on it has its
+#: full weight; side of the window in which the ratio is averaged, pixels. On 14 crops, gains 0.05 and 0.2: better than
+#: the stabilised estimate by 0.04 and 0.18 dB, at worst by -0.04 dB; with equal weights everywhere at worst -0.69 dB.
+ALIKE_RANGE, ALIKE_WINDOW = (0.5, 0.8), 5
 
 #: Distance of the levels at which a denoiser without maps is evaluated, in octaves: 0.6 to 1.3 dB below a map on
 #: training crops whose level rises from 0.02 to 0.2; half of it costs twice the time.
@@ -65,7 +70,18 @@ def denoised(y: Tensor, law: VarianceLaw, prior: MeanShiftPrior) -> Tensor:
     first, level = _stabilised(y, stabiliser, prior)
     if not maps or level > LARGEST_MAP_LEVEL:
         return first
-    return (first + _with_map(y, _levels(law.variance(first)), prior)) / 2
+    variance = law.variance(first)
+    return first + _share_of_map(variance) * (_with_map(y, _levels(variance), prior) - first)
+
+
+def _share_of_map(variance: Tensor) -> Tensor:
+    """Weight of the estimate with a map, (B, 1, H, W): one half; less where the channels have unlike levels, of which
+    the map shows one."""
+    levels = variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
+    alike = levels.amin(1, keepdim=True) / levels.amax(1, keepdim=True)
+    alike = F.avg_pool2d(alike, ALIKE_WINDOW, 1, ALIKE_WINDOW // 2, count_include_pad=False)
+    none, full = ALIKE_RANGE
+    return ((alike - none) / (full - none)).clamp(0, 1) / 2
 
 
 def _levels(variance: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from daep_deepinv.noise.neighbours import level_of_neighbours, variances_of_neighbours
@@ -13,13 +14,16 @@ from daep_deepinv.noise.signal_fit import fit_line
 from daep_deepinv.noise.usable import flat_pixels, usable_pixels
 from daep_deepinv.noise.variance import QuadraticVariance
 
-__all__ = ["PixelNoise", "pixel_noise"]
+__all__ = ["PixelNoise", "law_of_counts", "pixel_noise"]
 
 #: Least relative standard error of a level: how far the estimates are from the truth on 14 training crops of 128 x 128
 #: pixels, noise of 7.65 and 25 of 255, 8 bits: 0.93 to 1.05 in colour, 0.96 to 1.36 in grey.
 COLOUR_ERROR, GREY_ERROR = 0.03, 0.1
 #: Relative standard error of a level from an image that is too small to be halved.
 ERROR_OF_FEW = 0.15
+#: Largest number of different values of counts; how far a value may be from a multiple of the gain; and the rise of the
+#: variance from the gain, relative. White noise of 8 bits has a rise of many times its step.
+MOST_COUNTS, OFF_GRID, COUNT_TOLERANCE = 4096, 0.02, 0.3
 #: Side of the squares that are taken of a large image, pixels, and their largest number. More only take longer.
 TILE, MAX_TILES = 64, 256
 #: A drawing: an image of which this share equals its neighbours, besides bars of one colour, has no noise.
@@ -83,6 +87,10 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
     error = COLOUR_ERROR if one.shape[0] > 1 else GREY_ERROR
     if float((flat_pixels(one) & usable).sum()) >= FLAT_SHARE * float(usable.sum()) > 0:
         return PixelNoise(0.0, error)
+    everywhere = torch.ones_like(usable) if known is None else known.cpu()
+    counts = law_of_counts(*_sampled(one, everywhere))
+    if counts is not None:
+        return PixelNoise(counts.level(one[:, everywhere].reshape(1, -1))[0], max(error, ERROR_OF_FEW), counts)
     one, usable = _sampled(one, usable)
     found = level_of_neighbours(one, usable)
     if found is None:
@@ -100,6 +108,25 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
     # the two in the middle: a half may be all texture, or all clipped
     _, low, high, _ = sorted(levels)
     return PixelNoise(found.level, max(error, (high - low) / found.level), white=white)
+
+
+def law_of_counts(image: Tensor, known: Tensor) -> QuadraticVariance | None:
+    """The law of photon counts times a gain, with zeros that are counts and not clipped; ``None``: it is none.
+
+    The values are then multiples of the gain, and that is also the rise of the variance.
+
+    :param torch.Tensor image: (C, h, w).
+    :param torch.Tensor known: boolean (h, w).
+    """
+    values = image[:, known].unique().double()
+    if not 2 < len(values) < MOST_COUNTS or float(values[0]) != 0:
+        return None
+    gain = float(values.diff().min())
+    multiples = values / gain
+    if float((multiples - multiples.round()).abs().max()) > OFF_GRID:
+        return None
+    law = _law(image, known)
+    return law if law is not None and abs(law.linear / gain - 1) < COUNT_TOLERANCE else None
 
 
 def _sampled(image: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
