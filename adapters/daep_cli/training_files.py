@@ -1,5 +1,6 @@
 """``daep train``: the images below a folder, of every format that is read, with the values of their files."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from daep_prior.training import TrainingImage
 ARRAYS, PILLOW = frozenset({".npy", ".npz", ".zarr"}), frozenset({".bmp", ".webp"})
 #: Channels of an image, at most; a longer axis counts images.
 MOST_CHANNELS = 4
+#: Characters of the reason why a file is skipped.
+LONGEST_REASON = 200
 
 
 def read_training_images(
@@ -47,7 +50,7 @@ def read_training_images(
             images = [_image(photo, span, smallest) for photo in photos]
         except (ValueError, OSError, MemoryError) as error:
             reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
-            log(f"skipped {path.name}: {one_line(reason).rstrip('.')}")
+            log(f"skipped {path.name}: {textwrap.shorten(one_line(reason), LONGEST_REASON).rstrip('.')}")
             continue
         found += [(path, image) for image in images]
     if channels is None:

@@ -56,7 +56,10 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
 
         return read_caffemodel(path).to(device)
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)[0].fold().to(device)
+        folded = _read_safetensors(path)[0].fold()
+        if not all(bool(value.isfinite().all()) for value in folded.state_dict().values()):
+            raise ValueError(f"{path}: its normalisation layers make the weights infinite.")
+        return folded.to(device)
     if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
         raise ValueError(f"{path}: pickled weights can run code when opened and are not read; convert to .safetensors.")
     if path.is_file():

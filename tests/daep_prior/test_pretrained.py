@@ -255,6 +255,16 @@ def test_weights_that_are_not_finite_are_refused(file, value, dtype):
         load_dae(file)
 
 
+def test_weights_that_become_infinite_when_they_are_folded_are_refused(tmp_path):
+    network = ConvDAE(depth=3, width=4)
+    with torch.no_grad():
+        network.body[2].weight.fill_(1e38)
+        network.body[3].running_var.fill_(0)
+    save_dae(network, tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="normalisation layers make the weights infinite"):
+        load_dae(tmp_path / "net.safetensors")
+
+
 def test_weights_too_large_for_float32_are_refused(file):
     tensors, metadata = read_safetensors(file)
     tensors["body.0.weight"] = tensors["body.0.weight"].double() + 1e300

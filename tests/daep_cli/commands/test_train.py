@@ -272,6 +272,14 @@ def test_what_cannot_be_used_is_skipped_by_a_sentence_and_never_spoilt(tmp_path:
     assert (len(images), channels) == (1, 3)
 
 
+def test_the_reason_for_a_damaged_array_is_short(tmp_path: Path, scene) -> None:
+    write_photo(Photo(scene(24, 24)), tmp_path / "good.png")
+    header = b"{'descr': '<c16', 'shape': (3, " + bytes(2000)
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    _, _, (line,) = read(tmp_path)
+    assert line.startswith("skipped a.npy: ") and len(line) < 250
+
+
 def test_images_of_other_channels_are_skipped(tmp_path: Path, scene) -> None:
     write_photo(Photo(scene(24, 24)), tmp_path / "colour.png")
     np.save(tmp_path / "two.npy", np.ones((24, 24, 2)))
