@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
 from daep_deepinv.data_terms.choose import data_term_in_words
+from daep_deepinv.data_terms.given import OfLevel
 from daep_deepinv.data_terms.used_values import ALL_USED, Saturation, UsedValues, used_values
 from daep_deepinv.noise.decide import noise_of_images, statement_of
 from daep_deepinv.noise.given import GivenNoise, given_noise
@@ -30,6 +32,12 @@ from daep_prior.schedules import HEAVY_BALL, PRESETS, SettingsTable, Task
 from daep_prior.solvers import Bounds
 
 __all__ = ["Choices", "Job", "jobs_of", "plans_of"]
+
+
+#: Noise level for which the schedule is made where a data fidelity judges impulses, as a share of their range. Three
+#: noisy training crops with L1, 6 and 20 % impulses: 40.9 and 33.5 dB at 0.005, 40.2 and 33.7 at 0.02, 37.6 and 27.6 at
+#: the level of the impulses.
+BESIDE_IMPULSES = 0.005
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Choices:
     scale: float | None = None
     bounds: Bounds | Literal["found"] | None = "found"
     saturation: Saturation = "found"
-    data_fidelity: DataFidelity | None = None
+    data_fidelity: DataFidelity | OfLevel | None = None
 
     @property
     def papers_solver(self) -> bool:
@@ -91,16 +99,31 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
         filled = None if known is None else fill_missing(y * known, known.to(y))
         if choices.data_fidelity is None:
             y = statement.prepare(y if filled is None else filled)
-        elif filled is not None:  # the data fidelity judges the impulses, whose level makes the schedule
-            statement = given_noise((filled - y).flatten(1).square().mean(1).sqrt(), y)
+        elif filled is not None:
+            statement, choices = _for_impulses(statement, y, choices)
     split_grey = not choices.papers_solver and (not own_start or callable(init)) and _one_law(statement)
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
         check_image(view.start, view.y, view.physics)
-    views = [replace(view, used=_used(view, known, statement, choices)) for view in views]
+    views = [
+        replace(view, used=_used(view, known, statement, choices), fidelity=choices.data_fidelity) for view in views
+    ]
     views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, prior, choices))]
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
     return [Job(view, _plans(view, prior, choices, statement, source, own_start)) for view in views]
+
+
+def _for_impulses(statement: StatedNoise, y: Tensor, choices: Choices) -> tuple[StatedNoise, Choices]:
+    """Noise and data fidelity for a measurement with impulses that the data fidelity judges.
+
+    The other values are nearly noise-free, which the schedule is for. The impulses have the weight's noise level: their
+    mean square distance to values that are uniform between the extremes is a third of the range's square.
+    """
+    impulses = statement.of(0).impulses
+    assert impulses is not None and choices.data_fidelity is not None
+    spread = impulses.high - impulses.low
+    fidelity = OfLevel(choices.data_fidelity, spread * math.sqrt(impulses.share / 3))
+    return given_noise(BESIDE_IMPULSES * spread, y), replace(choices, data_fidelity=fidelity)
 
 
 def _one_law(statement: StatedNoise | None) -> bool:
@@ -147,7 +170,8 @@ def _plans(
     seen = prior.adapted(view.start).description(view.start) if view.channels == SEVERAL else view.channels
     channels = (RGB if view.channels == GREY_AS_COLOUR else view.start.shape[1], *view.start.shape[2:])
     plans = []
-    check = choices.check_noise and choices.schedule is None and not choices.papers_solver
+    ours = choices.schedule is None and choices.data_fidelity is None and not choices.papers_solver
+    check = choices.check_noise and ours
     for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=check)):
         one = replace(view, used=view.used.select([i]))
         schedule = choices.schedule or _preset_schedule(one, noise.level, prior, choices, own_start)
@@ -160,7 +184,7 @@ def _plans(
                 channels=seen,
                 range=view.range,
                 noise=noise.scaled(view.range.scale),
-                data_term=data_term_in_words(one, noise, choices.data_fidelity),
+                data_term=data_term_in_words(one, noise),
                 start=view.start_name,
                 preset=None if choices.schedule is not None else choices.preset,
                 schedule=schedule,

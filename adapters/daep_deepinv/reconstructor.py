@@ -216,7 +216,7 @@ class DAEP(LastCall, Sampling, Reconstructor):
             for plan, view in parts:
                 prior = self.prior.restarted(seeds if len(seeds) == 1 else [seeds[i] for i in view.images])
                 step = None if follow is None else partial(follow, plan)
-                outcomes.append(run(plan, view, prior, self.choices.data_fidelity, replace(watching, callback=step)))
+                outcomes.append(run(plan, view, prior, replace(watching, callback=step)))
         return combined(outcomes)
 
     @property

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from deepinv.optim.data_fidelity import DataFidelity
 from torch import Tensor
 from tqdm import tqdm
 
@@ -64,16 +63,15 @@ def progress(plans: Sequence[Plan], follow: Follow | None, shown: bool) -> Itera
         yield advance
 
 
-def run(plan: Plan, view: View, prior: DAEPrior, fidelity: DataFidelity | None, watching: Watching) -> Outcome:
+def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
     """Restore the images of a view, for which the plan is made.
 
     :param DAEPrior prior: with the noise of these images, at its start.
-    :param DataFidelity fidelity: given in place of least squares; ``None``: the data term for the noise.
     :raises DivergenceError: the iterates are no longer finite, or far from the measurement.
     """
     y, physics, schedule, prior = view.y, view.physics, plan.schedule, prior.adapted(view.start)
     noise = plan.noise.scaled(1 / plan.range.scale)
-    data = data_term_for(view, noise, fidelity)
+    data = data_term_for(view, noise)
     watching = replace(watching, x_gt=_truth(watching.x_gt, view))
     has_cost = prior.explicit_prior and (watching.metrics or watching.stop_by == "cost")
     recorder = Recorder(data, view, noise.level, prior, schedule, watching, has_cost)

@@ -37,6 +37,8 @@ class View:
     :param str start_name: what that is, in words.
     :param ValueRange range: of these images. ``y`` and ``start`` are scaled by it.
     :param UsedValues used: which measured values are used.
+    :param fidelity: data fidelity given in place of least squares, see
+        :class:`daep_deepinv.data_terms.given.GivenDataTerm`; ``None``: none.
     :param str channels: ``COLOUR``, ``GREY``, ``SEVERAL`` or ``GREY_AS_COLOUR``; in the last case ``y`` and ``start``
         have one channel.
     """
@@ -49,6 +51,7 @@ class View:
     channels: str
     range: ValueRange = UNIT_RANGE
     used: UsedValues = ALL_USED
+    fidelity: Any = None
 
     def subset(self, members: Sequence[int]) -> View:
         """The images of these positions in this view."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from deepinv.optim.data_fidelity import DataFidelity
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.data_terms.given import GivenDataTerm
+from daep_deepinv.data_terms.given import GivenDataTerm, OfLevel
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.nonlinear import NonlinearL2
 from daep_deepinv.data_terms.partial import PartialL2
@@ -22,11 +21,11 @@ from daep_prior.schedules import SMALLEST_NOISE
 __all__ = ["data_term_for", "data_term_in_words"]
 
 
-def data_term_for(view: View, noise: NoiseModel, fidelity: DataFidelity | None) -> PerImageL2:
+def data_term_for(view: View, noise: NoiseModel) -> PerImageL2:
     """The data term for the images of a view, all with the same noise, in the units of the solver."""
     level = max(noise.level, SMALLEST_NOISE)
-    if fidelity is not None:
-        return GivenDataTerm(fidelity, view, level)
+    if view.fidelity is not None:
+        return GivenDataTerm(view.fidelity, view, level)
     if not isinstance(view.physics, LinearPhysics):
         return NonlinearL2(level)
     if not view.used.of_all:
@@ -38,10 +37,11 @@ def data_term_for(view: View, noise: NoiseModel, fidelity: DataFidelity | None) 
     return PerImageL2(level, noise.spectrum)
 
 
-def data_term_in_words(view: View, noise: NoiseModel, fidelity: DataFidelity | None) -> str:
+def data_term_in_words(view: View, noise: NoiseModel) -> str:
     """What :func:`data_term_for` returns, for the plan."""
-    if fidelity is not None:
-        return f"{type(fidelity).__name__}, given"
+    if view.fidelity is not None:
+        given = view.fidelity.fidelity if isinstance(view.fidelity, OfLevel) else view.fidelity
+        return f"{type(given).__name__}, given"
     if not isinstance(view.physics, LinearPhysics):
         return "least squares, by Gauss-Newton steps"
     words = "least squares"

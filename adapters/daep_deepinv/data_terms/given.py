@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch.nn.functional as F
@@ -27,6 +28,14 @@ def check_fidelity(fidelity: Any) -> None:
         raise TypeError(f"data_fidelity: got {got}; expected an object of deepinv.optim.DataFidelity, such as L1().")
 
 
+@dataclass(frozen=True)
+class OfLevel:
+    """A data fidelity, and the noise level that its weight is for, in the units of the measurement."""
+
+    fidelity: DataFidelity
+    level: float
+
+
 class GivenDataTerm(PerImageL2):
     """``weight f(Kx, y)`` for any :class:`deepinv.optim.DataFidelity` ``f``.
 
@@ -35,15 +44,16 @@ class GivenDataTerm(PerImageL2):
     (``1 / sigma^2``). The solver works on
     ``v = (x - offset) / scale``; ``f`` sees ``x`` and the measurement as it was given.
 
-    :param DataFidelity fidelity: ``f``.
+    :param given: ``f``, perhaps with the noise level of its weight.
     :param View view: the images in the units of the solver.
-    :param float sigma: noise level, in these units.
+    :param float sigma: noise level, in these units; that of the weight if ``given`` has none.
     """
 
-    def __init__(self, fidelity: DataFidelity, view: View, sigma: float):
+    def __init__(self, given: DataFidelity | OfLevel, view: View, sigma: float):
         super().__init__(sigma)
+        fidelity = given.fidelity if isinstance(given, OfLevel) else given
+        level = given.level if isinstance(given, OfLevel) else sigma * view.range.scale
         self.fidelity, self._view = fidelity, view
-        level = sigma * view.range.scale
         unweighted = isinstance(fidelity, L2) and float(fidelity.norm) == 1
         self.weight = math.sqrt(2) / level if isinstance(fidelity, L1) else 1 / level**2 if unweighted else 1.0
         self._y = view.measurement_in_image_units()
