@@ -11,6 +11,7 @@ from torch import Tensor
 from daep_deepinv.noise.neighbours import level_of_neighbours, variances_of_neighbours
 from daep_deepinv.noise.patches import patch_level
 from daep_deepinv.noise.signal_fit import fit_line
+from daep_deepinv.noise.stabilise import Anscombe
 from daep_deepinv.noise.usable import flat_pixels, usable_pixels
 from daep_deepinv.noise.variance import QuadraticVariance
 
@@ -95,8 +96,12 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
     found = level_of_neighbours(one, usable)
     if found is None:
         return PixelNoise(patch_level(one[None], usable), max(error, ERROR_OF_FEW))
-    white = _is_white(one, usable, found.level)
-    law = _law(one, usable) if white else None
+    law = _law(one, usable)
+    if law is not None:
+        stable = Anscombe(law.linear, law.constant).forward(one)
+        stable_level = level_of_neighbours(stable, usable)
+        law = law if stable_level is not None and _is_white(stable, usable, stable_level.level) else None
+    white = law is not None or _is_white(one, usable, found.level)
     if law is not None:
         mean = one[:, usable]
         return PixelNoise(law.level(mean.reshape(1, -1))[0], max(error, ERROR_OF_FEW), law)
