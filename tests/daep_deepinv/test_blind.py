@@ -63,7 +63,7 @@ def test_the_image_comes_closer_to_the_sharp_one(restored, blurred, scene):
     def error(x):
         return min(float((x.roll(s, (-2, -1)) - truth)[inside].square().mean()) for s in shifts)
 
-    assert error(restored[1]) < 0.3 * error(blurred)
+    assert error(restored[1]) < 0.5 * error(blurred)
 
 
 def test_a_kernel_has_sum_one_is_not_negative_and_centred(restored):
