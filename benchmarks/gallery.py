@@ -23,7 +23,7 @@ from typing import Any
 import deepinv as dinv
 import torch
 from csv_table import Table
-from deepinv.optim import ADMM, DRS, FISTA, HQS, PDCP, PGD, RED, PnP, ScorePrior
+from deepinv.optim import ADMM, DRS, FISTA, HQS, PGD, RED, PnP, ScorePrior
 from deepinv.optim.data_fidelity import L2
 from deepinv.optim.dpir import get_DPIR_params
 from deepinv.physics import Physics
@@ -103,14 +103,6 @@ def by(solver: type, **options: Any) -> Solve:
         return found
 
     return solve
-
-
-def primal_dual(prior: Any, y: Tensor, physics: Physics) -> Tensor:
-    """PDCP with ``K = A``, as in its documentation."""
-    params = {"K": physics.A, "K_adjoint": physics.A_adjoint}
-    model = PDCP(data_fidelity=L2(), prior=prior, stepsize=0.99, stepsize_dual=0.99, max_iter=30, **params)
-    found: Tensor = model.eval()(y, physics)
-    return found
 
 
 def condat_vu(prior: Any, y: Tensor, physics: Physics) -> Tensor:

@@ -20,7 +20,7 @@ __all__ = ["DAEPrior"]
 
 #: Kernel width where neither the solver nor the prior has one, images in [0, 1]. The best fixed width, on average over
 #: PGD, HQS, ADMM and DRS, for deblurring and missing pixels of training images (``benchmarks/gallery.py --widths``).
-DEFAULT_WIDTH = 10 / 255
+DEFAULT_WIDTH = 20 / 255
 #: Inner steps of the exact proximal operator, if it is asked for without a number.
 INNER_STEPS = 10
 
@@ -45,7 +45,7 @@ class DAEPrior(MeanShiftPrior, Prior):
         shipped name; or a weight file.
     :param options: ``noise`` ("fresh", "fixed" or "none"), ``jacobian``, ``seed``, ``sigma`` and ``tile`` of
         :class:`daep_prior.MeanShiftPrior`. ``jacobian=False`` has no energy: ``explicit_prior`` is then ``False``.
-        Without any kernel width it is 10/255.
+        Without any kernel width it is 20/255.
     :param bool explicit_prior: whether a solver evaluates the energy: as its cost, for backtracking, and to stop by it.
         Default: as ``jacobian``. ``False`` saves that evaluation at each iteration.
     :param int max_iter_inter: inner steps of an exact ``prox``; ``None``: one mean-shift step.
@@ -80,7 +80,7 @@ class DAEPrior(MeanShiftPrior, Prior):
         self.max_iter_inter = max_iter_inter
 
     def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
-        """The kernel width of a call that gives ``width``; 10/255 if there is none."""
+        """The kernel width of a call that gives ``width``; 20/255 if there is none."""
         none = width is None and self.sigma is None
         return super().kernel_width(DEFAULT_WIDTH if none else width)
 

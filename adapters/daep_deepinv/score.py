@@ -45,4 +45,5 @@ def _in_its_form_for_samplers(owner: nn.Module, name: str, module: nn.Module | N
 
 
 # A sampler calls grad(x, sigma) as an optimizer does, so the prior can only know it when it is handed over.
-register_module_module_registration_hook(_in_its_form_for_samplers)
+# torch's annotation leaves out that the answer is used.
+register_module_module_registration_hook(_in_its_form_for_samplers)  # type: ignore[arg-type]
