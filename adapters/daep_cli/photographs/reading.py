@@ -185,6 +185,8 @@ def _read_png16(path: Path) -> Photo:
         icc, orientation = file.info.get("icc_profile"), file.getexif().get(exif.ORIENTATION, 1)
         resolution = file.info.get("dpi")
     data = path.read_bytes()
+    if data[26:28] != b"\0\0" or data[28] > 1:  # libpng would print a message
+        raise ValueError("unknown compression, filter or interlace method")
     _check_sum(body for name, body, _ in png_chunks(data) if name == b"IDAT")
     # without the metadata: libpng prints a message if some of it is damaged; a capital letter marks a critical chunk
     kept = [whole for name, _, whole in png_chunks(data) if name[:1].isupper() or name == b"tRNS"]

@@ -284,6 +284,18 @@ def test_a_wrong_check_sum_of_a_16_bit_png_is_refused_without_a_word(make, tmp_p
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("place", [26, 27, 28])
+def test_an_unknown_method_of_a_16_bit_png_is_refused_without_a_word(make, tmp_path: Path, capfd, place: int) -> None:
+    path, whole = tmp_path / "a.png", bytearray(encode(make(3, np.uint16), ".png"))
+    whole[place] = 7
+    whole[29:33] = struct.pack(">I", zlib.crc32(whole[12:29]))
+    path.write_bytes(whole)
+    capfd.readouterr()
+    with pytest.raises(ValueError, match="not a readable"):
+        read_photo(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_file_larger_than_any_image_is_refused_unread(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "LARGEST_FILE", 100)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
