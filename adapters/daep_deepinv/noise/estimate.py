@@ -26,6 +26,9 @@ DOUBT_COLOUR, DOUBT_GREY = 3 / 255, 8 / 255
 #: The same for the first pass of a restoration and for its end, as multiples of the operator's gain: 4 clean training
 #: crops, blurred or two and three times smaller, at most 3.9 and 1.7; with noise of 5.1 at least 5.1 and 3.3.
 DOUBT_FIRST, DOUBT_RESTORED = 4 / 255, 2.5 / 255
+#: Noise of a grey image that rises with the signal is that from this level on, solver's units; of weaker noise, texture
+#: may be what rises. Training crops: see ``LEAST_RATIO_GREY`` in :mod:`daep_deepinv.noise.pixels`.
+STRONG_GREY = 12 / 255
 #: In grey, a restoration's level that is at most this share of the pixels' one is taken instead: texture looks like
 #: noise in the pixels, and like noise that rises with the signal.
 CLEARLY_LOWER = 0.8
@@ -46,7 +49,8 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
     found = _in_pixels(y, physics, start)
     if found is None:
         return _restored(y, physics, prior, start)
-    sure = y.shape[1] == RGB or (found.law is None and found.uncertainty <= UNSURE)
+    rises = found.law is not None and found.level < STRONG_GREY
+    sure = y.shape[1] == RGB or (found.uncertainty <= UNSURE and not rises)
     # a restoration overestimates the noise of missing pixels: 0.005 as 0.03
     if isinstance(physics, Inpainting) or (found.white and (sure or prior.trained_width is not None)):
         return _shown(found)
