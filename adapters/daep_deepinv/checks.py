@@ -29,6 +29,8 @@ __all__ = [
 
 #: A solver has diverged when its residual is this many times that of the start, plus as many times the noise.
 GROWTH = 3.0
+#: A residual below this share of the image's range is no divergence, even if the measurement is all zeros.
+NEGLIGIBLE = 1e-3
 #: A start above this value is hardly in the units of images in [0, 1].
 BRIGHTEST = 4.0
 
@@ -173,7 +175,7 @@ def check_result(
     :raises DivergenceError: the solver has diverged.
     """
     size = torch.cat([part.abs().flatten(1) for part in parts_of(y)], 1).square().mean(1).sqrt()
-    far = (after > GROWTH * before + GROWTH * sigma) & (after > size / 2)
+    far = (after > GROWTH * before + GROWTH * sigma) & (after > size / 2) & (after > NEGLIGIBLE)
     if bool(far.any()):
         i = int(far.int().argmax())
         brightest = float(start.abs().max())

@@ -134,3 +134,9 @@ def test_limits_that_the_measurement_contradicts_warn(clean, blur, unet):
     (warning,) = DAEP(NOISE, unet, "paper").plan(y, blur)[0].warnings
     assert "bounds: " in str(warning)
     assert DAEP(NOISE, unet).plan(y, blur)[0].warnings == ()
+
+
+@pytest.mark.parametrize("sigma", [NOISE, "estimate"])
+def test_a_measurement_of_zeros_is_restored_to_zeros(blur, unet, sigma):
+    found = DAEP(sigma, unet, "fast")(torch.zeros(1, 3, 24, 24), blur)
+    assert float(found.abs().max()) < 0.05
