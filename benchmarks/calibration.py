@@ -1,6 +1,6 @@
 """Whether the deviation of ``DAEP.posterior`` is the error, in four tasks.
 
-    python benchmarks/calibration.py --data FOLDER [--images kodak24] [--count 24] [--samples 16] [--tasks TEXT]
+    python benchmarks/calibration.py --data FOLDER [--images kodak24] [--count 24] [--samples 16] [--options fresh=0.5]
 
 * Images: crops of 64 x 64 pixels from the middle of Kodak24, or of training images (``--images train``).
 * Tasks: Gaussian blur of 1.6 pixels with noise of 2.55; bicubic reduction by 3 with noise of 1; 70 % of the pixels
@@ -128,15 +128,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--tasks", default="")
+    parser.add_argument("--options", nargs="*", default=[], help="of SamplingPlan, as fresh=0.5 levels=10")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     clean = images(data_folder(arguments.data), arguments.images, arguments.count)
     name = "calibration.csv" if arguments.images == "kodak24" else "calibration_train.csv"
     table, console = Table(arguments.results / name, "task"), Console()
+    named = dict(option.split("=") for option in arguments.options)
+    options = {name: int(value) if name == "levels" else float(value) for name, value in named.items()}
     for task in TASKS:
         if arguments.tasks not in task:
             continue
-        row = measured(task, clean, arguments.samples)
+        row = measured(task, clean, arguments.samples, **options)
         shown = {"task": task, "crops": str(len(clean)), "samples": str(arguments.samples)}
         table.drop(lambda old, task=task: old["task"] == task)
         table.add(shown | {name: f"{value:.3f}" for name, value in row.items()})

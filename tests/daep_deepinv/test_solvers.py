@@ -42,7 +42,7 @@ def solve(algorithm, prior, physics, y, **kwargs):
 def test_the_objective_falls_and_stays_low(algorithm, noise, problem, make_gaussian):
     """Against the objective of the start, and against that of half the iterations."""
     physics, y = problem
-    prior = DAEPrior(make_gaussian(SHAPE), noise=noise)
+    prior = DAEPrior(make_gaussian(SHAPE), noise=noise, max_iter_inter=10)
     x, metrics = solve(algorithm, prior, physics, y)
     start = physics.A_adjoint(y)
     before = L2()(start, y, physics) + prior(start, WIDTH)
