@@ -16,8 +16,8 @@
 
 Every row is written to ``results/physics_matrix.csv`` as soon as it is measured; an interrupted run continues there.
 ``--only`` is a regular expression for ``operator, noise, kind``; ``--again`` measures these rows again. ``--part 2/3``
-takes every third row from the second on, so several processes may share the work; each writes a file of its own if
-``--results`` names one. ``--page`` writes the table of ``docs/physics-matrix.md`` and measures nothing.
+takes every third row from the second on, so several processes may share the work, each with a file of its own
+(``--results``). ``--page`` writes ``docs/physics-matrix.md`` and measures nothing.
 """
 
 import argparse
@@ -117,7 +117,9 @@ def main() -> None:
     arguments, console = parse(), Console(width=200, highlight=False)
     table = Table(arguments.results, *KEY)
     if arguments.page:
-        write_page(PAGE, table.rows)
+        order = [(o.name, noise, kind) for o, noise, kind in rows()]
+        found = (table.find(*key) for key in order)
+        write_page(PAGE, [row for row in found if row is not None])
         return
     number, count = (int(n) for n in arguments.part.split("/"))
     chosen = rows(arguments.only, (number, count))
