@@ -129,13 +129,9 @@ def bounds_warning(image: Tensor, bounds: Bounds) -> Warning | None:
     (least, most), shows = bounds, "bounds: the measurement shows values"
     advice = "values beyond are clipped; bounds=None keeps them"
     if most is not None and high > most + slack:
-        return UserWarning(
-            f"{shows} up to {high:.3g}, the upper limit is {most:g}; {advice}."
-        )
+        return UserWarning(f"{shows} up to {high:.3g}, the upper limit is {most:g}; {advice}.")
     if least is not None and low < least - slack:
-        return UserWarning(
-            f"{shows} down to {low:.3g}, the lower limit is {least:g}; {advice}."
-        )
+        return UserWarning(f"{shows} down to {low:.3g}, the lower limit is {least:g}; {advice}.")
     return None
 
 
