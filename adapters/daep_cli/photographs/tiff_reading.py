@@ -2,6 +2,7 @@
 by Pillow."""
 
 import io
+import itertools
 import logging
 import math
 from dataclasses import replace
@@ -32,6 +33,8 @@ STORAGE = frozenset(
 )
 #: Types of the elements of tags of at most 8 bytes that classic TIFF has.
 CLASSIC_TYPES = range(1, 13)
+#: Bytes of the smallest description of a page: two numbers and one tag.
+SMALLEST_PAGE = 18
 #: Bytes of the largest tag that is kept.
 LARGEST_TAG = 2**24
 #: A description of tifffile's own, of the shape of an array.
@@ -67,8 +70,11 @@ def _open(path: Path) -> Any:
 
 
 def _pages(file: Any) -> list[Any]:
-    pages = [page for page in file.pages if not getattr(page, "is_reduced", False)]
-    return pages or [file.pages[0]]
+    most = file.filehandle.size // SMALLEST_PAGE + 1
+    found = list(itertools.islice(file.pages, most + 1))
+    if len(found) > most:
+        raise ValueError("its pages refer to each other")
+    return [page for page in found if not getattr(page, "is_reduced", False)] or found[:1]
 
 
 def _stack(file: Any) -> Any:
