@@ -217,3 +217,12 @@ def test_a_blur_and_reduction_by_hand_starts_where_it_lies(images):
     x = images(1, 3, 24, 36)
     physics = degradation(KERNEL[0, 0], 2, padding="circular")
     assert (starting_point(physics.A(x), physics) - x).abs().mean() < 0.08
+
+
+def test_a_blurred_volume_is_its_own_first_image():
+    physics = dinv.physics.Blur(torch.ones(1, 1, 3, 3, 3) / 27, padding="circular")
+    y = torch.rand(1, 1, 6, 24, 24, generator=torch.Generator().manual_seed(0))
+    start, words = described_start(y, physics)
+    assert words == "the measurement" and float((start / y).std()) < 1e-5
+    masked = dinv.physics.Inpainting((1, 6, 24, 24), mask=0.5, rng=torch.Generator().manual_seed(0))
+    assert described_start(masked.A(y), masked)[1] != "the measurement"
