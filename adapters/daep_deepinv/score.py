@@ -16,7 +16,8 @@ class DAEScore(ScorePrior):
     r"""The prior for samplers: ``grad`` is :math:`-\nabla \log p_s(x) = (x - A_s(x)) / s^2`, ``score`` its negative.
 
     ``DAEPrior.grad`` is the gradient of :math:`\tfrac12 \|A_s(x) - x\|^2`: another direction, another scale.
-    deepinv's samplers (``ULA``, ``SKRock``, ``BaseSampling``) that are given a :class:`daep_deepinv.DAEPrior` use this form of it. A
+    deepinv's samplers (``ULA``, ``SKRock``, ``BaseSampling``) that are given a :class:`daep_deepinv.DAEPrior` use this
+    form of it. A
     sampler of your own takes ``prior.as_score()``.
 
     :param daep_deepinv.DAEPrior prior: see :meth:`daep_prior.MeanShiftPrior.score`.
