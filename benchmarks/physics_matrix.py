@@ -11,7 +11,7 @@
   and total variation have three settings; the best counts, chosen with the clean image.
 * PSNR for a peak of 1 and at most 60 dB, without the border that a ``valid`` blur does not measure. Phase retrieval is
   compared up to a global phase, unwrapping up to a constant.
-* Verdict on ``DAEP(level)`` against the best peer: ``better`` by more than 0.15 dB, ``level``, ``worse``; ``refused``
+* Verdict on ``DAEP()``, which reads the noise of the physics, against the best peer: ``better`` by more than 0.15 dB, ``level``, ``worse``; ``refused``
   with a sentence; ``failed`` with another error.
 
 Every row is written to ``results/physics_matrix.csv`` as soon as it is measured; an interrupted run continues there.
@@ -72,8 +72,8 @@ def problem_of(operator: Operator, noise: str, kind: str) -> Problem | None:
 
 
 def verdict(outcomes: dict[str, Outcome]) -> str:
-    """One word on ``DAEP(level)``; see the head of this file."""
-    ours, peers = outcomes["sigma"], [outcomes[name].psnr for name in PEERS]
+    """One word on ``DAEP()``; see the head of this file."""
+    ours, peers = outcomes["stated"], [outcomes[name].psnr for name in PEERS]
     best = max((psnr for psnr in peers if psnr is not None), default=None)
     if ours.psnr is None:
         return "refused" if ours.refused else "failed"

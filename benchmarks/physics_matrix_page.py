@@ -23,7 +23,7 @@ your operator.
 * DPIR and plug-and-play (PnP, proximal gradient descent) use the network of DAEP, channel by channel where an image has
   other than one or three. TV is total variation, `A_dagger` deepinv's pseudo-inverse. PnP and TV have three settings
   each. The best of them counts, chosen with the clean image; DAEP has no such choice.
-* The verdict compares `DAEP(level)` with the best of the others: **better** or **worse** by more than 0.15 dB,
+* The verdict compares `DAEP()` with the best of the others: **better** or **worse** by more than 0.15 dB,
   **level**, **refused** with a sentence that says why, **failed** with another error.
 
 """

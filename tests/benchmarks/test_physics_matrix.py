@@ -77,7 +77,7 @@ def test_unlike_noise_of_a_stack():
 )
 def test_verdict_is_against_the_best_peer(sigma, peer, word):
     outcomes = dict.fromkeys(methods.PEERS, methods.Outcome(None, 0.0))
-    outcomes |= {"sigma": methods.Outcome(sigma, 0.0), "pnp": methods.Outcome(peer, 0.0)}
+    outcomes |= {"stated": methods.Outcome(sigma, 0.0), "pnp": methods.Outcome(peer, 0.0)}
     assert physics_matrix.verdict(outcomes) == word
 
 
@@ -137,7 +137,7 @@ def quick(monkeypatch):
     def nothing(problem, network):
         yield from ()
 
-    ours = {name: adjoint if name == "sigma" else nothing for name in methods.OURS}
+    ours = {name: adjoint if name == "stated" else nothing for name in methods.OURS}
     peers = {name: adjoint if name == "inverse" else nothing for name in methods.PEERS}
     monkeypatch.setattr(physics_matrix, "OURS", ours)
     monkeypatch.setattr(physics_matrix, "PEERS", peers)
