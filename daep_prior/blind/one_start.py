@@ -60,11 +60,12 @@ def one_estimate(
         if before is not None:
             kernel = cleaned(enlarged(kernel, settings.factor), ENLARGED_LEAST, 0)
             image = scale.bordered(resized(before.inside(image), scale.inside(scale.y).shape[-2:]))
-        widths = settings.widths(scale is levels[-1])
+        finest = scale is levels[-1]
+        widths, weight = settings.widths(finest), settings.last_weight if finest else settings.weight
         for number, width in enumerate(widths):
-            last = scale is levels[-1] and number >= len(widths) - LAST_ROUNDS
+            last = finest and number >= len(widths) - LAST_ROUNDS
             least = settings.last_least if last else settings.least
-            kernel, image = _round(scale, kernel, image, denoise, settings, width, least, generator)
+            kernel, image = _round(scale, kernel, image, denoise, settings, width, weight, least, generator)
             if follow is not None:
                 follow(scale.factor, number, kernel)
     # the same noise and width for all starts and settings
@@ -80,6 +81,7 @@ def _round(
     denoise: Denoise,
     settings: BlindSettings,
     width: float,
+    weight: float,
     least: float,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
@@ -89,4 +91,4 @@ def _round(
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
     kernel = cleaned(kernel, least, settings.island)
-    return kernel, image_step(sharp, scale.y, scale.known, kernel, settings.weight, settings.fills)
+    return kernel, image_step(sharp, scale.y, scale.known, kernel, weight, settings.fills)

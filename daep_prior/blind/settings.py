@@ -13,6 +13,7 @@ class BlindSettings:
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
     :param float narrowest: that of the last round; in between it falls geometrically.
     :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
+    :param float last_weight: the same at the finest scale, in photographs with little noise.
     :param float ridge: weight of ``1/2 ||k||^2`` in the kernel step, against the sum of squared gradients.
     :param float least: kernel values below this share of the largest are set to 0.
     :param float last_least: the same in the last three rounds, which restore faint tails.
@@ -30,6 +31,7 @@ class BlindSettings:
     widest: float = 60 / 255
     narrowest: float = 15 / 255
     weight: float = 0.04
+    last_weight: float = 0.01
     ridge: float = 10.0
     least: float = 0.02
     last_least: float = 0.01

@@ -132,6 +132,7 @@ def test_two_starts_that_agree_are_enough(monkeypatch, blurred):
         return Estimate(torch.eye(7) / 7, 0.01)
 
     monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", same)
+    monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)  # is right
     found = find_blur(blurred, lambda x, s: x, BlindSettings(size=9), starts=5, seed=3)
     assert isinstance(found, FoundBlur) and found.verdict == "found"
     assert found.confidence == pytest.approx(1, abs=1e-4) and seeds == [3, 4]

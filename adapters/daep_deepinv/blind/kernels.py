@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from daep_deepinv.prior import DAEPrior
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
-from daep_prior.blind.several_starts import FollowStarts
+from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
 
 #: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,
 #: pixels. Levin's photographs have kernels of up to 27 pixels in 255.
@@ -24,8 +24,6 @@ SIZE_SHARE, SMALLEST_SIZE, LARGEST_DEFAULT = 1 / 8, 9, 31
 LEAST_SIDES, LEAST_PIXELS = 3, 32
 #: A photograph whose largest value is above this is not in [0, 1].
 BRIGHTEST = 1.5
-#: Agreement of the starts below which a kernel is uncertain. Chosen by hand on blurred training crops.
-UNCERTAIN = 0.85
 #: Largest number of starts.
 STARTS = 3
 
@@ -99,6 +97,13 @@ def warn_of(found: FoundBlur, number: int, starts: int) -> None:
     """Warn if the blur of a photograph is not found, or uncertain."""
     if found.verdict in ADVICE:
         warnings.warn(f"y: the blur of photograph {number} is not found: {ADVICE[found.verdict]}.", stacklevel=4)
+    elif found.verdict == "found" and found.doubt > 1:
+        warnings.warn(
+            f"y: the blur of photograph {number} is probably wrong: the restoration overshoots the photograph, "
+            f"confidence {found.confidence:.2f}; compare the result with the photograph, and try a region with more "
+            "edges, another size= or more starts=.",
+            stacklevel=4,
+        )
     elif starts > 1 and found.verdict == "found" and found.confidence < UNCERTAIN:
         warnings.warn(
             f"y: the blur of photograph {number} is uncertain, confidence {found.confidence:.2f}; compare the result "

@@ -27,7 +27,8 @@ class BlindDAEP(Reconstructor):
     starts are compared. Then :class:`daep_deepinv.DAEP` restores the photograph with the kernel.
 
     A sharp photograph is returned as it is, with a kernel of one pixel. So is one whose blur is not found; this is
-    warned of. Starts may also agree on a wrong kernel, so compare the result with the photograph.
+    warned of. Starts may also agree on a wrong kernel. If the restoration with it overshoots the photograph, a warning
+    says so and lowers ``confidence``. Some wrong kernels pass, so compare the result with the photograph.
 
     After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the agreement of the starts, from 0 to 1,
     and ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.

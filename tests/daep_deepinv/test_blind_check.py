@@ -1,0 +1,89 @@
+"""The independent check of a found kernel: a wrong one is never returned without a warning."""
+
+import pytest
+import torch
+from deepinv.physics import Blur
+
+from daep_deepinv import BlindDAEP, DAEPrior
+from daep_prior.blind import BlindSettings, Estimate
+from daep_prior.blind.overshoot import overshoot
+from daep_prior.blind.several_starts import UNCERTAIN, last_weight, noise_level
+
+NOISE = 0.005
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Overlapping discs in grey, (1, 1, 112, 112)."""
+    rows, columns = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")
+    generator = torch.Generator().manual_seed(3)
+    x = torch.full((112, 112), 0.5)
+    for _ in range(40):
+        top, left, radius, value = torch.rand(4, generator=generator).tolist()
+        inside = (rows - 112 * top) ** 2 + (columns - 112 * left) ** 2 < (4 + 14 * radius) ** 2
+        x = torch.where(inside, value, x)
+    return x[None, None]
+
+
+@pytest.fixture(scope="module")
+def diagonal():
+    """Motion along a diagonal over 9 pixels."""
+    return torch.eye(9) / 9
+
+
+@pytest.fixture(scope="module")
+def blurred(scene, diagonal):
+    y = Blur(diagonal[None, None], padding="valid").A(scene)
+    return (y + NOISE * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+
+
+@pytest.fixture
+def agreeing(monkeypatch):
+    """``agreeing(kernel)``: every start finds that kernel; the seeds that were used."""
+    seeds = []
+
+    def use(kernel):
+        def estimate(y, denoise, settings, seed=0, follow=None):
+            seeds.append(seed)
+            return Estimate(kernel, 0.01)
+
+        monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", estimate)
+        return seeds
+
+    return use
+
+
+def test_a_wrong_kernel_overshoots_and_the_true_one_does_not(blurred, diagonal):
+    prior = DAEPrior("dae")
+    with torch.no_grad():
+        true, wrong = (
+            overshoot(blurred, prior.denoise, kernel, NOISE, BlindSettings(size=11))
+            for kernel in (diagonal, diagonal.flip(0))
+        )
+    assert true <= 1 < wrong
+
+
+def test_starts_that_agree_on_a_wrong_kernel_are_warned_of(agreeing, blurred, diagonal):
+    seeds = agreeing(diagonal.flip(0))
+    model = BlindDAEP(size=11)
+    with pytest.warns(UserWarning, match="probably wrong: the restoration overshoots the photograph, confidence 0"):
+        model(blurred)
+    assert model.verdict == ["found"] and model.confidence[0] < UNCERTAIN
+    assert len(seeds) == 3  # further starts were tried
+
+
+def test_one_start_with_a_wrong_kernel_is_warned_of_too(agreeing, blurred, diagonal):
+    agreeing(diagonal.flip(0))
+    with pytest.warns(UserWarning, match="probably wrong"):
+        BlindDAEP(size=11, starts=1)(blurred)
+
+
+def test_the_noise_of_a_blurred_photograph_is_seen(scene):
+    y = Blur(torch.full((1, 1, 15, 15), 1 / 225), padding="valid").A(scene)
+    y = y + 0.02 * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    assert noise_level(y) == pytest.approx(0.02, rel=0.15)
+
+
+@pytest.mark.parametrize(("noise", "weight"), [(0.003, 0.01), (0.02, 0.04)])
+def test_little_noise_has_a_smaller_weight_at_the_finest_scale(noise, weight):
+    assert last_weight(noise, BlindSettings()) == weight
