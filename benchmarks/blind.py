@@ -3,8 +3,8 @@
     python benchmarks/blind.py --data FOLDER [--set levin|training] [--cases N] [--starts 3] [--preset fast] [--again]
 
 * ``levin``: the 32 photographs that Levin et al. (2009) blurred with a real camera, grey, 255 x 255 (``blind/levin`` in
-  the data folder; kernels 4 and 8 as stored, the others turned by 180 degrees). One setting for all; nothing is chosen
-  on these images.
+  the data folder; kernels 4 and 8 as stored, the others turned by 180 degrees). One setting for all.
+  ``docs/unknown-blur.md`` names what was chosen after these kernels had been looked at.
 * ``training``: crops of 255 x 255 pixels of training images (``train/``), every second one grey. Kernels: camera shake
   in five of eight (deepinv's ``MotionBlurGenerator``, 13 to 29 pixels), straight motion, defocus, Gaussian. Noise of
   0.5, 1 and 2 %, 8 bits. Settings are chosen here.
