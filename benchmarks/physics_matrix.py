@@ -11,8 +11,8 @@
   and total variation have three settings; the best counts, chosen with the clean image.
 * PSNR for a peak of 1 and at most 60 dB, without the border that a ``valid`` blur does not measure. Phase retrieval is
   compared up to a global phase, unwrapping up to a constant.
-* Verdict on ``DAEP()``, which reads the noise of the physics, against the best peer: ``better`` by more than 0.15 dB, ``level``, ``worse``; ``refused``
-  with a sentence; ``failed`` with another error.
+* Verdict on ``DAEP()``, which reads the noise of the physics, against the best peer: ``better`` by more than 0.15 dB,
+  ``level``, ``worse``; ``refused`` with a sentence; ``failed`` with another error.
 
 Every row is written to ``results/physics_matrix.csv`` as soon as it is measured; an interrupted run continues there.
 ``--only`` is a regular expression for ``operator, noise, kind``; ``--again`` measures these rows again. ``--part 2/3``

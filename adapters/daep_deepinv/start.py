@@ -13,7 +13,7 @@ from torch import Tensor
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.nonlinear_start import nonlinear_start
 from daep_deepinv.operators.geometry import image_geometry
-from daep_deepinv.operators.trust import FAILURES, total
+from daep_deepinv.operators.trust import FAILURES
 from daep_prior.back_projection import fill_missing
 
 __all__ = ["described_start", "measured_region", "starting_point", "valid_margins"]
@@ -75,12 +75,14 @@ def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
     seen = _as_image(y, physics, back)
     if seen is not None:
         return seen
-    inverse = _pseudo_inverse(y, physics, back)
-    if inverse is not None:
+    inverse, usable = _pseudo_inverse(y, physics, back)
+    if inverse is not None and bool(usable.all()):
         return inverse, "the pseudo-inverse of the measurement"
     # as deepinv does, but each image by itself
     bound = float(physics.tol) * back.flatten(1).norm(dim=1)
     solved = conjugate_gradients(physics.A_adjoint_A, back, bound, int(physics.max_iter))
+    if inverse is not None:
+        solved = torch.where(usable.view(-1, *[1] * (back.ndim - 1)), inverse, solved)
     return solved, "the pseudo-inverse of the measurement (conjugate gradients)"
 
 
@@ -91,8 +93,11 @@ def _as_image(y: Any, physics: Physics, back: Tensor) -> tuple[Tensor, str] | No
             return None
         parts = zip(y, physics.physics_list, strict=True)
         found = [one for part, operator in parts if (one := _as_image(part, operator, back)) is not None]
-        starts = [(_misfit(y, physics, x), i) for i, (x, _) in enumerate(found)]
-        return found[min(starts)[1]] if starts else None
+        if not found:
+            return None
+        best = torch.stack([_misfits(y, physics, x) for x, _ in found]).argmin(0)
+        starts = torch.stack([x for x, _ in found])
+        return starts[best, torch.arange(back.shape[0], device=best.device)], found[int(best[0])][1]
     if y.is_complex() or back.is_complex():
         return None
     if y.ndim == back.ndim == 5:
@@ -120,21 +125,27 @@ def _as_volume(y: Tensor, physics: Physics, back: Tensor) -> tuple[Tensor, str] 
     return y / gain if gain != 1 else y.clone(), "the measurement"
 
 
-def _pseudo_inverse(y: Any, physics: LinearPhysics, back: Tensor) -> Tensor | None:
-    """``physics.A_dagger(y)``; ``None``: there is none, it fails, or it explains ``y`` no better than a black image."""
+def _pseudo_inverse(y: Any, physics: LinearPhysics, back: Tensor) -> tuple[Tensor | None, Tensor]:
+    """``physics.A_dagger(y)``, and for which images it explains ``y`` better than a black image, (B,); ``None``: there
+    is none, or it fails."""
+    none = torch.zeros(back.shape[0], dtype=torch.bool, device=back.device)
     if type(physics).A_dagger is LinearPhysics.A_dagger:
-        return None
+        return None, none
     try:
         found = physics.A_dagger(y)
-        usable = found.shape == back.shape and bool(found.isfinite().all())
-        return found if usable and _misfit(y, physics, found) <= _misfit(y, physics, torch.zeros_like(back)) else None
+        if found.shape != back.shape:
+            return None, none
+        found = torch.where(found.isfinite(), found, 0)
+        return found, _misfits(y, physics, found) <= _misfits(y, physics, torch.zeros_like(back))
     except FAILURES as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        return None
+        return None, none
 
 
-def _misfit(y: Any, physics: Physics, x: Tensor) -> float:
-    """``||Ax - y||^2``."""
+def _misfits(y: Any, physics: Physics, x: Tensor) -> Tensor:
+    """``||Ax - y||^2`` of each image, (B,)."""
     residual = physics.A(x) - y
-    return total(residual, residual)
+    parts = residual if isinstance(residual, TensorList) else [residual]
+    squares: Tensor = sum(part.abs().square().flatten(1).sum(1) for part in parts)  # type: ignore[assignment]
+    return squares

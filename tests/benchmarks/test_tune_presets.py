@@ -81,7 +81,7 @@ def test_a_search_gives_a_file_that_a_model_reads(shared):
     assert set(found.levels) == {5.0, *shipped_settings().levels}
     assert found.levels[7.65] == shipped_settings().levels[7.65]
     physics = degradation(np.ones((3, 3)) / 9)
-    model = DAEP(5 / 255, denoiser=shared / "tiny.safetensors", settings=path)
+    model = DAEP(5 / 255, shared / "tiny.safetensors", settings=path, scale=1, bounds=(0, 1))
     (plan,) = model.plan(physics.A(torch.rand(1, 3, 32, 32)), physics)
     assert plan.schedule == schedules.annealed(5 / 255, settings=found)
 

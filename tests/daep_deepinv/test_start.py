@@ -226,3 +226,15 @@ def test_a_blurred_volume_is_its_own_first_image():
     assert words == "the measurement" and float((start / y).std()) < 1e-5
     masked = dinv.physics.Inpainting((1, 6, 24, 24), mask=0.5, rng=torch.Generator().manual_seed(0))
     assert described_start(masked.A(y), masked)[1] != "the measurement"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_image_starts_alike_alone_and_in_a_batch(seed):
+    """Of a small image and a wide kernel, the measurement is hardly an image."""
+    generator = torch.Generator().manual_seed(seed)
+    kernel = torch.rand(1, 1, 3, 6, generator=generator)
+    physics = dinv.physics.BlurFFT((1, 4, 6), kernel / kernel.sum())
+    y = physics.A(torch.rand(3, 1, 4, 6, generator=generator))
+    together = starting_point(y, physics)
+    for i in range(3):
+        assert torch.allclose(together[i : i + 1], starting_point(y[i : i + 1], physics), atol=1e-4)

@@ -11,6 +11,7 @@ from deepinv.physics import Physics
 from torch import Tensor
 
 from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.trust import FAILURES
 from daep_prior.back_projection import fill_missing
 
 __all__ = ["Geometry", "image_geometry"]
@@ -104,8 +105,21 @@ def image_geometry(physics: Physics, like: Tensor) -> Geometry | None:
     """
     if like.ndim != 4 or like.is_complex() or min(like.shape[-2:]) < SHORTEST:
         return None
+    if like.shape[0] > 1 and _takes_one(physics, like):  # so that the answer does not depend on the batch
+        like = like[:1]
     question = ("geometry", tuple(like.shape), like.dtype, str(like.device))
     return remembered(physics, question, lambda: _geometry(physics, like))
+
+
+def _takes_one(physics: Physics, like: Tensor) -> bool:
+    """Whether the physics takes one image alone, and is not for a whole batch."""
+    try:
+        seen = physics.A(torch.ones_like(like[:1]))
+    except FAILURES as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return False
+    return isinstance(seen, Tensor) and seen.ndim > 0 and seen.shape[0] == 1
 
 
 def _geometry(physics: Physics, like: Tensor) -> Geometry | None:
