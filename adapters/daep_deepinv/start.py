@@ -147,5 +147,5 @@ def _misfits(y: Any, physics: Physics, x: Tensor) -> Tensor:
     """``||Ax - y||^2`` of each image, (B,)."""
     residual = physics.A(x) - y
     parts = residual if isinstance(residual, TensorList) else [residual]
-    squares: Tensor = sum(part.abs().square().flatten(1).sum(1) for part in parts)  # type: ignore[assignment]
+    squares: Tensor = sum(part.abs().square().flatten(1).sum(1) for part in parts)
     return squares
