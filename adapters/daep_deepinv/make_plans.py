@@ -95,7 +95,7 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     statement, source = statement_of(y, physics, choices.sigma, choices.estimate)
     known = None
     if statement is not None:
-        known = statement.known(y)
+        known = statement.known(y, physics.mask if isinstance(physics, Inpainting) else None)
         filled = None if known is None else fill_missing(y * known, known.to(y))
         if choices.data_fidelity is None:
             y = statement.prepare(y if filled is None else filled)

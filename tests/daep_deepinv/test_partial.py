@@ -8,6 +8,7 @@ from deepinv.physics.functional.blur import gaussian_blur
 from daep_deepinv import DAEP
 from daep_deepinv.data_terms.partial import PartialL2
 from daep_deepinv.data_terms.used_values import UsedValues, used_values
+from daep_deepinv.noise.stated import stated_noise
 
 SIZE = (1, 3, 32, 32)
 
@@ -122,3 +123,15 @@ def test_impulses_are_unknown_and_their_pixels_filled(photograph, shipped):
     model = DAEP(denoiser=shipped("dae"), preset="fast")
     assert dinv.metric.PSNR()(model(y, physics), x) > 25
     assert "unknown" in model.plans[0].data_term
+
+
+def test_impulses_beside_missing_pixels_are_found(photograph):
+    """A missing pixel has the value of a black impulse, and is no neighbour of it."""
+    x = 0.1 + 0.8 * photograph[..., 40:72, 40:72]
+    mask = (torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    physics = dinv.physics.Inpainting((3, 32, 32), mask=mask, noise_model=dinv.physics.SaltPepperNoise(0.05, 0.05))
+    torch.manual_seed(0)
+    y = physics(x)
+    statement = stated_noise(physics, y)
+    known = statement.known(y, physics.mask)
+    assert torch.equal(known, (mask > 0) & (y != 0) & (y != 1))

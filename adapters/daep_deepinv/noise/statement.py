@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -78,20 +77,25 @@ class NoiseOfImage:
         shift = self.shift.to(y) if isinstance(self.shift, Tensor) else self.shift
         return self.factor * y - shift
 
-    def known(self, y: Tensor) -> Tensor | None:
-        """Which values of the raw measurement (1, C, h, w) are no impulses, boolean; ``None``: all.
+    def known(self, y: Tensor, measured: Tensor) -> Tensor | None:
+        """Which values of the raw measurement (1, C, h, w) are measured and no impulses, boolean; ``None``: all.
 
-        Values at an extreme are no impulses where so many neighbours share it as impulses would not.
+        Values at an extreme are no impulses where so many measured neighbours share it as impulses would not.
+
+        :param torch.Tensor measured: boolean, as ``y``; where no pixel is missing.
         """
         if self.impulses is None:
             return None
-        known = torch.ones_like(y, dtype=torch.bool)
-        share = min(self.impulses.share, 1.0)
-        by_chance = share + CHANCE * math.sqrt(share * (1 - share)) / WINDOW
+        known, share = measured, min(self.impulses.share, 1.0)
+
+        def count(values: Tensor) -> Tensor:
+            return WINDOW**2 * F.avg_pool2d(values.to(y), WINDOW, 1, WINDOW // 2)
+
+        others = (count(measured) - 1).clamp_min(1)
+        by_chance = share * others + CHANCE * (share * (1 - share) * others).sqrt()
         for extreme in self.impulses[:2]:
-            there = y == extreme
-            alike = F.avg_pool2d(there.to(y), WINDOW, 1, WINDOW // 2, count_include_pad=False)
-            known &= ~there | (alike > by_chance)
+            there = (y == extreme) & measured
+            known = known & (~there | (count(there) - 1 > by_chance))
         return known
 
 
@@ -136,13 +140,16 @@ class StatedNoise:
             return TensorList([torch.cat([one[k] for one in prepared]) for k in range(len(y))])
         return torch.cat(prepared)
 
-    def known(self, y: Any) -> Tensor | None:
-        """Which values of the raw measurement carry information, boolean, in its shape; ``None``: all."""
+    def known(self, y: Any, mask: Tensor | None = None) -> Tensor | None:
+        """Which values of the raw measurement carry information, boolean, in its shape; ``None``: all.
+
+        :param torch.Tensor mask: 0 where pixels are missing, broadcasts to ``y``; ``None``: none are.
+        """
         if isinstance(y, TensorList) or all(one.impulses is None for one in self.images):
             return None
-        masks = [self.of(i).known(y[i : i + 1]) for i in range(len(y))]
-        everything = torch.ones_like(y[:1], dtype=torch.bool)
-        return torch.cat([everything if mask is None else mask for mask in masks])
+        measured = torch.ones_like(y, dtype=torch.bool) if mask is None else (mask.to(y.device) != 0).expand_as(y)
+        masks = [self.of(i).known(y[i : i + 1], measured[i : i + 1]) for i in range(len(y))]
+        return torch.cat([measured[i : i + 1] if one is None else one for i, one in enumerate(masks)])
 
 
 def _count(y: Any) -> int:
