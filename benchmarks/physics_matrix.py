@@ -119,7 +119,7 @@ def main() -> None:
     if arguments.page:
         order = [(o.name, noise, kind) for o, noise, kind in rows()]
         found = (table.find(*key) for key in order)
-        write_page(PAGE, [row for row in found if row is not None])
+        write_page(PAGE, [row for row in found if row is not None], len(rows()))
         return
     number, count = (int(n) for n in arguments.part.split("/"))
     chosen = rows(arguments.only, (number, count))

@@ -11,7 +11,7 @@ HEAD = """# Which measurements DAEP restores
 
 <!-- written by: python benchmarks/physics_matrix.py --page -->
 
-deepinv has many forward operators and noise models. This page has one row for each combination that runs without a
+deepinv has many forward operators and noise models. This page has a row for each combination that runs without a
 download: what `DAEP` does with it, and what deepinv's own algorithms do with the same network. Look for the row of
 your operator.
 
@@ -39,9 +39,15 @@ COLUMNS = {
 }
 
 
-def write_page(path: Path, rows: list[dict[str, str]]) -> None:
-    """Write the page."""
-    path.write_text(HEAD + summary(rows) + table(rows) + refusals(rows))
+def write_page(path: Path, rows: list[dict[str, str]], total: int | None = None) -> None:
+    """Write the page.
+
+    :param int total: number of rows there are, if some may not have been measured.
+    """
+    missing = 0 if total is None else total - len(rows)
+    note = f"{missing} of the {total} combinations have not been measured yet; they have no row.\n\n"
+    note = note if missing > 0 else ""
+    path.write_text(HEAD + note + summary(rows) + table(rows) + refusals(rows))
 
 
 def summary(rows: list[dict[str, str]]) -> str:
