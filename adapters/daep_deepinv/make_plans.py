@@ -137,8 +137,7 @@ def _used(view: View, known: Tensor | None, statement: StatedNoise | None, choic
         return ALL_USED
     if known is not None:
         known = known[view.images][:, : view.y.shape[1]]
-    levels = [0.0 if statement is None else white_level(one.law) for one in (statement.images if statement else ())]
-    noisy = all(level is not None and level > 0 for level in levels)
+    noisy = statement is None or all((white_level(one.law) or 0) > 0 for one in statement.images)
     return used_values(view.y, view.physics, view.start, choices.saturation, known, noisy=noisy)
 
 
@@ -176,7 +175,7 @@ def _plans(
         one = replace(view, used=view.used.select([i]))
         schedule = choices.schedule or _preset_schedule(one, noise.level, prior, choices, own_start)
         found = [wrong_adjoint, noise.scaled(view.range.scale).warning(), _units(view, i, choices)]
-        if (view.range.source != "found" and not isinstance(choices.bounds, str)) or view.range.source == "assumed":
+        if view.range.source != "found":
             found.append(bounds_warning(view.in_image_units(view.start[i : i + 1])[0], view.range.bounds))
         plans.append(
             Plan(

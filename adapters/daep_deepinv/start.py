@@ -11,6 +11,7 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.data_terms.squares import squares
 from daep_deepinv.nonlinear_start import nonlinear_start
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.operators.trust import FAILURES
@@ -145,7 +146,4 @@ def _pseudo_inverse(y: Any, physics: LinearPhysics, back: Tensor) -> tuple[Tenso
 
 def _misfits(y: Any, physics: Physics, x: Tensor) -> Tensor:
     """``||Ax - y||^2`` of each image, (B,)."""
-    residual = physics.A(x) - y
-    parts = residual if isinstance(residual, TensorList) else [residual]
-    squares: Tensor = sum(part.abs().square().flatten(1).sum(1) for part in parts)
-    return squares
+    return squares(physics.A(x) - y)

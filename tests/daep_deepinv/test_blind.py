@@ -4,7 +4,8 @@ import warnings
 
 import pytest
 import torch
-from deepinv.physics import Blur, Denoising
+from blind_scene import discs, measured
+from deepinv.physics import Denoising
 
 from daep_deepinv import BlindDAEP, estimate_kernel
 from daep_deepinv.blind.restoration import deblurred
@@ -16,15 +17,7 @@ OPTIONS = {"size": 9, "starts": 1}
 
 @pytest.fixture(scope="module")
 def scene():
-    """Overlapping discs and bars in grey, (1, 1, 112, 112): edges in all directions."""
-    rows, columns = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")
-    generator = torch.Generator().manual_seed(3)
-    x = torch.full((112, 112), 0.5)
-    for _ in range(40):
-        top, left, radius, value = torch.rand(4, generator=generator).tolist()
-        inside = (rows - 112 * top) ** 2 + (columns - 112 * left) ** 2 < (4 + 14 * radius) ** 2
-        x = torch.where(inside, value, x)
-    return x[None, None]
+    return discs()
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +28,7 @@ def diagonal():
 
 @pytest.fixture(scope="module")
 def blurred(scene, diagonal):
-    y = Blur(diagonal[None, None], padding="valid").A(scene)
-    return (y + 0.005 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    return measured(scene, diagonal)
 
 
 @pytest.fixture(scope="module")

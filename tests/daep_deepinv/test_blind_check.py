@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from blind_scene import discs, measured
 from deepinv.physics import Blur
 
 from daep_deepinv import BlindDAEP, DAEPrior
@@ -14,15 +15,7 @@ NOISE = 0.005
 
 @pytest.fixture(scope="module")
 def scene():
-    """Overlapping discs in grey, (1, 1, 112, 112)."""
-    rows, columns = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")
-    generator = torch.Generator().manual_seed(3)
-    x = torch.full((112, 112), 0.5)
-    for _ in range(40):
-        top, left, radius, value = torch.rand(4, generator=generator).tolist()
-        inside = (rows - 112 * top) ** 2 + (columns - 112 * left) ** 2 < (4 + 14 * radius) ** 2
-        x = torch.where(inside, value, x)
-    return x[None, None]
+    return discs()
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +26,7 @@ def diagonal():
 
 @pytest.fixture(scope="module")
 def blurred(scene, diagonal):
-    y = Blur(diagonal[None, None], padding="valid").A(scene)
-    return (y + NOISE * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    return measured(scene, diagonal)
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from deepinv.optim.data_fidelity import L2
 from deepinv.physics import LinearPhysics
-from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
+from daep_deepinv.data_terms.squares import squares
 from daep_deepinv.noise.spectrum import NoiseSpectrum
 from daep_deepinv.operators.trust import has_closed_prox
 
@@ -86,9 +86,7 @@ class PerImageL2(L2):
                 residual = self._blur(physics, x, y).residual(x)
             else:
                 residual = physics.A(x) - y
-            parts = residual if isinstance(residual, TensorList) else [residual]
-            squares: Tensor = sum(part.abs().square().flatten(1).sum(1) for part in parts)  # type: ignore[assignment]
-        return squares
+            return squares(residual)
 
     def _weights(self) -> Callable[[Tensor], Tensor] | None:
         """Power of white noise of the same standard deviation over that of this noise, by frequency; ``None``: all

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 from deepinv.physics import Physics
-from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.data_terms.squares import squares
 from daep_deepinv.operators.linearized import backward, derivatives, period_of
 
-__all__ = ["NonlinearL2", "gauss_newton", "squares"]
+__all__ = ["NonlinearL2", "gauss_newton"]
 
 #: Gauss-Newton steps of a proximal step, and conjugate gradient iterations of each. The next proximal step continues
 #: from nearly the same image, so they need not converge.
@@ -114,9 +114,3 @@ def _residual(physics: Physics, x: Tensor, y: Any) -> Any:
     residual = physics.A(x) - y
     period = period_of(physics)
     return residual if period is None else residual - period * torch.round(residual / period)
-
-
-def squares(values: Any) -> Tensor:
-    """``||v||^2`` of each image or measurement, (B,)."""
-    parts = values if isinstance(values, TensorList) else [values]
-    return torch.stack([part.abs().square().flatten(1).sum(1) for part in parts]).sum(0)

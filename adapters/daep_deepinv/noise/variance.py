@@ -17,8 +17,20 @@ def _rms(variance: Tensor) -> float:
     return math.sqrt(max(0.0, float(variance.double().mean())))
 
 
+class _Polynomial:
+    """What both laws of second degree have in common."""
+
+    linear: float
+    quadratic: float
+
+    @property
+    def signal_dependent(self) -> bool:
+        """Whether the variance depends on the mean."""
+        return self.linear != 0 or self.quadratic != 0
+
+
 @dataclass(frozen=True)
-class QuadraticVariance:
+class QuadraticVariance(_Polynomial):
     """``constant + linear m + quadratic m^2`` for the mean ``m >= 0``; a negative mean counts as 0 in both.
 
     Gaussian, uniform and Laplacian noise have a constant; Poisson noise of gain ``g`` has ``linear = g``, with read
@@ -28,11 +40,6 @@ class QuadraticVariance:
     constant: float
     linear: float = 0.0
     quadratic: float = 0.0
-
-    @property
-    def signal_dependent(self) -> bool:
-        """Whether the variance depends on the mean."""
-        return self.linear != 0 or self.quadratic != 0
 
     def variance(self, mean: Tensor) -> Tensor:
         """The variance at each mean, in its shape."""
@@ -80,7 +87,7 @@ class LogPoissonVariance:
 
 
 @dataclass(frozen=True, eq=False)
-class MapVariance:
+class MapVariance(_Polynomial):
     """As :class:`QuadraticVariance`, with a constant for each measured value.
 
     :param torch.Tensor constant: broadcasts to the measurement of one image, (1, C, h, w).
@@ -89,11 +96,6 @@ class MapVariance:
     constant: Tensor
     linear: float = 0.0
     quadratic: float = 0.0
-
-    @property
-    def signal_dependent(self) -> bool:
-        """Whether the variance depends on the mean."""
-        return self.linear != 0 or self.quadratic != 0
 
     def variance(self, mean: Tensor) -> Tensor:
         """The variance at each mean, in its shape."""

@@ -55,19 +55,11 @@ class ComplexAsReal(Physics):
         return as_real(self.base.A_vjp(as_complex(x), v))
 
 
-class ComplexAsRealLinear(LinearPhysics):
+class ComplexAsRealLinear(ComplexAsReal, LinearPhysics):
     """:class:`ComplexAsReal` of a linear physics.
 
     :param LinearPhysics base: takes complex images.
     """
-
-    def __init__(self, base: LinearPhysics):
-        super().__init__(noise_model=base.noise_model, max_iter=base.max_iter, tol=base.tol)
-        self.base = base
-
-    def A(self, x: Tensor, **kwargs: Any) -> Any:
-        """Real image to the measurement of ``base``."""
-        return self.base.A(as_complex(x), **kwargs)
 
     def A_adjoint(self, y: Any, **kwargs: Any) -> Tensor:
         """Measurement to real image."""
