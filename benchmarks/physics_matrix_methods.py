@@ -108,7 +108,7 @@ def _daep(sigma: Callable[[Problem], Any]) -> Callable[[Problem, nn.Module], Ite
 
 
 def _level(problem: Problem) -> float:
-    """The noise level that the peers are told."""
+    """The noise level that the peers assume."""
     parts = list(problem.y) if isinstance(problem.y, TensorList) else [problem.y]
     size = float(torch.cat([part.abs().flatten() for part in parts]).square().mean().sqrt())
     return max(problem.sigma, LEAST * size)

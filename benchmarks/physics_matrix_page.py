@@ -19,7 +19,7 @@ your operator.
   the measurement, counting noise 10 %.
 * Numbers are PSNR in dB for a peak of 1, at most 60, without the border that a `valid` blur does not measure. Phase
   retrieval is compared up to a global phase, unwrapping up to a constant. `-`: the method does not run.
-* `DAEP(level)` is told the true noise level, `DAEP()` takes that of the physics, `DAEP("estimate")` estimates it.
+* `DAEP(level)` assumes the true noise level, `DAEP()` the noise model of the physics. `DAEP("estimate")` estimates it.
 * DPIR and plug-and-play (PnP, proximal gradient descent) use the network of DAEP, channel by channel where an image has
   other than one or three. TV is total variation, `A_dagger` deepinv's pseudo-inverse. PnP and TV have three settings
   each. The best of them counts, chosen with the clean image; DAEP has no such choice.

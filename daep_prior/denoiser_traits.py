@@ -1,4 +1,4 @@
-"""What a denoiser says of itself: its arguments, its one noise level, the channels it takes, its device."""
+"""Properties of a denoiser: its arguments, its one noise level, the channels it takes, its device."""
 
 import inspect
 from collections.abc import Callable

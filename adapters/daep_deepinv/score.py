@@ -17,8 +17,7 @@ class DAEScore(ScorePrior):
 
     ``DAEPrior.grad`` is the gradient of :math:`\tfrac12 \|A_s(x) - x\|^2`: another direction, another scale.
     deepinv's samplers (``ULA``, ``SKRock``, ``BaseSampling``) that are given a :class:`daep_deepinv.DAEPrior` use this
-    form of it. A
-    sampler of your own takes ``prior.as_score()``.
+    form of it. A sampler of your own takes ``prior.as_score()``.
 
     :param daep_deepinv.DAEPrior prior: see :meth:`daep_prior.MeanShiftPrior.score`.
     """

@@ -13,8 +13,7 @@ from daep_prior.solvers import Bounds
 
 __all__ = ["UNIT_RANGE", "ValueRange", "bounds_warning", "check_bounds", "check_scale", "find_ranges"]
 
-#: Side of the squares, in pixels, whose means are taken for the values of the image: single outliers and noise count
-#: less.
+#: Side of the squares, in pixels, over which the image is averaged. Outliers and noise count less there.
 POOLED = 4
 #: Share of the squares that may be brighter than the highest value, and darker than the lowest.
 OUTLIERS = 0.002

@@ -30,9 +30,9 @@ def overshoot(y: Tensor, denoise: Denoise, kernel: Tensor, noise: float, setting
     data term restore ``x`` from ``y`` with the kernel fixed. How the kernel was found has no influence. The larger of
     two measures counts:
 
-    * the root mean square of what leaves the local range of ``y`` (windows of :data:`WINDOW` pixels), over the root
-      mean square gradient of ``y`` and the square root of the kernel's spread, pixels, over :data:`LOCAL_LIMIT`;
-    * the root mean square of what leaves [0, 1], over the standard deviation of ``y``, over :data:`RANGE_LIMIT`.
+    * ``rms(a) / (g sqrt(w) LOCAL_LIMIT)``: ``a`` is the distance of the restoration from the range of ``y`` in windows
+      of :data:`WINDOW` pixels, ``g`` the root mean square gradient of ``y``, ``w`` the kernel's spread in pixels;
+    * ``rms(b) / (std(y) RANGE_LIMIT)``: ``b`` is its distance from [0, 1].
 
     :param torch.Tensor y: photograph in grey, (1, 1, h, w) in [0, 1].
     :param Callable denoise: ``denoise(x, s)``.

@@ -89,8 +89,8 @@ def find_blur(
     estimates: list[Estimate] = []
     doubts: dict[int, float] = {}
     for start in range(starts):
-        told = None if follow is None else _of_start(follow, start)
-        estimates.append(one_estimate(grey, denoise, settings, seed + start, told))
+        follow_start = None if follow is None else _of_start(follow, start)
+        estimates.append(one_estimate(grey, denoise, settings, seed + start, follow_start))
         best, agreement = _chosen(estimates)
         if agreement < AGREED and start < starts - 1:
             continue

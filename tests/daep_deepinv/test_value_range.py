@@ -72,7 +72,7 @@ def test_an_image_of_zeros_has_a_range():
 @pytest.mark.parametrize("factor", [2.0**-8, 2.0**-5, 2.0**6, 2.0**8])
 @pytest.mark.parametrize("sigma", ["given", "estimated"])
 def test_a_measurement_times_a_factor_gives_the_image_times_the_factor(clean, blur, unet, factor, sigma):
-    y = 0.3 * noisy(clean, blur)  # not taken for an image in [0, 1] at either scale
+    y = 0.3 * noisy(clean, blur)  # not treated as an image in [0, 1] at either scale
 
     def restored(c):
         level = "estimate" if sigma == "estimated" else 0.3 * c * NOISE

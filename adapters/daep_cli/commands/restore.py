@@ -110,9 +110,9 @@ def restore(
     --kernel and with --scale.
 
     **Files.** PNG, JPEG, TIFF (integers and floats of 8 to 64 bits), FITS and raw. The result has the number type, the
-    range and the metadata of the file; the EXIF orientation is applied. Colours under transparent pixels never mix into
-    what is seen. Pixels without a value (NaN) are missing. Results are written whole or not at all. Ctrl-C saves the
-    latest image.
+    range and the metadata of the file; the EXIF orientation is applied. Colours under transparent pixels do not
+    change the visible ones. Pixels without a value (NaN) are missing. Results are written whole or not at all. Ctrl-C
+    saves the latest image.
 
     **Stacks and large images.** The pages of a TIFF and the planes of a FITS cube are restored one after another,
     images of more than 33 million pixels in blocks. The same command continues after an interruption.

@@ -10,7 +10,7 @@ from typing import Any
 
 ORIENTATION, EXIF_FOLDER, GPS_FOLDER, WIDTH, HEIGHT = 274, 34665, 34853, 40962, 40963
 SHORT, LONG = 3, 4
-#: Number of entries of a folder above which a record is taken for damaged.
+#: A record with more entries in a folder is treated as damaged.
 MOST_ENTRIES = 1000
 
 

@@ -1,4 +1,4 @@
-"""Colours under transparent pixels: nobody sees them, so they must not be mixed into what is seen."""
+"""Colours under transparent pixels: they are invisible and must not change the visible pixels."""
 
 from dataclasses import replace
 

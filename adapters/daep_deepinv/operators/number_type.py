@@ -23,7 +23,7 @@ def number_type(physics: Physics) -> torch.dtype | None:
         if not name.startswith("noise_model.")
         and not name.endswith("_device_holder")
         and (tensor.is_floating_point() or tensor.is_complex())
-        and tensor.ndim > 0  # a single number takes the type of what it is multiplied with
+        and tensor.ndim > 0  # in torch, a 0-d tensor does not change the type of the tensor it multiplies
     ]
     return max(found, key=lambda dtype: torch.finfo(dtype).bits) if found else None
 
