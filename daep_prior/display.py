@@ -1,35 +1,18 @@
 """Tables and line drawings for notebooks, as plain HTML and SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from daep_prior.schedules import Schedule
-
-__all__ = ["schedule_html", "schedule_text", "sparkline", "table"]
+__all__ = ["span", "sparkline", "table"]
 
 #: Size of a drawing in pixels, and the margin that keeps the line inside.
 WIDTH, HEIGHT, MARGIN = 160, 28, 2
 
 
-def schedule_text(schedule: Schedule) -> str:
-    """A schedule in one line: its length, and the first and last value of each column."""
-    columns = ", ".join(f"{name}={_range(values, '->')}" for name, values in schedule.columns().items())
-    final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
-    dual = ", dual" if schedule.dual else ""
-    clip = "" if schedule.clip else ", clip=False"
-    return f"Schedule({schedule.solver}, {len(schedule)} iterations: {columns}, final_width={final}{dual}{clip})"
-
-
-def schedule_html(schedule: Schedule) -> str:
-    """A schedule as a table: for each column the first and last value, and a drawing of all values."""
-    rows = {name: (_range(values, "→"), sparkline(values)) for name, values in schedule.columns().items()}
-    final = "None" if schedule.final_width is None else f"{schedule.final_width:.4g}"
-    rows |= {"final_width": (final, ""), "dual": (str(schedule.dual), ""), "clip": (str(schedule.clip), "")}
-    return table(f"Schedule of {len(schedule)} iterations, {schedule.solver} solver", rows)
+def span(values: Sequence[float], arrow: str = "->") -> str:
+    """The first and the last value, with an arrow between them; one value if all are equal."""
+    first, last = f"{values[0]:.4g}", f"{values[-1]:.4g}"
+    return first if len(set(values)) == 1 else f"{first}{arrow}{last}"
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -59,8 +42,3 @@ def table(title: str, rows: Mapping[str, tuple[str, str]]) -> str:
         for name, (text, drawing) in rows.items()
     ]
     return f"<table><caption>{escape(title)}</caption>{''.join(lines)}</table>"
-
-
-def _range(values: Sequence[float], arrow: str) -> str:
-    first, last = f"{values[0]:.4g}", f"{values[-1]:.4g}"
-    return first if len(set(values)) == 1 else f"{first}{arrow}{last}"

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from daep_prior import display
+from daep_prior.display import span, sparkline, table
 
 __all__ = ["HEAVY_BALL", "PROXIMAL", "SMALLEST_NOISE", "Schedule", "Solver"]
 
@@ -93,10 +93,19 @@ class Schedule:
             raise ValueError(f"flip: got {sorted(set(self.flip))}; expected 0, 1, 2 or 3.")
 
     def __repr__(self) -> str:
-        return display.schedule_text(self)
+        columns = ", ".join(f"{name}={span(values)}" for name, values in self.columns().items())
+        switches = (", dual" if self.dual else "") + ("" if self.clip else ", clip=False")
+        final = f"final_width={self._final_text()}"
+        return f"Schedule({self.solver}, {len(self)} iterations: {columns}, {final}{switches})"
 
     def _repr_html_(self) -> str:
-        return display.schedule_html(self)
+        rows = {name: (span(values, "→"), sparkline(values)) for name, values in self.columns().items()}
+        rows["final_width"] = (self._final_text(), "")
+        rows |= {name: (str(getattr(self, name)), "") for name in ("dual", "clip")}
+        return table(f"Schedule of {len(self)} iterations, {self.solver} solver", rows)
+
+    def _final_text(self) -> str:
+        return "None" if self.final_width is None else f"{self.final_width:.4g}"
 
     def __len__(self) -> int:
         return len(self.step)
