@@ -4,10 +4,12 @@
                                     [--measurements "2.55" ...] [--device cuda --results FOLDER]
 
 * Images: Kodak24, rows and columns 100 to 100 + size; ``--size 0``: whole images. Image n is blurred by Levin's kernel
-  1 + (n - 1) mod 8. The number of the image is the seed of its noise.
+  1 + (n - 1) mod 8, in the rows of random kernels by one that no search has used. The number of the image is the seed
+  of its noise.
 * Measurements: see ``measurements.py``; metrics: see ``protocol.py``. These are test images: they choose no setting.
 * Methods: presets of DAEP; ``estimate``, the default preset with an estimated noise level; the peers of
-  :mod:`daep_compare.peers` with the parameters that ``tune_peers.py`` found on training images.
+  :mod:`daep_compare.peers` with the parameters that ``tune_peers.py`` found on training images; ``dpir``, DPIR as
+  deepinv has it, but with this network.
 * Seconds: one method after another in the same run. On a GPU one restoration before the first is not counted.
 
 Every case is a row of ``results/comparison/cases.csv``; an interrupted run continues there. The order of the images
@@ -29,13 +31,16 @@ from measurements import MEASUREMENTS, measure, restore
 from protocol import Case, data_folder, levin_kernel, read
 from rich.console import Console
 from torch import nn
+from training_crops import kernel as random_kernel
 
 from daep_deepinv import DAEDenoiser
 
 RESULTS = Path(__file__).parent / "results"
-METHODS = ("annealed", "fast", "best", "estimate", "pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp")
+METHODS = ("annealed", "fast", "best", "estimate", "pnp-hqs", "pnp-hqs-24", "pnp-admm", "red", "gs-pnp", "dpir")
 #: Metric -> digits of its mean.
 DIGITS = {"psnr": 2, "ssim": 4, "seconds": 1}
+#: Number of the first random kernel, a multiple of 8. The searches and ``training_crops.py`` use other kernels.
+RANDOM_KERNELS = 2000
 #: One image for each kernel, from all over the set, then the next eight.
 ORDER = tuple(1 + 8 * ((k + turn) % 3) + k for turn in range(3) for k in range(8))
 
@@ -118,11 +123,12 @@ def main() -> None:
     network = DAEDenoiser(arguments.denoiser, arguments.device)
     box = (100, 100 + arguments.size, 100, 100 + arguments.size) if arguments.size else None
     for number in ORDER[: arguments.images]:
-        kernel = levin_kernel(data, 1 + (number - 1) % 8)
+        kernels = {"levin": levin_kernel(data, 1 + (number - 1) % 8), "random": random_kernel(RANDOM_KERNELS + number)}
         clean = read(data / "kodak24" / f"kodim{number:02d}.png", box)
         warm = arguments.device.type == "cpu"
         for name in arguments.measurements:
-            case = on_device(measure(clean, number, kernel, MEASUREMENTS[name]), arguments.device)
+            how = MEASUREMENTS[name]
+            case = on_device(measure(clean, number, kernels[how.kernels], how), arguments.device)
             for method in arguments.methods.split(","):
                 if table.find(name, str(number), method):
                     continue

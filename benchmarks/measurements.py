@@ -12,8 +12,9 @@ from typing import Literal
 
 import numpy as np
 import torch
+from deepinv.optim import DPIR
 from PIL import Image
-from protocol import Case, blurred, eight_bits
+from protocol import Border, Case, blurred, eight_bits
 from scipy.ndimage import rotate
 from torch import Tensor, nn
 
@@ -32,6 +33,8 @@ class Measurement:
         scaled to the standard deviation ``noise``.
     :param int jpeg: JPEG quality at which the measurement is stored; 0: not stored.
     :param float turned: angle between the true kernel and the assumed one, degrees.
+    :param str border: of the blur.
+    :param str kernels: whose they are: ``levin``; ``random``: see :func:`training_crops.kernel`.
     """
 
     noise: float
@@ -39,6 +42,8 @@ class Measurement:
     kind: Literal["independent", "grey", "correlated"] = "independent"
     jpeg: int = 0
     turned: float = 0.0
+    border: Border = "valid"
+    kernels: Literal["levin", "random"] = "levin"
 
 
 MEASUREMENTS = {
@@ -51,6 +56,10 @@ MEASUREMENTS = {
     "2.55, correlated (3 x 3)": Measurement(2.55, 2.55, "correlated"),
     "2.55, stored as JPEG 90": Measurement(2.55, 2.55, jpeg=90),
     "2.55, kernel turned by 2 degrees": Measurement(2.55, 2.55, turned=2.0),
+    "2.55, circular": Measurement(2.55, 2.55, border="circular"),
+    "7.65, circular": Measurement(7.65, 7.65, border="circular"),
+    "2.55, circular, random kernels": Measurement(2.55, 2.55, border="circular", kernels="random"),
+    "7.65, circular, random kernels": Measurement(7.65, 7.65, border="circular", kernels="random"),
 }
 
 
@@ -61,11 +70,11 @@ def measure(clean: Tensor, seed: int, kernel: np.ndarray, how: Measurement) -> C
     :param int seed: of the noise.
     :param numpy.ndarray kernel: the assumed kernel, (h, w).
     """
-    assumed = blurred(f"image {seed}", clean, kernel, 0.0)
+    assumed = blurred(f"image {seed}", clean, kernel, 0.0, border=how.border)
     y = assumed.measurement
     if how.turned:
         true = rotate(kernel, how.turned, reshape=False, order=1).clip(0)
-        y = blurred("", clean, true / true.sum(), 0.0).measurement
+        y = blurred("", clean, true / true.sum(), 0.0, border=how.border).measurement
     rng = torch.Generator().manual_seed(seed)
     if how.kind == "grey":
         field = torch.randn([1, 1, *y.shape[2:]], generator=rng)
@@ -92,12 +101,15 @@ def stored_as_jpeg(y: Tensor, quality: int) -> Tensor:
 def restore(method: str, case: Case, network: nn.Module) -> Tensor:
     """The restored image.
 
-    :param str method: a preset of DAEP; ``"estimate"``: the default preset with an estimated noise level; or a peer.
+    :param str method: a preset of DAEP; ``"estimate"``: the default preset with an estimated noise level; ``"dpir"``:
+        DPIR as deepinv has it; or a peer.
     """
     if method == "estimate":
         model: Callable[..., Tensor] = DAEP("estimate", denoiser=network)
     elif method in PRESETS:
         model = DAEP(case.sigma, network, method)
+    elif method == "dpir":
+        model = DPIR(case.sigma, network)
     else:
         model = Peer(method, case.sigma, network)
     return model(case.measurement, case.physics)

@@ -1,13 +1,15 @@
 """The protocol of all benchmarks: images, degradations, PSNR.
 
 * Images: 8-bit RGB. Levin's grey images have three equal channels.
-* Deblurring: a true convolution with ``valid`` boundaries; kernels as in ``kernels/levin.npz``, not transposed.
+* Deblurring: a true convolution with ``valid`` boundaries, or with circular ones where that is said; kernels as in
+  ``kernels/levin.npz``, not transposed.
 * Noise: Gaussian, from a generator with seed 0. Levin's grey images have the same noise in all three channels, colour
   images independent noise in each.
 * Super-resolution: the image is cropped to a multiple of the factor, reduced by MATLAB's antialiased bicubic
   ``imresize`` and rounded to 8 bits.
 * PSNR: the restored image is rounded to 8 bits. Half a kernel (deblurring) or ``factor`` pixels (super-resolution) are
-  cropped from every side. The mean squared error is over all pixels and channels.
+  cropped from every side, nothing where the boundaries are circular. The mean squared error is over all pixels and
+  channels.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,6 +27,9 @@ from PIL import Image
 from torch import Tensor
 
 from daep_deepinv import degradation
+
+#: Boundaries of a blur.
+Border = Literal["valid", "circular"]
 
 
 def data_folder(given: str | None = None) -> Path:
@@ -89,13 +95,23 @@ def levin_kernel(data: Path, number: int) -> np.ndarray:
     return kernel
 
 
-def blurred(name: str, clean: Tensor, kernel: np.ndarray, sigma: float, one_field: bool = False, seed: int = 0) -> Case:
+def blurred(
+    name: str,
+    clean: Tensor,
+    kernel: np.ndarray,
+    sigma: float,
+    one_field: bool = False,
+    seed: int = 0,
+    border: Border = "valid",
+) -> Case:
     """Deblurring; with ``one_field`` the noise is the same in all channels."""
-    physics = degradation(kernel, sigma=sigma)
+    channels, height, width = clean.shape[1:]
+    circular = border == "circular"
+    physics = degradation(kernel, sigma=sigma, padding=border, img_size=(channels, height, width) if circular else None)
     measurement = physics.A(clean)
     shape = (1, 1, *measurement.shape[2:]) if one_field else measurement.shape
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    margin = (kernel.shape[0] // 2, kernel.shape[1] // 2)
+    margin = (0, 0) if circular else (kernel.shape[0] // 2, kernel.shape[1] // 2)
     return Case(name, clean, measurement + sigma * noise, physics, sigma, margin)
 
 

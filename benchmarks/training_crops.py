@@ -1,12 +1,15 @@
 """Presets and peers on crops of training images. Presets are tuned on such crops, never on test images.
 
     python benchmarks/training_crops.py --data FOLDER [--crops 8] [--methods annealed,fast,pnp-hqs,...] [--again]
+                                       [--problems "blur 2.55" ...]
 
 * Images: crops of 180 x 180 pixels of random *training* images (``train/`` in the data folder), from a fixed seed.
 * Deblurring: ``valid`` blur, one kernel a crop: random motion of 15 to 31 pixels, defocus, or Gaussian. Noise of 2.55,
-  7.65 and 12.75 of 255; noise of 5.1 where 2.55 is assumed; noise-free in 8 bits.
+  7.65 and 12.75 of 255; noise of 5.1 where 2.55 is assumed; noise-free in 8 bits. The same kernels with circular
+  boundaries, noise of 2.55 and 7.65.
 * Super-resolution: bicubic reduction by 2 to 5, noise-free in 8 bits.
-* PSNR without a frame of 15 pixels, half the largest kernel: the unmeasured border would dominate small crops.
+* PSNR without a frame of 15 pixels, half the largest kernel: the unmeasured border would dominate small crops. With
+  circular boundaries there is none.
 
 Writes the means to ``results/training_crops.csv``. Means in this file are not measured again; ``--again`` removes those
 of the methods named.
@@ -39,7 +42,9 @@ SEED = 0
 #: Sides of the motion kernels, pixels.
 MOTION = (15, 19, 21, 25, 27, 31)
 #: Names in ``MEASUREMENTS``.
-NOISE = ("2.55", "7.65", "12.75", "5.1, assumed 2.55")
+NOISE = ("2.55", "7.65", "12.75", "5.1, assumed 2.55", "2.55, circular", "7.65, circular")
+#: Names of all problems.
+PROBLEMS = (*(f"blur {name}" for name in NOISE), "blur 0", "x2", "x3", "x4", "x5")
 
 
 def crops(folder: Path, count: int) -> list[Tensor]:
@@ -73,7 +78,7 @@ def cases(clean: list[Tensor]) -> Iterator[tuple[str, list[Case]]]:
     for name in NOISE:
         how = MEASUREMENTS[name]
         measured = [measure(x, i, k, how) for i, (x, k) in enumerate(zip(clean, kernels, strict=True))]
-        yield f"blur {name}", [replace(case, margin=margin) for case in measured]
+        yield f"blur {name}", measured if how.border == "circular" else [replace(c, margin=margin) for c in measured]
     exact = [blurred("", x, k, 0.0) for x, k in zip(clean, kernels, strict=True)]
     yield "blur 0", [replace(case, measurement=eight_bits(case.measurement), margin=margin) for case in exact]
     for factor in (2, 3, 4, 5):
@@ -88,6 +93,7 @@ def main() -> None:
     parser.add_argument("--denoiser", default="dae")
     parser.add_argument("--crops", type=int, default=8)
     parser.add_argument("--methods", default="annealed,fast,pnp-hqs,pnp-hqs-24")
+    parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -95,10 +101,10 @@ def main() -> None:
     table, console = Table(arguments.results / "training_crops.csv", "problem", "method", "crops"), Console()
     methods, count = arguments.methods.split(","), str(len(clean))
     if arguments.again:
-        table.drop(lambda row: row["method"] in methods)
+        table.drop(lambda row: row["method"] in methods and row["problem"] in arguments.problems)
     network = DAEDenoiser(arguments.denoiser)
     for problem, measured in cases(clean):
-        for method in methods:
+        for method in methods if problem in arguments.problems else ():
             if table.find(problem, method, count):
                 continue
             psnr = sum(case.psnr(restore(method, case, network)) for case in measured) / len(measured)

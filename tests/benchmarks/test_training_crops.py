@@ -38,12 +38,13 @@ def test_kernels_sum_to_one_and_stay_within_the_frame(number):
 def test_what_has_been_measured_is_not_measured_again(folder, monkeypatch, capsys):
     save_dae(UNetDAE(widths=(4, 8), blocks=1), folder / "tiny.safetensors", {})
     arguments = ["training_crops.py", "--data", str(folder), "--denoiser", str(folder / "tiny.safetensors")]
-    monkeypatch.setattr(training_crops, "NOISE", ("2.55",))
+    problems = ["blur 2.55", "blur 2.55, circular", "blur 0", "x2", "x3", "x4", "x5"]
+    arguments += ["--problems", *problems]
     monkeypatch.setattr(sys, "argv", [*arguments, "--crops", "1", "--methods", "fast", "--results", str(folder)])
     training_crops.main()
     with (folder / "training_crops.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["problem"] for row in rows] == ["blur 2.55", "blur 0", "x2", "x3", "x4", "x5"]
+    assert [row["problem"] for row in rows] == problems
     assert all(float(row["psnr"]) > 5 for row in rows)
     capsys.readouterr()
     training_crops.main()
