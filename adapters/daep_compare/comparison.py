@@ -13,7 +13,7 @@ from daep_compare.methods import known_methods, make_method, usual_methods
 from daep_compare.results import Comparison, Result
 from daep_compare.run_method import Judge, run_method
 from daep_deepinv.denoiser import as_denoiser
-from daep_deepinv.noise.stated import stated_level
+from daep_deepinv.noise.stated import stated_noise
 from daep_deepinv.start import starting_point, valid_margins
 
 __all__ = ["compare", "compare_each"]
@@ -76,11 +76,12 @@ def compare_each(
     :return: the comparison, and an iterator that runs the methods and adds their results to the comparison.
     """
     added = {} if added is None else added
-    level = _assumed_level(physics) if sigma is None else float(sigma)
+    _check_image(x)
+    level = _assumed_level(physics, x) if sigma is None else float(sigma)
     if isinstance(methods, str):
         raise TypeError(f"methods: got {methods!r}; expected a list of names.")
     chosen = tuple(methods) if methods is not None else usual_methods(physics, level)
-    _check(x, chosen, added)
+    _check_methods(chosen, added)
     network = as_denoiser(denoiser)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):  # keeps the user's random state
         torch.manual_seed(seed)
@@ -105,13 +106,16 @@ def compare_each(
     return comparison, run()
 
 
-def _check(x: Tensor, methods: Sequence[str], added: Mapping[str, nn.Module]) -> None:
+def _check_image(x: Tensor) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"x: got {type(x).__name__}; expected one image as a torch.Tensor, (1, C, H, W).")
     if x.ndim != 4 or x.shape[0] != 1 or x.shape[1] not in (1, 3):
         raise ValueError(f"x: got shape {tuple(x.shape)}; expected one image, (1, C, H, W) with C = 1 or 3.")
     if not bool(((x >= 0) & (x <= 1)).all()):
         raise ValueError("x: got values outside [0, 1], or not a number; expected a clean image in [0, 1].")
+
+
+def _check_methods(methods: Sequence[str], added: Mapping[str, nn.Module]) -> None:
     unknown = sorted(set(methods) - set(known_methods()))
     if unknown:
         raise ValueError(f"methods: got {', '.join(map(repr, unknown))}; expected among {', '.join(known_methods())}.")
@@ -120,8 +124,10 @@ def _check(x: Tensor, methods: Sequence[str], added: Mapping[str, nn.Module]) ->
         raise ValueError(f"added: {', '.join(map(repr, taken))} is the name of another method; choose a new one.")
 
 
-def _assumed_level(physics: LinearPhysics) -> float:
-    level = stated_level(physics)
+def _assumed_level(physics: LinearPhysics, x: Tensor) -> float:
+    """The level of the white noise that the physics states, which is all that the peers know."""
+    stated = stated_noise(physics, x)
+    level = None if stated is None or stated.of(0).impulses is not None else stated.level(0)
     if level is None:
         raise ValueError("sigma: got None, and physics.noise_model states no noise level; expected a number.")
     return level

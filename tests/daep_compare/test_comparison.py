@@ -120,9 +120,13 @@ def test_the_usual_methods_fit_the_task_and_download_nothing():
         ({"x": torch.full((1, 3, 8, 8), float("nan"))}, "x: got values outside"),
         ({"methods": ["magic"]}, "methods: got 'magic'"),
         ({"methods": ["tv"], "added": {"tv": Broken()}}, "added: 'tv' is the name"),
-        (
-            {"physics": dinv.physics.Denoising(dinv.physics.PoissonNoise(0.1))},
-            "sigma: got None, and .* states no",
+        *(
+            ({"physics": dinv.physics.Denoising(model)}, "sigma: got None, and .* states no")
+            for model in (
+                dinv.physics.PoissonNoise(0.1),
+                dinv.physics.PoissonGaussianNoise(0.1, 0.1),
+                dinv.physics.SaltPepperNoise(0.1, 0.1),
+            )
         ),
     ],
 )
@@ -163,3 +167,11 @@ def test_lpips_is_left_out_unless_asked_for_or_downloaded(clean, unet, tmp_path,
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     found = compare(clean, degradation(sigma=0.1), ["wiener"], denoiser=unet)
     assert found.results[0].lpips is None and found.results[0].row()["lpips"] == ""
+
+
+@pytest.mark.parametrize("model", [dinv.physics.GaussianNoise(0.1), dinv.physics.UniformNoise(0.1 * 3**0.5)])
+def test_the_peers_assume_the_white_noise_that_the_physics_states(clean, model, unet):
+    physics = dinv.physics.Denoising(model)
+    stated = compare(clean, physics, ["pnp-hqs"], denoiser=unet).results[0]
+    given = compare(clean, physics, ["pnp-hqs"], denoiser=unet, sigma=0.1).results[0]
+    assert torch.allclose(stated.image, given.image, atol=1e-6)

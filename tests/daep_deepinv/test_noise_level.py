@@ -5,21 +5,8 @@ import warnings
 import deepinv as dinv
 import pytest
 import torch
-from deepinv.physics import GaussianNoise
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.noise.stated import stated_level
-
-
-@pytest.mark.parametrize(
-    ("model", "level"),
-    [(GaussianNoise(0.1), 0.1), (dinv.physics.ZeroNoise(), 0.0), (dinv.physics.PoissonNoise(0.1), None), (None, None)],
-    ids=["Gaussian", "none", "Poisson", "nothing"],
-)
-def test_what_the_physics_states(model, level):
-    physics = dinv.physics.Denoising()
-    physics.noise_model = model
-    assert stated_level(physics) == (None if level is None else pytest.approx(level))
 
 
 @pytest.mark.parametrize("true", [2.55, 7.65, 20.0])

@@ -13,8 +13,8 @@ from daep_compare.peers.classical import CLASSICAL_PEERS, CLASSICAL_SOLVERS
 from daep_compare.peers.downloading import DOWNLOADING, DOWNLOADING_SOLVERS
 from daep_compare.peers.network import network_solver
 from daep_compare.peers.tuned_settings import NETWORK_PEERS, Settings, task, tuned
-from daep_deepinv.checks import check_sigma
 from daep_deepinv.denoiser import as_denoiser
+from daep_prior.arguments import real_number
 from daep_prior.schedules import SMALLEST_NOISE
 
 __all__ = ["PEERS", "Peer"]
@@ -58,10 +58,10 @@ class Peer(Reconstructor):
         super().__init__()
         if name not in (*PEERS, *DOWNLOADING):
             raise ValueError(f"name: got {name!r}; expected one of {', '.join(map(repr, (*PEERS, *DOWNLOADING)))}.")
-        check_sigma(sigma)
         if name in NETWORK_PEERS and denoiser is None:
             raise ValueError(f"denoiser: got None; expected a network, as in Peer({name!r}, sigma, 'dae').")
-        self.name, self.sigma, self.parameters, self.seed = name, float(sigma), parameters, seed
+        self.sigma = real_number("sigma", sigma, "a finite noise level")
+        self.name, self.parameters, self.seed = name, parameters, seed
         self.denoiser = as_denoiser(denoiser) if name in NETWORK_PEERS and denoiser is not None else None
 
     def solver(self, physics: LinearPhysics) -> Reconstructor:

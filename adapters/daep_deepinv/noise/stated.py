@@ -26,11 +26,10 @@ from deepinv.physics import (
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.checks import check_sigma
 from daep_deepinv.noise.statement import Impulses, NoiseOfImage, StatedNoise, stacked, white
 from daep_deepinv.noise.variance import LogPoissonVariance, MapVariance, QuadraticVariance
 
-__all__ = ["gaussian", "stated_level", "stated_noise"]
+__all__ = ["gaussian", "stated_noise"]
 
 
 def stated_noise(physics: Physics, y: Any) -> StatedNoise | None:
@@ -60,24 +59,6 @@ def stated_noise(physics: Physics, y: Any) -> StatedNoise | None:
         return _with_background(reader(model, y), physics)
     sigma = getattr(model, "sigma", None)  # a user's own noise model
     return None if sigma is None else gaussian(sigma, y)
-
-
-def stated_level(physics: Physics) -> float | None:
-    """The standard deviation that ``physics.noise_model`` states, 0 for noise-free; ``None`` if it states none.
-
-    :raises ValueError: it states several, or one that is negative or not finite.
-    """
-    noise = getattr(physics, "noise_model", None)
-    if isinstance(noise, ZeroNoise):
-        return 0.0
-    level = getattr(noise, "sigma", None)
-    if level is None:
-        return None
-    values = torch.as_tensor(level, dtype=torch.float64).flatten().unique()
-    if values.numel() != 1:
-        raise ValueError("sigma: the physics states several noise levels; restore one level at a time.")
-    check_sigma(float(values))
-    return float(values)
 
 
 def _parameter(name: str, value: Any, y: Tensor) -> list[float]:

@@ -18,8 +18,9 @@ from deepinv.physics import (
 )
 from torch import Tensor
 
-from daep_deepinv.checks import check_factor, check_sigma
+from daep_deepinv.checks import check_factor
 from daep_deepinv.operators.resampling import BicubicDownsampling
+from daep_prior.arguments import real_number
 
 __all__ = ["as_filter", "degradation"]
 
@@ -80,7 +81,7 @@ def degradation(
     if downsampling not in DOWNSAMPLINGS:
         raise ValueError(f"downsampling: got {downsampling!r}; expected one of {', '.join(map(repr, DOWNSAMPLINGS))}.")
     check_factor(factor)
-    check_sigma(sigma)
+    sigma = real_number("sigma", sigma, "a finite noise level")
     noise = GaussianNoise(sigma) if sigma > 0 else ZeroNoise()
     blur: LinearPhysics | None = None
     if kernel is not None:
