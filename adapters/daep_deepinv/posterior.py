@@ -93,11 +93,21 @@ class Sampling:
         return torch.stack([chains.draw(seed, number, plan) for number in range(n)])
 
     def posterior(
-        self, y: Tensor, physics: Physics, n: int = SAMPLES, seed: int = 0, *, sigma: Any = None, **options: Any
+        self,
+        y: Tensor,
+        physics: Physics,
+        n: int = SAMPLES,
+        seed: int = 0,
+        *,
+        sigma: Any = None,
+        callback: Callable[[int], None] | None = None,
+        **options: Any,
     ) -> Posterior:
         """Mean, standard deviation and quantiles of ``n`` samples, of which one is held at a time.
 
         The parameters and errors are those of :meth:`sample`; ``n`` is at least 2.
+
+        :param Callable callback: is called with the number of each sample that is drawn.
         """
         if n < 2:
             raise ValueError(f"n: got {n}; expected at least 2 samples, for a deviation.")
@@ -108,6 +118,8 @@ class Sampling:
             change = x - mean
             mean = mean + change / (k + 1)
             squares = squares + (change * (x - mean).conj()).real
+            if callback is not None:
+                callback(k)
         deviation = chains.calibration(squares) * (squares / (n - 1)).sqrt()
         return Posterior((mean + chains.restored) / 2, deviation, n)
 

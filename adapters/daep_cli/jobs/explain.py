@@ -21,6 +21,7 @@ def print_plans(sources: Iterable[Path], job: Job) -> int:
         try:
             pages = count_pages(source)
             plan = str(job.plan(read_photo(source, 0), pages)) + (f"\npages      {pages}" if pages > 1 else "")
+            plan += f"\nsamples    {job.options.samples}, from this restoration" if job.options.samples else ""
         except Exception as error:
             complain(complaint(error, source))
             failed += 1

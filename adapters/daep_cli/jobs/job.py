@@ -175,7 +175,7 @@ class Job:
     def plan_of(self, measured: Measurement) -> Plan:
         """How a measurement would be restored."""
         y, physics = self.problem([measured])
-        with _in_terms_of_options():
+        with in_terms_of_options():
             (plan,) = self.model(measured).plan(y, physics)
         return plan
 
@@ -207,7 +207,7 @@ class Job:
         :return: photographs of the same types, and how they were restored.
         """
         y, physics = self.problem(batch)
-        with warnings.catch_warnings(), _in_terms_of_options():
+        with warnings.catch_warnings(), in_terms_of_options():
             warnings.simplefilter("ignore", NoiseWarning)  # the summary reports it for each image
             model = self.model(batch[0])
             x = model(y, physics, callback=callback)
@@ -238,7 +238,8 @@ class Job:
 
 
 @contextmanager
-def _in_terms_of_options() -> Iterator[None]:
+def in_terms_of_options() -> Iterator[None]:
+    """Errors of the solver, in the words of the command line."""
     try:
         yield
     except UnknownNoiseError as error:

@@ -44,6 +44,10 @@ class Measurement(NamedTuple):
         """Limits of the result. Amounts of light in floats may exceed the largest that was measured."""
         return (0.0, None) if self.photo.linear and self.photo.colour.dtype.kind == "f" else "found"
 
+    def exact_where_known(self, factor: int) -> bool:
+        """Whether the known pixels keep their values: there is neither noise nor blur, and nothing is enlarged."""
+        return self.noise == 0 and self.kernel is None and factor == 1
+
     def image(self) -> Tensor:
         """The measured image (1, C, H, W)."""
         x = to_tensor(without_hidden(self.photo))
@@ -60,7 +64,7 @@ class Measurement(NamedTuple):
         if self.curve is not None:
             x = torch.from_numpy(self.curve.values(x.double().cpu().numpy()))
         colour = to_pixels(x, source.colour.dtype, (source.black, source.white))
-        if self.noise == 0 and self.kernel is None and factor == 1:  # without noise, what is known is exact
+        if self.exact_where_known(factor):
             known = np.ones(colour.shape[:2], bool) if self.known is None else self.known
             colour = np.where(known[..., None], source.colour, colour)
         height, width = colour.shape[:2]

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from daep_cli.kernels.blind import BLIND
 from daep_cli.kernels.reading import kernel_path
 from daep_cli.masks import parse_colour
 from daep_cli.noise_option import AUTO, Counts, Noise
@@ -32,6 +33,8 @@ class Options:
     white: float | None = None
     linear: bool | None = None
     format: str | None = None
+    samples: int | None = None
+    uncertainty: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
@@ -42,6 +45,13 @@ class Options:
             raise ValueError(f"--white {self.white:g}: expected a positive number, the value of white in the file.")
         if self.format is not None and self.format not in FORMATS:
             raise ValueError(f"--format {self.format}: expected one of {', '.join(FORMATS)}.")
+        if self.uncertainty is not None and self.samples is None:
+            raise ValueError("--uncertainty: comes from samples; add their number, such as --samples 16.")
+        if self.samples is not None and self.kernel == BLIND:
+            raise ValueError(
+                "--samples: their deviation does not hold the error of a kernel that is found; name the kernel, or "
+                "leave --samples out."
+            )
         if self.missing is not None:
             parse_colour(self.missing)
         if self.kernel is not None and self.noise is None:
