@@ -3,17 +3,21 @@
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from daep_cli.errors import one_line
+from daep_cli.noise_option import Counts
 from daep_cli.photographs.metadata import NOTHING
 from daep_cli.photographs.photo import READABLE, Array, Photo
 from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.transparency import without_hidden
 from daep_cli.photographs.value_range import find_range
+from daep_deepinv.noise.stabilise import Anscombe
 from daep_prior.images import RGB
 from daep_prior.training import TrainingImage
 
@@ -26,7 +30,12 @@ LONGEST_REASON = 200
 
 
 def read_training_images(
-    folder: Path, channels: int | None, smallest: int, white: float | None, log: Callable[[str], None]
+    folder: Path,
+    channels: int | None,
+    smallest: int,
+    white: float | None,
+    log: Callable[[str], None],
+    counts: Counts | None = None,
 ) -> tuple[list[TrainingImage], int]:
     """Every usable image below ``folder``, in the order of their paths: pages and slices one after another.
 
@@ -35,6 +44,7 @@ def read_training_images(
     :param int channels: of the network; ``None``: as many as all images have, or 3.
     :param int smallest: least height and width, pixels.
     :param float white: value of white; ``None``: found in each file.
+    :param Counts counts: noise of the sensor; half of the crops are shown with stabilised noise.
     :return: images, and the channels.
     :raises ValueError: not a folder, or no usable image in it.
     """
@@ -47,7 +57,7 @@ def read_training_images(
         try:
             photos = list(_photos(path, channels))
             span = find_range(photos, white)
-            images = [_image(photo, span, smallest) for photo in photos]
+            images = [_image(photo, span, smallest, str(path), counts) for photo in photos]
         except (ValueError, OSError, MemoryError) as error:
             reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
             log(f"skipped {path.name}: {textwrap.shorten(one_line(reason), LONGEST_REASON).rstrip('.')}")
@@ -56,15 +66,18 @@ def read_training_images(
     if channels is None:
         counts = {image.values.shape[2] for _, image in found}
         channels = counts.pop() if len(counts) == 1 else RGB
-    usable = []
+    usable, skipped = [], set(paths).difference(path for path, _ in found)
     for path, image in found:
         if image.suits(channels):
             usable.append(image)
         else:
             count = image.values.shape[2]
+            skipped.add(path)
             log(f"skipped {path.name}: {count} channels, the network has {channels}; --channels sets another number")
     if not usable:
         raise ValueError(f"{folder}: no usable image among {len(paths)} files; expected images or arrays.")
+    if skipped:
+        log(f"{len(skipped)} of {len(paths)} files skipped")
     return usable, channels
 
 
@@ -74,7 +87,9 @@ def _is_data(path: Path) -> bool:
     return not inside and (path.is_file() or path.suffix.lower() == ".zarr")
 
 
-def _image(photo: Photo, span: tuple[float, float] | None, smallest: int) -> TrainingImage:
+def _image(
+    photo: Photo, span: tuple[float, float] | None, smallest: int, source: str, counts: Counts | None
+) -> TrainingImage:
     if photo.missing is not None:
         raise ValueError("it has pixels without a value (NaN)")
     width, height = photo.size
@@ -82,7 +97,21 @@ def _image(photo: Photo, span: tuple[float, float] | None, smallest: int) -> Tra
         raise ValueError(f"{width} x {height} pixels, smaller than a crop of {smallest}")
     values = without_hidden(photo).colour
     black, white = span or (0.0, None)
-    return TrainingImage(values, black, white)
+    if counts is None:
+        return TrainingImage(values, black, white, source)
+    image = TrainingImage(values, 0.0, white, source)  # no light is no count
+    return replace(image, curve=partial(stabilised, gain=counts.gain / image.top, read=counts.read / image.top))
+
+
+def stabilised(crop: Array, gain: float, read: float) -> Array:
+    """The values in [0, 1] after Anscombe's transform, after which the noise of a sensor has one level, in [0, 1].
+
+    `daep restore --noise poisson` shows a noisy image to the network in this form, and in the form of the file.
+    """
+    transform = Anscombe(gain, read**2)
+    dark, white = transform.ends()
+    out: Array = ((transform.forward(torch.from_numpy(crop)) - dark) / (white - dark)).numpy()
+    return out
 
 
 def _photos(path: Path, channels: int | None) -> Iterator[Photo]:

@@ -17,7 +17,7 @@ from daep_prior.training.run import TrainingRun
 
 __all__ = ["checkpoint_path", "load_checkpoint", "save_checkpoint"]
 
-CHECKPOINT_FORMAT = "daep-prior-checkpoint/1"
+CHECKPOINT_FORMAT = "daep-prior-checkpoint/2"
 
 
 def checkpoint_path(output: Path) -> Path:
@@ -41,6 +41,7 @@ def save_checkpoint(run: TrainingRun, path: Path) -> None:
         "history": run.history,
         "loss_sum": float(run.loss_sum),
         "loss_count": run.loss_count,
+        "best_at": run.best_at,
         "config": asdict(run.config),
     }
     write_safetensors(_tensors(run), path, {"format": CHECKPOINT_FORMAT, "state": json.dumps(state)})
@@ -70,13 +71,14 @@ def load_checkpoint(run: TrainingRun, path: Path) -> None:
     run.step, run.seconds, run.history = state["step"], state["seconds"], state["history"]
     run.loss_sum.fill_(state["loss_sum"])
     run.loss_count = state["loss_count"]
+    run.best_at = state["best_at"]
 
 
 def _tensors(run: TrainingRun) -> dict[str, Tensor]:
     """Weights, averages and optimizer states by name. A parameter that was never updated gets a state of zeros."""
     tensors = {
         f"{prefix}.{key}": value
-        for prefix, module in (("network", run.network), ("average", run.average))
+        for prefix, module in (("network", run.network), ("average", run.average), ("best", run.best))
         for key, value in module.state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
@@ -102,10 +104,12 @@ def _state(metadata: dict[str, str], path: Path) -> dict[str, Any]:
         kinds: dict[str, Any] = {
             "step": int, "seconds": float, "history": list, "loss_sum": float, "loss_count": int, "config": dict
         }  # fmt: skip
-        state = {key: kind(state[key]) for key, kind in kinds.items()}
+        best_at = None if state["best_at"] is None else (int(state["best_at"][0]), float(state["best_at"][1]))
+        state = {key: kind(state[key]) for key, kind in kinds.items()} | {"best_at": best_at}
         numbers = [state[key] for key in ("step", "seconds", "loss_count")]
-        if not all(0 <= number < math.inf for number in numbers) or not math.isfinite(state["loss_sum"]):
-            raise ValueError(f"step, seconds, losses {numbers}, their sum {state['loss_sum']}")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        sums = [state["loss_sum"], 0.0 if best_at is None else best_at[1]]
+        if not all(0 <= number < math.inf for number in numbers) or not all(map(math.isfinite, sums)):
+            raise ValueError(f"step, seconds, losses {numbers}, their sum and the best PSNR {sums}")
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: a damaged training checkpoint ({error!r}).") from error
     return state

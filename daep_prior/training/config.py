@@ -9,7 +9,18 @@ from typing import Any
 from daep_prior.images import RGB
 from daep_prior.networks import ConvDAE
 
-__all__ = ["TrainingConfig"]
+__all__ = ["FINE_TUNING", "TrainingConfig"]
+
+#: Settings with which a trained network is adapted to images of another kind. Rates: a fifth of those from scratch, as
+#: in the last runs of the shipped networks (docs/models.md); steps: twenty minutes on two cores.
+FINE_TUNING: dict[str, Any] = {
+    "steps": 1000,
+    "batch": 16,
+    "learning_rate": 2e-4,
+    "muon_learning_rate": 2e-3,
+    "final_learning_rate": 2e-6,
+    "warmup": 50,
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class TrainingConfig:
     :param float level_power: the ``p`` above.
     :param float augmentation: share of the crops that are reduced in size, and independently of those that get other
         colours. Photographs have smooth, dull colours; without this a network fails on others.
+    :param float blur: largest standard deviation, pixels, of a Gaussian blur of the noisy crops; the network learns the
+        sharp ones. With it ``A(x) - x`` is not the mean shift of eq. 6; the energy prefers sharp images.
     :param int validation_images: images that are not trained on but used for validation.
     :param int seed: of crops, noise and initial weights.
     :raises ValueError: a setting out of range.
@@ -52,6 +65,7 @@ class TrainingConfig:
     level_offset: float = 5 / 255
     level_power: float = 1.0
     augmentation: float = 0.15
+    blur: float = 0.0
     validation_images: int = 12
     seed: int = 0
 
@@ -66,6 +80,8 @@ class TrainingConfig:
             raise ValueError(f"seed: got {self.seed}; expected a number in [0, 2^32).")
         if not 0 <= self.augmentation <= 1:
             raise ValueError(f"augmentation: got {self.augmentation}; expected a share in [0, 1].")
+        if not 0 <= 3 * self.blur < self.crop:
+            raise ValueError(f"blur: got {self.blur}; expected 0 to a third of the crop, {self.crop} pixels.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: got {self.ema}; expected a decay in [0, 1).")
 

@@ -40,12 +40,16 @@ class TrainingImage:
     :param numpy.ndarray values: (H, W, C), of any real number type.
     :param float black: value that becomes 0.
     :param float white: value that becomes 1; ``None``: the largest of an integer type, 1 for floats.
+    :param str source: its file. Images of one file are not both trained on and validated.
+    :param Callable curve: half of the crops are shown after it: float32 arrays in [0, 1] to arrays of the same shape.
     :raises ValueError: another shape or type, or ``white`` is not above ``black``.
     """
 
     values: np.ndarray
     black: float = 0.0
     white: float | None = None
+    source: str | None = None
+    curve: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.values.size == 0 or self.values.dtype.kind not in "buif":
@@ -177,6 +181,9 @@ def random_crops(images: list[TrainingImage], config: TrainingConfig, step: int)
     out = np.empty((config.batch, size, size, channels), dtype=np.float32)
     for i, k in enumerate(rng.choice(len(images), config.batch, p=area / area.sum())):
         crop = _cut(images[k], size, channels, rng, config.augmentation)
+        curve = images[k].curve
+        if curve is not None and rng.integers(2):
+            crop = curve(crop)
         if rng.random() < config.augmentation and channels == RGB:
             crop = _recoloured(crop, rng)
         crop = np.rot90(crop, int(rng.integers(4)))

@@ -56,10 +56,10 @@ def train(
 ) -> dict[str, Any]:
     """Train a DAE on images and write it to ``output``.
 
-    Every checkpoint also writes ``output``, so a stopped run leaves usable weights. The checkpoint is the file
-    ``NAME.checkpoint.safetensors`` beside ``output``. The same call resumes from it; with more ``steps`` it also
-    continues a finished run. Ctrl-C ends the run after the current step, with a checkpoint; a second Ctrl-C ends it at
-    once.
+    Every checkpoint also writes ``output``: the average with the best mean PSNR of the validations so far, the start
+    included. The checkpoint is the file ``NAME.checkpoint.safetensors`` beside ``output``. The same call resumes from
+    it; with more ``steps`` it also continues a finished run. Ctrl-C ends the run after the current step, with a
+    checkpoint; a second Ctrl-C ends it at once.
 
     :param images: no test images: a folder, see :func:`load_training_images`; or arrays (H, W) or (H, W, C), or
         :class:`TrainingImage`. Grey images suit every network, and colours suit a grey one.
@@ -70,8 +70,8 @@ def train(
     :param float checkpoint_seconds: time between checkpoints.
     :param int validate_every: steps between validations.
     :param bool compiled: use ``torch.compile``; default on a GPU only.
-    :param str start_from: shipped name or ``.safetensors`` file of a network with the same configuration, whose weights
-        a new run starts from.
+    :param str start_from: shipped name or ``.safetensors`` file of a network of the same architecture, whose weights a
+        new run starts from. Its channels and noise levels may differ, see :func:`daep_prior.networks.with_channels`.
     :param bool overwrite: replace an ``output`` that belongs to no unfinished run.
     :param float progress_seconds: longest time without a line of progress.
     :return: the model card: settings, hardware, time, and the validation history.
@@ -91,10 +91,10 @@ def train(
 
     def save() -> None:
         save_checkpoint(run, checkpoint_path(output))
-        save_dae(run.average, output, _card(run, len(training)))
+        save_dae(run.result, output, _card(run, len(training)))
 
     first = run.step
-    _learn(run, training, held_out, save, log, checkpoint_seconds, validate_every, progress_seconds)
+    _learn(run, training, held_out, save, log, checkpoint_seconds, validate_every, progress_seconds, bool(start_from))
     finished = _step_of(output) == run.step
     if not finished:  # an earlier run stopped between checkpoint and weights, or the weights were moved away
         save()
@@ -121,9 +121,17 @@ def _held_out(
     if len(images) <= config.validation_images:
         log(f"only {len(images)} images: the validation figure is measured on training images")
         return images, images
-    order = random_generator(config.seed, 0, 1).permutation(len(images))
-    chosen = sorted(order[: config.validation_images])
-    return [image for i, image in enumerate(images) if i not in set(chosen)], [images[i] for i in chosen]
+    files = [image.source or i for i, image in enumerate(images)]
+    different = list(dict.fromkeys(files))
+    order = [different[i] for i in random_generator(config.seed, 0, 1).permutation(len(different))]
+    chosen: set[str | int] = set()
+    while order and sum(file in chosen for file in files) < config.validation_images:
+        chosen.add(order.pop(0))
+    held_out = [image for file, image in zip(files, images, strict=True) if file in chosen]
+    training = [image for file, image in zip(files, images, strict=True) if file not in chosen]
+    if len(training) < len(held_out):  # few stacks: the last slices of all are far from most others
+        training, held_out = images[: -config.validation_images], images[-config.validation_images :]
+    return training, held_out[:: len(held_out) // config.validation_images][: config.validation_images]
 
 
 def _begin(run: TrainingRun, checkpoint: Path, start_from: str | Path | None, log: Log) -> None:
@@ -139,6 +147,8 @@ def _begin(run: TrainingRun, checkpoint: Path, start_from: str | Path | None, lo
     elif start_from is not None:
         run.start_from(read_training_form(start_from))
         log(f"starting from the weights of {start_from}")
+    else:
+        log("starting from new weights")
 
 
 def _learn(
@@ -150,10 +160,16 @@ def _learn(
     checkpoint_seconds: float,
     validate_every: int,
     progress_seconds: float,
+    started: bool,
 ) -> None:
-    """The remaining steps, with progress, validations and checkpoints; the parameters are those of :func:`train`."""
+    """The remaining steps, with progress, validations and checkpoints; the parameters are those of :func:`train`.
+
+    :param bool started: from weights, which are validated before the first step.
+    """
     began = saved = reported = time.monotonic()
     before = run.seconds
+    if run.step == 0 and started:
+        _report(run, held_out, log)
     with _ctrl_c_deferred() as stop:
         for crops in prefetched(images, run.config, run.step):
             run.learn(crops)
@@ -175,7 +191,8 @@ def _learn(
 
 def _report(run: TrainingRun, held_out: list[TrainingImage], log: Log) -> None:
     """Log a line of progress, with validation figures if there are images for them."""
-    text = f"step {run.step}/{run.config.steps}: loss {run.mean_loss():.5f}"
+    text = f"step {run.step}/{run.config.steps}"
+    text += f": loss {run.mean_loss():.5f}" if run.loss_count else ": before training"
     if held_out:
         figures = validation_psnr(run.average, held_out, run.device)
         run.note(figures)
@@ -218,6 +235,7 @@ def _card(run: TrainingRun, images: int) -> dict[str, Any]:
         "config": asdict(run.config),
         "parameters": run.parameters,
         "step": run.step,
+        "best_step": run.step if run.best_at is None else run.best_at[0],
         "seconds": round(run.seconds),
         "hardware": _hardware(run.device),
         "torch": torch.__version__,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,15 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from daep_prior.images import RGB
 from daep_prior.inference import fast_dtype
-from daep_prior.networks import DAE, build_network
+from daep_prior.networks import DAE, build_network, with_channels
+from daep_prior.training.blur import randomly_blurred
 from daep_prior.training.config import TrainingConfig
 from daep_prior.training.muon import Muon
 
-__all__ = ["TrainingRun"]
+__all__ = ["TrainingRun", "fits"]
+
+#: What may differ between a network and the one that its training starts from; with both or neither noise-conditional.
+FREE = ("channels", "sigma", "sigma_range")
 
 
 class TrainingRun:
@@ -40,6 +44,8 @@ class TrainingRun:
         #: Validation figures: step, mean loss, and PSNR in dB by noise level.
         self.history: list[dict[str, float]] = []
         self._forward: nn.Module = torch.compile(self.network) if compiled else self.network  # type: ignore[assignment]
+        #: The average that validated best; its step and mean PSNR, dB. ``None``: no validation yet.
+        self.best, self.best_at = copy.deepcopy(self.average), cast("tuple[int, float] | None", None)
         #: Sum and number of the losses since the last validation.
         self.loss_sum, self.loss_count = torch.zeros((), device=device), 0
 
@@ -74,21 +80,32 @@ class TrainingRun:
             raise FloatingPointError(f"the loss is {loss} at step {self.step}; lower learning_rate and start again.")
         return loss
 
+    @property
+    def result(self) -> DAE:
+        """The average that validated best; before the first validation, the present one."""
+        return self.average if self.best_at is None else self.best
+
     def note(self, figures: dict[str, float]) -> None:
-        """Record validation figures, dB by noise level, and restart the mean loss."""
-        self.history.append({"step": self.step, "loss": self.mean_loss(), **figures})
+        """Record validation figures, dB by noise level, keep the average if it is the best, restart the mean loss."""
+        loss = {"loss": self.mean_loss()} if self.loss_count else {}
+        self.history.append({"step": self.step, **loss, **figures})
+        psnr = sum(figures.values()) / len(figures)
+        if self.best_at is None or psnr > self.best_at[1]:
+            self.best.load_state_dict(self.average.state_dict())
+            self.best_at = self.step, psnr
         self.loss_sum.zero_()
         self.loss_count = 0
 
     def start_from(self, source: DAE) -> None:
-        """Copy the weights of a trained network.
+        """Copy the weights of a trained network, adapted to the channels of this one.
 
-        :raises ValueError: it has another configuration.
+        :raises ValueError: it has another architecture.
         """
-        if json.dumps(source.config()) != json.dumps(self.network.config()):
+        if not fits(source, self.network):
             raise ValueError(f"start_from: its configuration {source.config()} is not that of this run.")
-        for network in (self.network, self.average):
-            network.load_state_dict(source.state_dict())
+        weights = with_channels(source, self.network.in_channels).state_dict()
+        for network in (self.network, self.average, self.best):
+            network.load_state_dict(weights)
 
     def _update_average(self) -> None:
         """Update the moving average of parameters and statistics; its window starts short, so it forgets the start."""
@@ -110,10 +127,17 @@ class TrainingRun:
         else:
             level = torch.full((clean.shape[0], 1, 1, 1), self.network.sigma or 0.0, device=device)
             weight = 1 / level.square()
-        noisy = (clean + level * noise).contiguous(memory_format=torch.channels_last)
+        seen = randomly_blurred(clean, config.blur, rng) if config.blur else clean
+        noisy = (seen + level * noise).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16):
             denoised = self._forward(noisy, level)
         return (weight * (denoised.float() - clean).square()).mean()
+
+
+def fits(source: DAE, network: DAE) -> bool:
+    """Whether the training of ``network`` can start from the weights of ``source``."""
+    one, other = ({k: v for k, v in n.config().items() if k not in FREE} for n in (source, network))
+    return one == other and source.conditional == network.conditional
 
 
 def _optimizers(network: DAE, config: TrainingConfig) -> list[torch.optim.Optimizer]:

@@ -9,16 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 import typer
 
 import daep_prior
 from daep_cli.commands.train import make_network
 from daep_cli.main import app
+from daep_cli.noise_option import Counts
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.writing import write_photo
 from daep_cli.training_files import read_training_images
 from daep_prior import ConvDAE, UNetDAE, load_dae
-from daep_prior.training import TrainingConfig
+from daep_prior.pretrained import read_card
+from daep_prior.training import FINE_TUNING, TrainingConfig, TrainingImage
+from daep_prior.training.data import random_crops
 
 
 @pytest.fixture
@@ -80,15 +84,60 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_same_command_goes_on(daep, folder
     assert outcome.status == 130
     assert outcome.err == "daep: interrupted at step 2; the same command continues from there.\n"
     monkeypatch.undo()
-    monkeypatch.setattr(daep_prior, "ConvDAE", lambda **k: ConvDAE(depth=2, width=4, **k))
+    monkeypatch.setattr(daep_prior, "UNetDAE", lambda **k: UNetDAE(widths=(4, 8), blocks=1, **k))
     assert "resumed at step 2 " in daep(*arguments).out
+
+
+def test_the_shipped_network_is_the_start_and_never_becomes_worse(daep, tmp_path) -> None:
+    """Three steps of a rate that ruins it: the start remains, which sees grey as the colour network does."""
+    folder, weights = tmp_path / "images", tmp_path / "w.safetensors"
+    folder.mkdir()
+    for i, frame in enumerate(frames(13)):
+        tifffile.imwrite(folder / f"{i:02}.tif", frame)
+    outcome = daep("train", folder, "-o", weights, "--learning-rate", 0.5, "--batch", 2, "--crop", 16, "--steps", 3)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "starting from the weights of dae" in outcome.out and "step 0/3: before training" in outcome.out
+    card = read_card(weights)
+    assert (card["step"], card["best_step"], len(card["validation"])) == (3, 0, 4)
+    x = torch.rand(1, 1, 24, 24)
+    torch.testing.assert_close(load_dae(weights)(x, 0.1), load_dae("dae")(x, 0.1), atol=5e-3, rtol=0)
+
+
+def test_from_scratch_starts_from_new_weights(daep, folder, tmp_path, small) -> None:
+    outcome = daep("train", folder, "-o", tmp_path / "w.safetensors", "--from-scratch", *QUICK)
+    assert outcome.status == 0 and "starting from new weights" in outcome.out
+
+
+def test_noise_of_a_sensor_is_stabilised_as_in_the_restoration(daep, tmp_path, small) -> None:
+    """In half of the crops: values from 0 to 1 after Anscombe's transform, where noise of photons has one level."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", frames(2), photometric="minisblack")
+    (image, _), _, _ = read(folder, counts=Counts(8, 10))
+    rng, deviations = np.random.default_rng(0), []
+    for light in (300, 3000):
+        noisy = (8 * rng.poisson(light / 8, (64, 64)) + rng.normal(0, 10, (64, 64))).astype(np.float32)
+        deviations.append(image.curve(noisy / 4095).std())
+    assert deviations[1] == pytest.approx(deviations[0], rel=0.06)
+    ends = image.curve(np.array([[0.0, 1.0]], np.float32))
+    np.testing.assert_allclose(ends, [[0, 1]], atol=1e-5)
+    crops = random_crops(
+        [TrainingImage(np.full((20, 20, 1), 0.5), curve=lambda crop: crop + 1)],
+        TrainingConfig(network=UNetDAE(channels=1).config(), batch=200, crop=8),
+        0,
+    )
+    assert set(crops.unique().tolist()) == {0.5, 1.5} and 60 < (crops[:, 0, 0, 0] > 1).sum() < 140
+    outcome = daep("train", folder, "-o", tmp_path / "w.safetensors", "--noise", "poisson:8:10", *QUICK)
+    assert (outcome.status, outcome.err) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "crop", "learning_rate"])
 def test_the_help_says_the_defaults(name: str) -> None:
     (option,) = (p for p in typer.main.get_command(app).commands["train"].params if p.name == name)
     default = next(field.default for field in fields(TrainingConfig) if field.name == name)
-    assert option.help.endswith(f"; default {default}.")
+    adapting = FINE_TUNING.get(name)
+    both = f"{adapting}, with --from-scratch {default}" if adapting else default
+    assert option.help.endswith(f"default {both}.")
 
 
 def test_noise_levels_reach_the_network(daep, folder, tmp_path, small) -> None:
@@ -125,8 +174,9 @@ def test_weights_to_start_from_that_are_not_there_are_named(refused, folder, tmp
 def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, small) -> None:
     unet = tmp_path / "unet.safetensors"
     assert daep("train", folder, "-o", unet, "--network", "unet", *QUICK).status == 0
-    outcome = daep("train", folder, "-o", tmp_path / "w.safetensors", "--start-from", unet, *QUICK)
-    assert outcome.status == 2 and "start_from" in outcome.err
+    out = tmp_path / "w.safetensors"
+    outcome = daep("train", folder, "-o", out, "--network", "paper", "--start-from", unet, *QUICK)
+    assert outcome.status == 2 and "--start-from" in outcome.err and "architecture" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -140,6 +190,9 @@ def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, s
         (["{folder}", "-o", "{out}", "--steps", "0"], "steps: got 0"),
         (["{folder}", "-o", "{out}", "--learning-rate", "-1"], "learning_rate"),
         (["{folder}", "-o", "{out}", "--crop", "4096"], "no usable image"),
+        (["{folder}", "-o", "{out}", "--blur", "30"], "blur: got 30"),
+        (["{folder}", "-o", "{out}", "--noise", "25"], "--noise 25: expected poisson:GAIN"),
+        (["{folder}", "-o", "{out}", "--noise", "poisson"], "expected poisson:GAIN"),
         (["{folder}", "-o", "{out}", "--device", "toaster"], "--device toaster"),
     ],
 )
@@ -163,9 +216,11 @@ def frames(count: int = 3, size: int = 24) -> np.ndarray:
     return (scenes + rng.normal(0, 20, scenes.shape)).clip(0, 4095).round().astype(np.uint16)
 
 
-def read(folder: Path, channels: int | None = None, white: float | None = None) -> tuple[list, int, list[str]]:
+def read(
+    folder: Path, channels: int | None = None, white: float | None = None, counts: Counts | None = None
+) -> tuple[list, int, list[str]]:
     lines: list[str] = []
-    images, found = read_training_images(folder, channels, 16, white, lines.append)
+    images, found = read_training_images(folder, channels, 16, white, lines.append, counts)
     return images, found, lines
 
 
@@ -264,6 +319,7 @@ def test_what_cannot_be_used_is_skipped_by_a_sentence_and_never_spoilt(tmp_path:
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00")
     np.save(tmp_path / "five.npy", np.ones((3, 24, 24, 5)))
     images, channels, lines = read(tmp_path, 3)
+    assert lines.pop() == "5 of 6 files skipped"
     assert [line.partition(":")[0] for line in sorted(lines)] == [
         f"skipped {name}" for name in ("cut.npy", "five.npy", "holes.tif", "small.tif", "text.npy")
     ]
@@ -276,7 +332,8 @@ def test_the_reason_for_a_damaged_array_is_short(tmp_path: Path, scene) -> None:
     write_photo(Photo(scene(24, 24)), tmp_path / "good.png")
     header = b"{'descr': '<c16', 'shape': (3, " + bytes(2000)
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    _, _, (line,) = read(tmp_path)
+    _, _, (line, count) = read(tmp_path)
+    assert count == "1 of 2 files skipped"
     assert line.startswith("skipped a.npy: ") and len(line) < 250
 
 
@@ -285,7 +342,10 @@ def test_images_of_other_channels_are_skipped(tmp_path: Path, scene) -> None:
     np.save(tmp_path / "two.npy", np.ones((24, 24, 2)))
     images, channels, lines = read(tmp_path)
     assert (len(images), channels) == (1, 3)
-    assert lines == ["skipped two.npy: 2 channels, the network has 3; --channels sets another number"]
+    assert lines == [
+        "skipped two.npy: 2 channels, the network has 3; --channels sets another number",
+        "1 of 2 files skipped",
+    ]
 
 
 def test_colours_under_transparency_are_not_learned(tmp_path: Path) -> None:
