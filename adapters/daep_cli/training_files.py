@@ -154,7 +154,7 @@ def _zarr_arrays(path: Path) -> Iterator[Array]:
     try:
         import zarr
     except ImportError as error:
-        raise ValueError("zarr arrays need the package zarr; pip install zarr") from error
+        raise ValueError("zarr arrays need zarr; pip install 'daep-prior[zarr]'.") from error
     store = zarr.open(str(path), mode="r")
     if hasattr(store, "shape"):
         yield store[...]

@@ -120,7 +120,8 @@ def _resume(path: Path) -> TrainingRun:
 
 def _usable_run(run: TrainingRun) -> bool:
     moments = [value for o in run.optimizers for entry in o.state.values() for value in entry.values()]
-    tensors = [*run.network.state_dict().values(), *run.average.state_dict().values(), *moments, run.loss_sum]
+    networks = (run.network, run.average, run.best)
+    tensors = [*(t for n in networks for t in n.state_dict().values()), *moments, run.loss_sum]
     return run.step >= 0 and all(bool(t.isfinite().all()) for t in tensors)
 
 

@@ -255,6 +255,21 @@ def test_every_page_and_slice_is_an_image(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image.values[..., 0], values)
 
 
+def test_zarr_arrays_and_groups_are_read(tmp_path: Path, scene) -> None:
+    zarr = pytest.importorskip("zarr")
+    stack = frames(5)
+    zarr.save_array(str(tmp_path / "stack.zarr"), stack)
+    zarr.save_group(str(tmp_path / "group.zarr"), one=stack[0], two=stack[1])
+    (tmp_path / "damaged.zarr").mkdir()
+    write_photo(Photo(scene(24, 24, 1)), tmp_path / "good.png")
+    images, channels, lines = read(tmp_path)
+    assert (len(images), channels) == (1 + 2 + 5, 1)
+    assert lines[0].startswith("skipped damaged.zarr: ") and lines[1:] == ["1 of 4 files skipped"]
+    found = [image.values[..., 0] for image in images if image.values.dtype == np.uint16]
+    for values in stack[:2]:
+        assert sum(np.array_equal(values, one) for one in found) == 2
+
+
 @pytest.mark.parametrize(
     ("shape", "channels", "found"),
     [
