@@ -1,24 +1,31 @@
 """Whether the deviation of ``DAEP.posterior`` is the error, in four tasks.
 
-    python benchmarks/calibration.py --data FOLDER [--images kodak24] [--count 24] [--samples 16] [--options fresh=0.5]
+    python benchmarks/calibration.py --data FOLDER [--images kodak24] [--count 24] [--tasks tomography] [--cache FOLDER]
+    python benchmarks/calibration.py --data FOLDER --images train --count 9 --choose
 
 * Images: crops of 64 x 64 pixels from the middle of Kodak24, or of training images (``--images train``).
 * Tasks: Gaussian blur of 1.6 pixels with noise of 2.55; bicubic reduction by 3 with noise of 1; 70 % of the pixels
-  missing, noise of 2.55; parallel-beam tomography with 60 angles, grey, noise of 2.55. White is 255.
+  missing, noise of 2.55; parallel-beam tomography with 30 angles, grey, noise of 2.55. White is 255.
 * ``coverage``: share of the pixels within the 90 % interval. ``rank``: Spearman's correlation of deviation and absolute
-  error over all pixels of a crop; ``rank 8x8``: of their root mean squares over windows of 8 x 8 pixels. Means over the
-  crops. ``mean`` and ``default``: PSNR of the samples' mean and of ``DAEP`` in dB.
-* ``factor``: what the deviation is still to be multiplied by for the intervals to cover 90 % of all pixels. With
-  ``CALIBRATION`` of ``daep_deepinv.posterior`` at 1, training images gave the values that are there.
+  error over all pixels of a crop; ``rank 8x8``: of their root mean squares over windows of 8 x 8 pixels. ``mean`` and
+  ``default``: PSNR of the estimate and of ``DAEP`` in dB. ``seconds``: of the samples of a crop. Means over the crops.
+* ``lowest`` and ``highest``: coverage of single crops.
 
-Writes ``results/calibration.csv``, for training images ``results/calibration_train.csv``.
+Writes ``results/calibration.csv``, for training images ``results/calibration_train.csv``. The plot of coverage against
+the share that is asked for is ``docs/images/coverage.png``. ``--cache`` keeps the statistics of the samples of each
+crop, so that an interrupted run continues.
+
+``--choose`` writes nothing. It prints, for each task, the PSNR by the share of the samples' mean in the estimate, the
+rank correlation by the window, and the factor with which 90 % intervals cover 90 % of the pixels on average over the
+crops: by these, ``CALIBRATIONS`` of ``daep_deepinv.calibration`` were chosen on training images.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 
@@ -27,20 +34,24 @@ import torch
 from csv_table import Table
 from deepinv.physics import LinearPhysics
 from gallery import SIZE, images
+from matplotlib.figure import Figure
 from protocol import data_folder
 from rich.console import Console
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from daep_deepinv import DAEP, degradation
+from daep_deepinv.calibration import CALIBRATIONS, Calibration, calibrated
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS, PLOT = HERE / "results", HERE.parent / "docs" / "images" / "coverage.png"
 SEED = 0
-#: Share of the pixels that an interval is to cover, and half its width in standard deviations.
+#: Share of the pixels that an interval is to cover.
 SHARE = 0.9
-HALF_WIDTH = NormalDist().inv_cdf((1 + SHARE) / 2)
 #: Side of the windows of ``rank 8x8``, pixels.
 WINDOW = 8
+#: What ``--choose`` compares.
+SHARES, WINDOWS = (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1), (1, 3, 5)
 
 
 def deblurring(shape: tuple[int, ...], number: int) -> LinearPhysics:
@@ -61,17 +72,66 @@ def missing_pixels(shape: tuple[int, ...], number: int) -> LinearPhysics:
 
 
 def tomography(shape: tuple[int, ...], number: int) -> LinearPhysics:
-    """60 angles."""
+    """30 angles."""
     noise = dinv.physics.GaussianNoise(2.55 / 255)
-    return dinv.physics.Tomography(angles=60, img_width=shape[-1], circle=False, normalize=True, noise_model=noise)
+    return dinv.physics.Tomography(angles=30, img_width=shape[-1], circle=False, normalize=True, noise_model=noise)
 
 
-TASKS: dict[str, tuple[Callable[[tuple[int, ...], int], LinearPhysics], float]] = {
-    "deblurring": (deblurring, 2.55 / 255),
-    "super-resolution": (super_resolution, 1 / 255),
-    "missing pixels": (missing_pixels, 2.55 / 255),
-    "tomography": (tomography, 2.55 / 255),
+#: Operator, noise where white is 1, and kind of task in ``CALIBRATIONS``.
+TASKS: dict[str, tuple[Callable[[tuple[int, ...], int], LinearPhysics], float, str]] = {
+    "deblurring": (deblurring, 2.55 / 255, "general"),
+    "super-resolution": (super_resolution, 1 / 255, "enlargement"),
+    "missing pixels": (missing_pixels, 2.55 / 255, "missing pixels"),
+    "tomography": (tomography, 2.55 / 255, "tomography"),
 }
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The truth, the restoration, and mean and standard deviation of samples, each (1, C, H, W)."""
+
+    x: Tensor
+    restored: Tensor
+    mean: Tensor
+    std: Tensor
+    seconds: float
+
+    def read(self, how: Calibration) -> tuple[Tensor, Tensor]:
+        """Estimate and expected error."""
+        return calibrated(self.restored, self.mean, self.std.square(), how)
+
+    def ratios(self, how: Calibration) -> Tensor:
+        """Error in units of the expected one, of each pixel."""
+        estimate, deviation = self.read(how)
+        return ((estimate - self.x).abs() / deviation.clamp_min(1e-8)).flatten()
+
+
+def draw(task: str, image: Tensor, number: int, samples: int) -> Drawn:
+    """The samples of a crop."""
+    build, sigma, _ = TASKS[task]
+    x = image.mean(1, keepdim=True) if task == "tomography" else image
+    side = SIZE - SIZE % 3 if task == "super-resolution" else SIZE
+    x = x[..., :side, :side]
+    physics = build(tuple(x.shape[1:]), number)
+    y = physics.A(x)
+    y = y + sigma * torch.randn(y.shape, generator=torch.Generator().manual_seed(number))
+    y = y * physics.mask if task == "missing pixels" else y
+    model, began = DAEP(sigma, check_noise=False), time.perf_counter()
+    found = model.sample(y, physics, n=samples, seed=SEED)
+    seconds = time.perf_counter() - began
+    return Drawn(x, model(y, physics), found.mean(0), found.std(0), seconds)
+
+
+def drawn(task: str, image: Tensor, number: int, samples: int, cache: Path | None, which: str) -> Drawn:
+    """The samples of a crop, from the cache or for it."""
+    path = None if cache is None else cache / f"{which}-{task}-{number}-{samples}.pt"
+    if path is not None and path.exists():
+        return Drawn(**torch.load(path))
+    found = draw(task, image, number, samples)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(vars(found), path)
+    return found
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
@@ -85,39 +145,81 @@ def in_windows(x: Tensor) -> Tensor:
     return avg_pool2d(x.square().mean(1, keepdim=True), WINDOW).sqrt()
 
 
-def measured(task: str, clean: list[Tensor], samples: int, **options: float) -> dict[str, float]:
-    """The row of a task."""
-    build, sigma = TASKS[task]
-    rows, ratios = [], []
-    for number, x in enumerate(clean):
-        x = x.mean(1, keepdim=True) if task == "tomography" else x
-        side = SIZE - SIZE % 3 if task == "super-resolution" else SIZE
-        x = x[..., :side, :side]
-        physics = build(tuple(x.shape[1:]), number)
-        y = physics.A(x)
-        y = y + sigma * torch.randn(y.shape, generator=torch.Generator().manual_seed(number))
-        if task == "missing pixels":
-            y = y * physics.mask
-        model = DAEP(sigma, check_noise=False)
-        began = time.perf_counter()
-        found = model.posterior(y, physics, n=samples, seed=SEED, **options)
-        seconds = time.perf_counter() - began
-        error, psnr = (found.mean - x).abs(), dinv.metric.PSNR()
-        low, high = found.interval(SHARE)
-        deviation = found.deviation.clamp_min(1e-8)
-        ratios.append((error / deviation).flatten())
+def psnr(estimate: Tensor, x: Tensor) -> float:
+    """Of an estimate within [0, 1], in dB."""
+    return float(dinv.metric.PSNR()(estimate.clamp(0, 1), x))
+
+
+def half_width(share: float) -> float:
+    """Of an interval, in standard deviations."""
+    return NormalDist().inv_cdf((1 + share) / 2)
+
+
+def coverage(found: Drawn, how: Calibration, share: float = SHARE) -> float:
+    """Share of the pixels within the interval that is to cover ``share``."""
+    return float((found.ratios(how) <= half_width(share)).float().mean())
+
+
+def row_of(found: Sequence[Drawn], how: Calibration) -> dict[str, float]:
+    """The measures of a task."""
+    rows = []
+    for one in found:
+        estimate, deviation = one.read(how)
+        error = (estimate - one.x).abs()
         rows.append(
             {
-                "coverage": float(((low <= x) & (x <= high)).float().mean()),
+                "coverage": coverage(one, how),
                 "rank": spearman(deviation, error),
                 "rank 8x8": spearman(in_windows(deviation), in_windows(error)),
-                "mean": float(psnr(found.mean.clamp(0, 1), x)),
-                "default": float(psnr(model(y, physics), x)),
-                "seconds": seconds,
+                "mean": psnr(estimate, one.x),
+                "default": psnr(one.restored, one.x),
+                "seconds": one.seconds,
             }
         )
     row = {name: sum(one[name] for one in rows) / len(rows) for name in rows[0]}
-    return row | {"factor": float(torch.cat(ratios).quantile(SHARE)) / HALF_WIDTH}
+    single = [one["coverage"] for one in rows]
+    return row | {"lowest": min(single), "highest": max(single)}
+
+
+def factor_for(found: Sequence[Drawn], how: Calibration) -> float:
+    """The factor with which the intervals cover ``SHARE`` of the pixels, on average over the crops."""
+    unit = [one.ratios(replace(how, factor=1.0)) for one in found]
+    low, high = 0.01, 100.0
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        covered = sum(float((r <= middle * half_width(SHARE)).float().mean()) for r in unit) / len(unit)
+        low, high = (low, middle) if covered > SHARE else (middle, high)
+    return high
+
+
+def choose(task: str, found: Sequence[Drawn], console: Console) -> None:
+    """Print by what the numbers of a task were chosen."""
+    how = CALIBRATIONS[TASKS[task][2]]
+    for share in SHARES:
+        gains = [psnr(one.read(replace(how, share=share))[0], one.x) - psnr(one.restored, one.x) for one in found]
+        console.print(f"{task}: share {share}: {sum(gains) / len(gains):+.3f} dB, worst {min(gains):+.3f}")
+    for window in WINDOWS:
+        tried = replace(how, window=window)
+        tried = replace(tried, factor=factor_for(found, tried))
+        row = row_of(found, tried)
+        spread = f"coverage {row['lowest']:.2f} to {row['highest']:.2f}"
+        console.print(f"{task}: window {window}: factor {tried.factor:.2f}, rank {row['rank']:.3f}, {spread}")
+
+
+def plot(found: dict[str, Sequence[Drawn]]) -> Figure:
+    """Coverage against the share that is asked for, mean over the crops."""
+    figure = Figure(figsize=(4.6, 4.4), dpi=120, layout="constrained")
+    axes, asked = figure.subplots(), [n / 20 for n in range(1, 20)]
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    for task, crops in found.items():
+        how = CALIBRATIONS[TASKS[task][2]]
+        axes.plot(asked, [sum(coverage(one, how, p) for one in crops) / len(crops) for p in asked], label=task)
+    axes.set(
+        xlabel="share that the interval is to cover", ylabel="share of the pixels within", xlim=(0, 1), ylim=(0, 1)
+    )
+    axes.set_aspect("equal")
+    axes.legend(frameon=False)
+    return figure
 
 
 def main() -> None:
@@ -127,23 +229,30 @@ def main() -> None:
     parser.add_argument("--images", default="kodak24", choices=("kodak24", "train"))
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--samples", type=int, default=16)
-    parser.add_argument("--tasks", default="")
-    parser.add_argument("--options", nargs="*", default=[], help="of SamplingPlan, as fresh=0.5 levels=10")
+    parser.add_argument("--tasks", default="", help="part of a name")
+    parser.add_argument("--choose", action="store_true")
+    parser.add_argument("--cache", type=Path)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    clean = images(data_folder(arguments.data), arguments.images, arguments.count)
-    name = "calibration.csv" if arguments.images == "kodak24" else "calibration_train.csv"
-    table, console = Table(arguments.results / name, "task"), Console()
-    named = dict(option.split("=") for option in arguments.options)
-    options = {name: int(value) if name == "levels" else float(value) for name, value in named.items()}
+    parser.add_argument("--plot", type=Path, default=PLOT)
+    given = parser.parse_args()
+    clean = images(data_folder(given.data), given.images, given.count)
+    name = "calibration.csv" if given.images == "kodak24" else "calibration_train.csv"
+    table, console, all_found = Table(given.results / name, "task"), Console(), {}
     for task in TASKS:
-        if arguments.tasks not in task:
+        if given.tasks not in task:
             continue
-        row = measured(task, clean, arguments.samples, **options)
-        shown = {"task": task, "crops": str(len(clean)), "samples": str(arguments.samples)}
+        found = [drawn(task, x, number, given.samples, given.cache, given.images) for number, x in enumerate(clean)]
+        if given.choose:
+            choose(task, found, console)
+            continue
+        all_found[task] = found
+        row = row_of(found, CALIBRATIONS[TASKS[task][2]])
+        shown = {"task": task, "crops": str(len(clean)), "samples": str(given.samples)}
         table.drop(lambda old, task=task: old["task"] == task)
         table.add(shown | {name: f"{value:.3f}" for name, value in row.items()})
         console.print(task, shown, {name: round(value, 3) for name, value in row.items()})
+    if given.images == "kodak24" and len(all_found) == len(TASKS):
+        plot(all_found).savefig(given.plot)
 
 
 if __name__ == "__main__":

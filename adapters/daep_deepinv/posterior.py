@@ -8,10 +8,11 @@ from statistics import NormalDist
 from typing import Any
 
 import torch
-from deepinv.physics import Physics
+from deepinv.physics import Physics, Tomography, TomographyWithAstra
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.calibration import CALIBRATIONS, calibrated
 from daep_deepinv.data_terms.choose import data_term_for
 from daep_deepinv.make_plans import Job, plans_of
 from daep_deepinv.measurement import Measurement, read_measurement
@@ -25,9 +26,6 @@ from daep_prior.sampling import SamplingPlan, check_takes_levels, draw_sample, s
 
 __all__ = ["Posterior", "Sampling"]
 
-#: The factor on the standard deviation of the samples with which 90 % intervals cover 90 % of the pixels of training
-#: images, by kind of task; ``benchmarks/calibration.py --images train``. Other operators have that of "general".
-CALIBRATION = {"general": 2.7, "missing pixels": 1.55, "enlargement": 5.0}
 #: Share of the dual variable for missing pixels; on training images, as above.
 DUAL = 0.7
 #: Samples of :meth:`Sampling.sample` and :meth:`Sampling.posterior`.
@@ -38,8 +36,9 @@ SAMPLES = 16
 class Posterior:
     """What the samples say of each pixel.
 
-    :param torch.Tensor mean: (B, C, H, W), halfway between the samples' mean and the restored image: two estimates of
-        the posterior mean, whose errors partly cancel.
+    :param torch.Tensor mean: (B, C, H, W), the estimate of the posterior mean. It lies on the line from the restored
+        image to the mean of the samples: for blur halfway, for other tasks at or near the restored image, see
+        :class:`daep_deepinv.calibration.Calibration`.
     :param torch.Tensor deviation: (B, C, H, W), the expected error of the mean: the standard deviation of the samples
         times a factor that makes it right on training images.
     :param int samples: how many.
@@ -120,8 +119,7 @@ class Sampling:
             squares = squares + (change * (x - mean).conj()).real
             if callback is not None:
                 callback(k)
-        deviation = chains.calibration(squares) * (squares / (n - 1)).sqrt()
-        return Posterior((mean + chains.restored) / 2, deviation, n)
+        return Posterior(*chains.calibrated(mean, squares / (n - 1)), n)
 
     def _chains(self, y: Any, physics: Physics, n: int, sigma: Any) -> _Chains:
         """One chain for each plan, each at the restored images.
@@ -155,10 +153,12 @@ class _Chains:
             parts = [chain.draw(sample_seed(seed, number), plan) for chain in self.chains]
             return self.asked.result(torch.stack([parts[c][p] for c, p in self.places]))
 
-    def calibration(self, like: Tensor) -> Tensor:
-        """The factor on each image's deviation, in a shape that broadcasts with ``like`` (B, ...)."""
-        factors = [CALIBRATION[self.chains[c].kind] for c, _ in self.places]
-        return like.new_tensor(factors).reshape(-1, *(1,) * (like.ndim - 1))
+    def calibrated(self, average: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Estimate and expected error of each image, by its kind of task."""
+        kinds = [CALIBRATIONS[self.chains[c].kind] for c, _ in self.places]
+        images = zip(self.restored.split(1), average.split(1), variance.split(1), kinds, strict=True)
+        means, deviations = zip(*(calibrated(*image) for image in images), strict=True)
+        return torch.cat(means), torch.cat(deviations)
 
 
 class _Chain:
@@ -173,9 +173,13 @@ class _Chain:
 
     @property
     def kind(self) -> str:
-        """The kind of task, as in ``CALIBRATION``."""
+        """The kind of task, as in ``CALIBRATIONS``."""
         if self.plan.schedule.dual:
             return "missing pixels"
+        # with another adjoint it is the base of a physics of ours
+        physics = getattr(self.view.physics, "base", self.view.physics)
+        if isinstance(physics, (Tomography, TomographyWithAstra)):
+            return "tomography"
         y = self.view.y
         fewer = isinstance(y, Tensor) and y.ndim == self.start.ndim and y.shape[-1] <= self.start.shape[-1] / 2
         return "enlargement" if fewer and y.shape[-2] <= self.start.shape[-2] / 2 else "general"

@@ -1,13 +1,33 @@
-"""The measures of ``calibration.py``, and what ``gallery.py`` compares."""
+"""The measures of ``calibration.py``, what ``gallery.py`` compares, and how ``samplers.py`` counts."""
 
 import calibration
 import gallery
 import pytest
+import samplers
 import torch
-from deepinv.optim import PnP
+from deepinv.optim import PDCP, PnP
 from denoisers import SMALL_NETWORKS
 
 from daep_deepinv import DAEDenoiser, DAEPrior
+from daep_deepinv.calibration import Calibration
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return DAEDenoiser(SMALL_NETWORKS["unet"]())
+
+
+@pytest.fixture
+def crops():
+    """Restorations of two crops whose error is twice the standard deviation of the samples."""
+    found = []
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        x, std = torch.rand(2, 1, 3, 64, 64, generator=generator)
+        restored = x + 2 * std * torch.randn(x.shape, generator=generator)
+        found.append(calibration.Drawn(x, restored, restored, std, 1.0))
+    return found
 
 
 def test_rank_correlation_is_that_of_the_order_alone():
@@ -22,18 +42,52 @@ def test_windows_hold_root_mean_squares():
     assert torch.allclose(calibration.in_windows(x).flatten(), torch.tensor([3.0, 0, 0, 0]))
 
 
+def test_the_factor_is_found_and_covers_what_is_asked_for(crops):
+    how = Calibration(0.0, 1.0, 1)
+    factor = calibration.factor_for(crops, how)
+    assert factor == pytest.approx(2, rel=0.02)
+    row = calibration.row_of(crops, Calibration(0.0, factor, 1))
+    assert row["coverage"] == pytest.approx(0.9, abs=0.01)
+    assert row["lowest"] <= row["coverage"] <= row["highest"]
+    assert row["mean"] == row["default"]
+    assert calibration.row_of(crops, how)["coverage"] == pytest.approx(0.589, abs=0.02)  # 1.645/2 deviations
+
+
+def test_a_crop_in_the_cache_is_not_drawn_again(crops, monkeypatch, tmp_path):
+    monkeypatch.setattr(calibration, "draw", lambda *_: crops[0])
+    calibration.drawn("deblurring", crops[0].x, 3, 16, tmp_path, "train")
+    monkeypatch.setattr(calibration, "draw", None)
+    again = calibration.drawn("deblurring", crops[0].x, 3, 16, tmp_path, "train")
+    assert torch.equal(again.std, crops[0].std)
+
+
+def test_the_plot_has_a_curve_for_each_task_and_the_diagonal(crops):
+    (axes,) = calibration.plot({"deblurring": crops, "missing pixels": crops}).axes
+    assert len(axes.lines) == 3
+
+
 @pytest.mark.parametrize("task", calibration.TASKS)
 def test_the_operator_of_each_task_fits_its_crops(task):
-    build, _ = calibration.TASKS[task]
+    build = calibration.TASKS[task][0]
     channels = 1 if task == "tomography" else 3
     x = torch.rand(1, channels, 48, 48, generator=torch.Generator().manual_seed(0))
     assert bool(build((channels, 48, 48), 0).A(x).isfinite().all())
 
 
-def test_a_script_gives_the_same_with_its_own_prior_and_with_ours():
-    torch.manual_seed(0)
-    network = DAEDenoiser(SMALL_NETWORKS["unet"]())
+@pytest.mark.parametrize("solver", [gallery.PGD, PDCP])
+def test_a_script_gives_the_same_with_its_own_prior_and_with_ours(network, solver):
     clean = [torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))]
-    script = gallery.Script(gallery.blur, gallery.by(gallery.PGD, sigma_denoiser=0.03, max_iter=2), PnP, {})
+    script = gallery.Script(gallery.blur, gallery.by(solver, sigma_denoiser=0.03, max_iter=2), PnP, {})
     own, ours = (gallery.run(script, prior, clean)[0] for prior in (PnP(network), DAEPrior(network)))
     assert own == pytest.approx(ours, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["DiffPIR, 30 steps", "DDRM, 20 levels"])
+def test_a_sampler_of_deepinv_draws_as_many_images_as_asked_for(network, name):
+    """In one batch, and the same ones again."""
+    clean = [torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))]
+    one, again, two = (
+        samplers.measured(samplers.METHODS[name], "missing pixels", clean, n, network)[0] for n in (1, 1, 2)
+    )
+    assert one == again
+    assert one != two

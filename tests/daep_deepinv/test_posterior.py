@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.posterior import CALIBRATION
+from daep_deepinv.calibration import CALIBRATIONS, Calibration
 
 NOISE = 5 / 255
 SHORT = {"levels": 4}
@@ -45,10 +45,10 @@ def test_an_image_has_the_same_samples_alone_and_in_a_batch(model, physics, y):
 
 
 def test_statistics_are_those_of_the_samples(model, physics, y, monkeypatch):
-    monkeypatch.setitem(CALIBRATION, "general", 1.5)
+    monkeypatch.setitem(CALIBRATIONS, "general", Calibration(share=0.25, factor=1.5, window=1))
     samples = model.sample(y, physics, n=4, **SHORT)
     found = model.posterior(y, physics, n=4, **SHORT)
-    assert torch.allclose(found.mean, (samples.mean(0) + model(y, physics)) / 2, atol=1e-6)
+    assert torch.allclose(found.mean, 0.25 * samples.mean(0) + 0.75 * model(y, physics), atol=1e-6)
     assert torch.allclose(found.deviation, 1.5 * samples.std(0), atol=1e-5)
     low, high = found.interval(0.9)
     assert torch.allclose(high - low, 2 * 1.6449 * found.deviation, rtol=1e-3, atol=1e-6)

@@ -1,0 +1,67 @@
+"""From samples to an estimate and its expected error: by kind of task, in every shape, the same in all units."""
+
+import deepinv as dinv
+import pytest
+import torch
+
+from daep_deepinv import DAEP, degradation
+from daep_deepinv.calibration import CALIBRATIONS, Calibration, calibrated
+
+NOISE = 5 / 255
+
+
+@pytest.fixture
+def statistics():
+    """Restored image, mean and variance of samples."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.rand(2, 3, 9, 8, generator=generator) for _ in range(3)]
+
+
+def test_the_estimate_is_between_the_restored_image_and_the_mean_of_the_samples(statistics):
+    restored, average, variance = statistics
+    estimate, deviation = calibrated(restored, average, variance, Calibration(0.25, 3.0, 1))
+    assert torch.allclose(estimate, 0.75 * restored + 0.25 * average)
+    assert torch.allclose(deviation, 3 * variance.sqrt())
+
+
+def test_the_variance_is_a_mean_over_windows_also_at_the_border(statistics):
+    restored, average, variance = statistics
+    deviation = calibrated(restored, average, variance, Calibration(0.0, 1.0, 3))[1]
+    assert torch.allclose(deviation[..., 4, 4], variance[..., 3:6, 3:6].mean((-2, -1)).sqrt())
+    assert torch.allclose(deviation[..., 0, 0], variance[..., :2, :2].mean((-2, -1)).sqrt())
+    constant = calibrated(restored, average, torch.ones_like(variance), Calibration(0.0, 2.0, 5))[1]
+    assert torch.allclose(constant, torch.full_like(constant, 2.0))
+
+
+def test_planes_of_a_volume_are_read_one_by_one(statistics):
+    volume = [x.reshape(1, 2, 3, 9, 8) for x in statistics]
+    how = Calibration(0.5, 2.0, 3)
+    for a, b in zip(calibrated(*volume, how), calibrated(*statistics, how), strict=True):
+        assert torch.allclose(a.reshape(b.shape), b)
+
+
+def test_every_kind_has_an_odd_window_and_a_share():
+    for how in CALIBRATIONS.values():
+        assert how.window % 2 == 1
+        assert 0 <= how.share <= 1
+        assert how.factor > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "build"),
+    [
+        ("general", lambda: degradation(torch.ones(1, 1, 5, 5) / 25, sigma=NOISE)),
+        ("general", lambda: degradation(torch.ones(1, 1, 5, 5) / 25, sigma=NOISE, padding="circular")),
+        ("enlargement", lambda: degradation(factor=2, sigma=NOISE, img_size=(1, 16, 16))),
+        ("missing pixels", lambda: dinv.physics.Inpainting((1, 16, 16), mask=torch.eye(16)[None])),
+        ("tomography", lambda: dinv.physics.Tomography(angles=8, img_width=16, circle=False, normalize=True)),
+    ],
+)
+def test_the_kind_of_task_is_found_in_the_physics(unet, monkeypatch, kind, build):
+    physics = build()
+    y = physics.A(torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)))
+    with_other = {name: Calibration(0.0, 0.0, 1) for name in CALIBRATIONS} | {kind: Calibration(0.0, 1.0, 1)}
+    for name, how in with_other.items():
+        monkeypatch.setitem(CALIBRATIONS, name, how)
+    found = DAEP(NOISE, unet, "fast", max_iter=1, check_noise=False).posterior(y, physics, n=2, levels=2)
+    assert float(found.deviation.max()) > 0
