@@ -19,9 +19,18 @@ Name = Annotated[
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT", help="Write it: .png, .tif, .fits, .npy, .txt or .csv.")
 ]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=3,
+        help="With blind: side of the largest kernel that is sought, pixels; default an eighth of the photograph, "
+        "9 to 31.",
+    ),
+]
 
 
-def kernel(name: Name, output: Output = None, overwrite: Overwrite = False) -> None:
+def kernel(name: Name, output: Output = None, size: Size = None, overwrite: Overwrite = False) -> None:
     """Draw, inspect and save a blur kernel, the image of a point of light, as `daep restore --kernel` takes it.
 
     * **motion:LENGTH:ANGLE**: a straight movement. Pixels; degrees, counter-clockwise from the horizontal.
@@ -40,7 +49,7 @@ def kernel(name: Name, output: Output = None, overwrite: Overwrite = False) -> N
     * `daep kernel motion:15:30`
     * `daep kernel disk:4 -o defocus.png`
     * `daep kernel spot:lamp.jpg -o psf.png`
-    * `daep kernel blind:photo.jpg -o psf.png`
+    * `daep kernel blind:photo.jpg -o psf.png --size 75`
     * `daep restore blurred.jpg -o sharp.png --kernel psf.png --noise auto`
     """
     from daep_cli.kernels.drawing import WRITABLE, encode_kernel, facts, sketch
@@ -49,7 +58,7 @@ def kernel(name: Name, output: Output = None, overwrite: Overwrite = False) -> N
 
     if output is not None:
         check_output_file(output, WRITABLE, (kernel_path(name),), overwrite)
-    values = read_kernel(name)
+    values = read_kernel(name, size)
     kernels = values[None] if values.ndim == 2 else values
     if output is not None and len(kernels) > 1 and output.suffix.lower() != ".npy":
         raise ValueError(f"-o {output}: cannot store {len(kernels)} kernels; use .npy.")

@@ -13,6 +13,9 @@ from daep_cli.paths import check_output_file, check_output_folder
 from daep_cli.photographs.photo import WRITABLE
 from daep_cli.screen import say
 
+#: Preset after a kernel that is found, as that of ``BlindDAEP``.
+BLIND_PRESET = "fast"
+
 Source = Annotated[
     Path, typer.Argument(metavar="IN", exists=True, help="Image (PNG, JPEG, TIFF, FITS, raw), or a folder of them.")
 ]
@@ -93,6 +96,22 @@ Uncertainty = Annotated[
         help="With --samples: the standard deviation of each pixel; .png: a heat map with a legend, .tif: 16 bits.",
     ),
 ]
+KernelSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=3,
+        help="With --kernel blind: side of the largest kernel that is sought, pixels; default an eighth of the image, "
+        "9 to 31.",
+    ),
+]
+KernelOut = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="With --kernel blind: write the kernel that is found, as `daep kernel -o` does."),
+]
+Varying = Annotated[
+    bool, typer.Option("--varying", help="With --kernel blind: the blur varies over the image; one kernel a region.")
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Print how the image would be restored, and do nothing; -o is not needed.")
 ]
@@ -111,6 +130,9 @@ def restore(
     format: Format = None,
     samples: Samples = None,
     uncertainty: Uncertainty = None,
+    kernel_size: KernelSize = None,
+    kernel_out: KernelOut = None,
+    varying: Varying = False,
     denoiser: Denoiser = None,
     preset: Preset = None,
     iterations: Iterations = None,
@@ -124,22 +146,19 @@ def restore(
     """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
 
     --kernel deblurs, --scale enlarges, --mask and --missing inpaint, --noise alone denoises. --mask works together with
-    --kernel and with --scale.
+    --kernel and with --scale. --kernel blind finds kernel and noise in the photograph; its preset is fast. A sharp
+    photograph stays as it is. With --samples the result is the posterior mean; --uncertainty says how far each pixel
+    may be from the truth.
 
-    **Files.** PNG, JPEG, TIFF (integers and floats of 8 to 64 bits), FITS and raw. The result has the number type, the
-    range and the metadata of the file; the EXIF orientation is applied. Colours under transparent pixels do not
-    change the visible ones. Pixels without a value (NaN) are missing. Results are written whole or not at all. Ctrl-C
-    saves the latest image.
+    **Files.** PNG, JPEG, TIFF (integers and floats of 8 to 64 bits), FITS and raw. The result has the number type, range
+    and metadata of the file; the EXIF orientation is applied. Colours under transparent pixels do not change others.
+    Pixels without a value (NaN) are missing. Results are written whole or not at all. Ctrl-C saves the latest image.
 
     **Stacks and large images.** The pages of a TIFF and the planes of a FITS cube are restored one after another,
     images of more than 33 million pixels in blocks. The same command continues after an interruption.
 
-    **Folders.** Images whose result exists are skipped, so the same command continues an interrupted job. Several
-    processes may work on one folder. An image that fails is reported, and the others are restored. Subfolders are not
-    searched.
-
-    --kernel blind finds the blur kernel in the photograph, and the noise. A sharp photograph stays as it is. With
-    --samples the result is the posterior mean; --uncertainty says how far each pixel may be from the truth.
+    **Folders**, without subfolders. Images whose result exists are skipped, so the same command continues. Several
+    processes may work on one folder. An image that fails is reported, and the others are restored.
 
     **Exit status.** 0; 2 after an error, with one line on stderr; 130 after Ctrl-C.
 
@@ -147,15 +166,15 @@ def restore(
 
     * `daep restore noisy.png -o clean.png --noise auto`
     * `daep restore blurred.jpg -o sharp.png --kernel motion:15:30 --noise auto`
-    * `daep restore blurred.jpg -o sharp.png --kernel blind`
-    * `daep restore small.png -o large.png --scale 3`
+    * `daep restore blurred.jpg -o sharp.png --kernel blind --kernel-out psf.png`
     * `daep restore torn.tif -o whole.tif --mask known.png --samples 16 --uncertainty sure.png`
     * `daep restore photos/ -o restored/ --noise 10`
     * `daep restore blurred.jpg --kernel psf.png --noise 2.55 --explain`
     """
-    given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise)
-    noise = AUTO if noise is None and kernel == BLIND else noise
-    options = Options(parse_noise(noise), *given, missing, white, linear, format, samples, uncertainty)
+    if kernel == BLIND:
+        noise, preset = noise or AUTO, preset or BLIND_PRESET
+    given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise, missing, white, linear)
+    options = Options(parse_noise(noise), *given, format, samples, uncertainty, kernel_size, kernel_out, varying)
     if _explain(source, options) if explain else _restore(source, output, options, overwrite):
         raise typer.Exit(2)
 
@@ -178,8 +197,17 @@ def _restore(source: Path, output: Path | None, options: Options, overwrite: boo
         return 0
     if source.is_dir():
         check_output_folder(output, source, WRITABLE)
+        if options.kernel_out is not None:
+            raise ValueError(
+                f"--kernel-out {options.kernel_out}: each image has a kernel of its own; restore one image."
+            )
     else:
         check_output_file(output, WRITABLE, (source, *options.files), overwrite, source)
+        if options.kernel_out is not None:
+            from daep_cli.kernels.drawing import WRITABLE as KERNEL_FILES
+
+            inputs = (source, output, *options.files)
+            check_output_file(options.kernel_out, KERNEL_FILES, inputs, overwrite, option="--kernel-out")
     from daep_cli.jobs.folder import restore_folder
     from daep_cli.jobs.job import Job
     from daep_cli.jobs.one_image import restore_file

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from daep_cli.jobs.measurement import Measurement
 from daep_deepinv import degradation
+from daep_deepinv.blind.varying_kernel import VaryingKernel
 
 
 def forward_model(batch: Sequence[Measurement], factor: int, device: torch.device) -> tuple[Tensor, LinearPhysics]:
@@ -21,7 +22,9 @@ def forward_model(batch: Sequence[Measurement], factor: int, device: torch.devic
     channels, height, width = y.shape[1:]
     first = batch[0]
     physics: LinearPhysics
-    if first.kernel is not None and first.kernel.ndim == 3:
+    if isinstance(first.kernel, VaryingKernel):
+        physics = first.kernel.physics(device=device)
+    elif first.kernel is not None and first.kernel.ndim == 3:
         filter = torch.from_numpy(first.kernel).to(device, torch.float32)[None]
         physics = Blur(filter=filter, padding="valid", device=device)
     else:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from daep_cli.devices import pick_device
 from daep_cli.jobs.forward_model import forward_model
+from daep_cli.jobs.found_blur import with_found_blur
 from daep_cli.jobs.measurement import Measurement, light_noise
 from daep_cli.jobs.restore_options import Options
-from daep_cli.kernels.blind import BLIND, blind_kernel
+from daep_cli.kernels.blind import BLIND
 from daep_cli.kernels.choosing import fitted, one_of, without_effect
 from daep_cli.kernels.reading import Kernel, is_image, read_kernel
 from daep_cli.masks import Mask, known_by_colour, read_mask
@@ -27,11 +28,13 @@ from daep_cli.photographs.value_range import ranged
 from daep_cli.photographs.writing import converted
 from daep_cli.screen import iterations_text
 from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan
+from daep_deepinv.blind.restoration import assumed_noise
 from daep_deepinv.noise.by_restoration import UnknownNoiseError
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.model import NoiseWarning
 from daep_deepinv.reconstructor import ESTIMATE
 from daep_prior import load_dae
+from daep_prior.blind.several_starts import FollowStarts
 from daep_prior.restore_measurement import default_network
 from daep_prior.schedules import PRESETS
 from daep_prior.tiling import SMALLEST_TILE
@@ -90,7 +93,7 @@ class Job:
             seed=options.seed,
             tile="auto" if options.tile is None else options.tile,
             device=self.device,
-            check_noise=options.check_noise,
+            check_noise=options.check_noise and not (options.kernel == BLIND and options.noise == AUTO),
             bounds=measured.bounds,
             scale=None if options.white is None else 1.0,  # given: the values that matter are below it
         )
@@ -114,10 +117,11 @@ class Job:
                 "image into parts."
             )
 
-    def measure(self, photo: Photo, page: int = 0, pages: int = 1) -> Measurement:
+    def measure(self, photo: Photo, page: int = 0, pages: int = 1, follow: FollowStarts | None = None) -> Measurement:
         """Check a photograph, and find what is known about it.
 
         :param int page: its number in a stack of ``pages``, which has one range; that of one page is found here.
+        :param Callable follow: is called in each round of the search for an unknown blur.
         """
         self.check(photo)
         options = self.options
@@ -129,10 +133,12 @@ class Job:
         known, kernel = self.known(photo), self.kernel_of(photo, page, pages)
         measured = Measurement(photo, 0.0, known, kernel, None if curve is LINEAR else curve)
         if options.kernel == BLIND:
-            kernel = without_effect(blind_kernel(measured.image(), self.network, options.seed))
-            measured = measured._replace(kernel=kernel)
-            if kernel is None:  # sharp, or not found: without noise it is what it was
+            found = (options.seed, options.kernel_size, options.varying, follow)
+            measured = with_found_blur(measured, self.network, *found)
+            if measured.kernel is None:  # sharp, or not found: without noise it is what it was
                 return measured
+            if options.noise == AUTO:
+                return measured._replace(noise=assumed_noise(measured.image()))
         return measured._replace(noise=self.noise_of(measured))
 
     def noise_of(self, measured: Measurement) -> float | str | SignalNoise:
@@ -167,10 +173,6 @@ class Job:
         name = str(self.options.kernel)
         kernel = fitted(self.kernel, photo.size, name, is_image(name))
         return without_effect(one_of(kernel, photo.colour.shape[2], page, pages, name))
-
-    def plan(self, photo: Photo, pages: int = 1) -> Plan:
-        """How a photograph would be restored, or the first of some ``pages``."""
-        return self.plan_of(self.measure(photo, 0, pages))
 
     def plan_of(self, measured: Measurement) -> Plan:
         """How a measurement would be restored."""
@@ -221,12 +223,12 @@ class Job:
 
     def summary(self, plan: Plan, measured: Measurement) -> str:
         """What was done to an image, for the line that is printed about it."""
-        level, noise = 255 * plan.noise.level, ""
+        level, noise = 255 * plan.noise.level, f", {measured.blur}" if measured.blur else ""
         if self.options.noise == AUTO:
             words = f" ({plan.noise.words})" if plan.noise.law is not None else ""
-            noise = f", noise {level:.2f}{words} as estimated"
+            noise += f", noise {level:.2f}{words} as estimated"
         elif plan.noise.assumed is not None:
-            noise = f", for noise {level:.3g} instead of {255 * plan.noise.assumed:.3g}: {plan.noise.kind} "
+            noise += f", for noise {level:.3g} instead of {255 * plan.noise.assumed:.3g}: {plan.noise.kind} "
             noise += "(--no-check-noise trusts --noise)"
         if measured.curve is not None:
             noise += f", in linear light (tone curve {measured.curve.name})"

@@ -16,6 +16,7 @@ from daep_cli.photographs.tensors import centre, to_pixels, to_tensor
 from daep_cli.photographs.tiff_writing import enlarged
 from daep_cli.photographs.tone_curves import ToneCurve
 from daep_cli.photographs.transparency import resized_alpha, with_hidden, without_hidden
+from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.given import SignalNoise
 
 #: Least variance of the read noise, relative to the mean variance.
@@ -29,15 +30,17 @@ class Measurement(NamedTuple):
     :param noise: where white is 1, of the values, or of the light if there is a ``curve``: a level, or that of a
         sensor; ``"estimate"``: the solver estimates it.
     :param known: which pixels are known, (H, W); ``None``: all.
-    :param kernel: (h, w), or (C, h, w) for one a channel; ``None``: no blur.
+    :param kernel: (h, w), or (C, h, w) for one a channel, or one that varies over the image; ``None``: no blur.
+    :param blur: what is said of a kernel that was found in the photograph.
     :param curve: it is restored in amounts of light by this tone curve; ``None``: in its values.
     """
 
     photo: Photo
     noise: float | str | SignalNoise
     known: Mask | None = None
-    kernel: Kernel | None = None
+    kernel: Kernel | VaryingKernel | None = None
     curve: ToneCurve | None = None
+    blur: str = ""
 
     @property
     def bounds(self) -> tuple[float, None] | Literal["found"]:
@@ -105,8 +108,8 @@ class Measurement(NamedTuple):
         )
 
 
-def _equal(a: Kernel | Mask | None, b: Kernel | Mask | None) -> bool:
-    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+def _equal(a: Kernel | VaryingKernel | Mask | None, b: Kernel | VaryingKernel | Mask | None) -> bool:
+    return a is b or (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b))
 
 
 def light_noise(measured: Measurement, curve: ToneCurve, level: float) -> SignalNoise:

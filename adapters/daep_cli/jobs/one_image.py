@@ -1,6 +1,7 @@
 """``daep restore`` on one file; Ctrl-C saves the latest iterate, or the pages that are done."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from daep_cli.errors import Interrupted
 from daep_cli.jobs.claims import Claim
+from daep_cli.jobs.found_blur import write_found_kernel
 from daep_cli.jobs.job import Job
 from daep_cli.jobs.parts import LARGEST_AT_ONCE, check_stack_output, restore_blocks, restore_stack
-from daep_cli.jobs.progress import progress_bar
+from daep_cli.jobs.progress import blur_bar, progress_bar
+from daep_cli.kernels.blind import BLIND
 from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.writing import check_writable_as, write_photo
 from daep_cli.screen import iterations_text, say
@@ -30,11 +33,16 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
     """
     pages = count_pages(source)
     if pages > 1:
+        if job.options.kernel_out is not None:
+            raise ValueError("--kernel-out: each page has a kernel of its own; give one page, or leave it out.")
         _restore_pages(source, output, pages, job, overwrite)
         return
     photo = read_photo(source)
     check_writable_as(photo, output, job.options.format)
-    measured = job.measure(photo)
+    with blur_bar(source.name) if job.options.kernel == BLIND else nullcontext() as follow_blur:
+        measured = job.measure(photo, follow=follow_blur)
+    if job.options.kernel_out is not None:
+        write_found_kernel(measured, job.options.kernel_out, overwrite)
     if job.pixels(*photo.size) > LARGEST_AT_ONCE:
         content, what = restore_blocks(source, output, measured, job)
         write_whole(output, content, overwrite)

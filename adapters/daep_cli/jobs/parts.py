@@ -25,6 +25,7 @@ from daep_cli.photographs.tiff_writing import encode_tiff, write_tiff
 from daep_cli.photographs.value_range import find_range
 from daep_cli.photographs.writing import encode
 from daep_cli.whole_files import write_whole
+from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.reconstructor import ESTIMATE
 
 #: Images of more pixels are restored in blocks. Some ten copies in float32 are needed at a time: 4 GB in colour.
@@ -165,11 +166,15 @@ def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) 
     :raises Interrupted: Ctrl-C; the blocks that are done remain.
     """
     photo, factor = measured.photo, job.options.scale or 1
+    if isinstance(measured.kernel, VaryingKernel):
+        raise ValueError(
+            f"--varying: restores at most {LARGEST_AT_ONCE} pixels; reduce the image, or cut it into parts."
+        )
     parts, began = Parts(source, output, job), time.perf_counter()
-    noise = ""
+    noise = f", {measured.blur}" if measured.blur else ""
     if measured.noise == ESTIMATE:
         level = job.plan_of(measured.middle(BLOCK)).noise.level
-        noise, measured = f", noise {255 * level:.2f} as estimated", measured._replace(noise=level)
+        noise, measured = f"{noise}, noise {255 * level:.2f} as estimated", measured._replace(noise=level)
     width, height = photo.size
     reach = SURROUNDINGS + (0 if measured.kernel is None else max(measured.kernel.shape[-2:]) // 2)
     reach += -reach % GRID

@@ -35,6 +35,9 @@ class Options:
     format: str | None = None
     samples: int | None = None
     uncertainty: Path | None = None
+    kernel_size: int | None = None
+    kernel_out: Path | None = None
+    varying: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
@@ -52,6 +55,9 @@ class Options:
                 "--samples: their deviation does not hold the error of a kernel that is found; name the kernel, or "
                 "leave --samples out."
             )
+        for name in ("kernel_size", "kernel_out", "varying"):
+            if getattr(self, name) and self.kernel != BLIND:
+                raise ValueError(f"--{name.replace('_', '-')}: is for a kernel that is found; add --kernel {BLIND}.")
         if self.missing is not None:
             parse_colour(self.missing)
         if self.kernel is not None and self.noise is None:

@@ -65,7 +65,10 @@ def sketch(kernel: Kernel) -> list[str]:
 
 
 def encode_kernel(kernel: Kernel, suffix: str) -> bytes:
-    """The bytes of a file with this suffix, one of ``WRITABLE``. Images have 16 bits, and a white peak."""
+    """The bytes of a file with this suffix, one of ``WRITABLE``.
+
+    PNG has 16 bits and a white peak, TIFF and FITS have floats of sum 1.
+    """
     suffix = suffix.lower()
     if suffix == ".npy":
         buffer = io.BytesIO()
@@ -75,7 +78,7 @@ def encode_kernel(kernel: Kernel, suffix: str) -> bytes:
         text = io.StringIO()
         np.savetxt(text, kernel, fmt="%.9g", delimiter="," if suffix == ".csv" else " ")
         return text.getvalue().encode()
-    if suffix in FITS:
+    if suffix in FITS | TIFF:
         return encode(Photo(kernel.astype(np.float32)[..., None]), suffix)
     scaled = (kernel.clip(0) / kernel.max() * np.iinfo(np.uint16).max).round().astype(np.uint16)
     return encode(Photo(scaled[..., None]), suffix)

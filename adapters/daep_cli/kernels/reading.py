@@ -24,7 +24,7 @@ MOST_KERNELS = 2**14
 COLOURED = 0.02
 
 
-def read_kernel(name: str) -> Kernel:
+def read_kernel(name: str, size: int | None = None) -> Kernel:
     """The blur kernel of a name:
 
     * a file: an image, ``.npy``, ``.txt``, ``.csv``, or ``.npz``, where a colon precedes the key of one of several
@@ -36,6 +36,7 @@ def read_kernel(name: str) -> Kernel:
     What is no kernel in it is removed, with a warning, see :mod:`daep_cli.kernels.cleaning`.
 
     :param str name: see above; an existing file of that very name has precedence.
+    :param int size: of ``blind``: side of the largest kernel that is sought.
     :return: filter of a true convolution, the image of a point of light; (h, w), or (N, h, w) for several; both sides
         odd, each of sum 1.
     :raises FileNotFoundError: no such file.
@@ -46,7 +47,7 @@ def read_kernel(name: str) -> Kernel:
         if prefix in SHAPES:
             return draw_kernel(name)
         if prefix == BLIND and rest:
-            return read_blind(Path(rest))
+            return read_blind(Path(rest), size)
         if prefix == SPOT:
             from daep_cli.kernels.point_of_light import read_spot
 

@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from daep_deepinv.blind.kernels import STARTS, as_blind_prior, checked_photographs, found_blurs, stacked
 from daep_deepinv.blind.restoration import deblurred
-from daep_deepinv.checks import check_sigma
+from daep_deepinv.blind.varying import VaryingBlur, found_varying_blur
+from daep_deepinv.blind.varying_kernel import VaryingKernel
+from daep_prior.arguments import real_number
 from daep_prior.blind import FoundBlur
 from daep_prior.blind.several_starts import FollowStarts
 
@@ -30,6 +32,9 @@ class BlindDAEP(Reconstructor):
     warned of. Starts may also agree on a wrong kernel. If the restoration with it overshoots the photograph, a warning
     says so and lowers ``confidence``. Some wrong kernels pass, so compare the result with the photograph.
 
+    ``varying=True``: the blur varies over the photograph (rotation of the camera, depth, corners of a lens). A kernel
+    is found for each of a grid of overlapping regions, see :func:`daep_deepinv.blind.varying.found_varying_blur`.
+
     After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the agreement of the starts, from 0 to 1,
     and ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
 
@@ -38,6 +43,7 @@ class BlindDAEP(Reconstructor):
     :param str preset: of :class:`daep_deepinv.DAEP`, for the restoration.
     :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
     :param int starts: largest number of starts; two that agree are enough. 1: the fastest, without ``confidence``.
+    :param bool varying: one kernel for each of several overlapping regions.
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
     :param str, torch.device device: where the denoiser is put; default: where it is.
     :param bool verbose: with ``show_progress_bar``, show start, scale and round.
@@ -58,19 +64,20 @@ class BlindDAEP(Reconstructor):
         denoiser: nn.Module | str | os.PathLike[str] = "dae",
         *,
         starts: int = STARTS,
+        varying: bool = False,
         seed: int | Sequence[int] = 0,
         device: str | torch.device | None = None,
         verbose: bool = False,
         show_progress_bar: bool = False,
     ):
         super().__init__()
-        self.sigma = None if sigma is None else check_sigma(sigma)
-        self.size, self.preset, self.starts, self.seed = size, preset, starts, seed
+        self.sigma = None if sigma is None else real_number("sigma", sigma, "a finite noise level")
+        self.size, self.preset, self.starts, self.varying, self.seed = size, preset, starts, varying, seed
         self.prior = as_blind_prior(denoiser)
         if device is not None:
             self.prior.denoiser.to(device)
         self._bar = verbose and show_progress_bar
-        self._last: tuple[FoundBlur, ...] = ()
+        self._last: tuple[FoundBlur | VaryingBlur, ...] = ()
 
     def forward(self, y: Tensor, physics: Any = None, callback: FollowStarts | None = None) -> Tensor:
         """Sharpen photographs.
@@ -90,9 +97,14 @@ class BlindDAEP(Reconstructor):
                 "physics, use DAEP."
             )
         y = checked_photographs(y)
-        with _progress(callback, self._bar) as follow:
-            found = found_blurs(y, self.size, self.prior, self.starts, self.seed, follow)
         seeds = [self.seed] * len(y) if isinstance(self.seed, int) else list(self.seed)
+        found: Sequence[FoundBlur | VaryingBlur]
+        with _progress(callback, self._bar) as follow:
+            if self.varying:
+                options = (self.size, self.prior, self.starts)
+                found = [found_varying_blur(one[None], *options, s, follow) for one, s in zip(y, seeds, strict=True)]
+            else:
+                found = found_blurs(y, self.size, self.prior, self.starts, self.seed, follow)
         images = [
             deblurred(one[None], blur.kernel, self.sigma, self.preset, self.prior.denoiser, seed)
             for one, blur, seed in zip(y.detach(), found, seeds, strict=True)
@@ -101,9 +113,14 @@ class BlindDAEP(Reconstructor):
         return torch.cat(images)
 
     @property
-    def kernel(self) -> Tensor:
-        """Of the last call: the kernels (B, 1, n, n), each with sum 1 and its centre in the middle pixel."""
-        return stacked([one.kernel for one in self._last])
+    def kernel(self) -> Tensor | list[VaryingKernel]:
+        """Of the last call: the kernels (B, 1, n, n), each with sum 1 and its centre in the middle pixel.
+
+        With ``varying``: the kernels of each photograph, and where they stand.
+        """
+        kernels = [one.kernel for one in self._last]
+        varying = [kernel for kernel in kernels if isinstance(kernel, VaryingKernel)]
+        return varying or stacked([kernel for kernel in kernels if isinstance(kernel, Tensor)])
 
     @property
     def confidence(self) -> list[float]:

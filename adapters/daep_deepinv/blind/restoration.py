@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from deepinv.physics import Blur, GaussianNoise
+from deepinv.physics import Blur, GaussianNoise, LinearPhysics
 from torch import Tensor, nn
 
+from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.patches import patch_level
 from daep_deepinv.reconstructor import DAEP
 
@@ -16,24 +17,34 @@ LEAST_NOISE = 1.5 / 255
 
 
 def deblurred(
-    y: Tensor, kernel: Tensor, sigma: float | None, preset: str, denoiser: nn.Module, seed: int = 0
+    y: Tensor, kernel: Tensor | VaryingKernel, sigma: float | None, preset: str, denoiser: nn.Module, seed: int = 0
 ) -> Tensor:
     """``y`` restored with a found kernel; a kernel of one pixel returns it as it is.
 
     :param torch.Tensor y: photograph (1, C, h, w) in [0, 1].
-    :param torch.Tensor kernel: (n, n), n odd, sum 1.
+    :param kernel: (n, n), n odd, sum 1; or kernels that vary over ``y``.
     :param float sigma: noise level, images in [0, 1]; ``None``: estimated.
     :return: (1, C, h, w) in [0, 1].
     """
-    if kernel.shape[0] == 1:
+    side = kernel.kernels.shape[-1] if isinstance(kernel, VaryingKernel) else kernel.shape[0]
+    if side == 1:
         return y.clamp(0, 1)
-    noise = max(LEAST_NOISE, noise_level(y) if sigma is None else sigma)
-    physics = Blur(kernel[None, None].to(y), padding="valid", noise_model=GaussianNoise(noise), device=y.device)
+    noise = assumed_noise(y) if sigma is None else max(LEAST_NOISE, sigma)
+    physics: LinearPhysics
+    if isinstance(kernel, VaryingKernel):
+        physics = kernel.physics(GaussianNoise(noise), y.device)
+    else:
+        physics = Blur(kernel[None, None].to(y), padding="valid", noise_model=GaussianNoise(noise), device=y.device)
     model = DAEP(noise, preset=preset, denoiser=denoiser, seed=seed, check_noise=False)
     with torch.no_grad():
         wide: Tensor = model(y, physics)
-    r = kernel.shape[0] // 2
+    r = side // 2
     return wide[..., r : r + y.shape[2], r : r + y.shape[3]]
+
+
+def assumed_noise(y: Tensor) -> float:
+    """The noise level with which a photograph (1, C, h, w) is restored: as estimated, at least ``LEAST_NOISE``."""
+    return max(LEAST_NOISE, noise_level(y))
 
 
 def noise_level(y: Tensor) -> float:

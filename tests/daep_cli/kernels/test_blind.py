@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
-import daep_deepinv
+from daep_cli.jobs.progress import blur_bar
 from daep_cli.kernels.reading import is_image, kernel_path, read_kernel
+from daep_deepinv import DAEPrior
+from daep_deepinv.blind.restoration import deblurred
+from daep_prior import UNetDAE, save_dae
+from daep_prior.blind import FoundBlur
 
 #: A horizontal motion over three pixels.
 MOTION = torch.tensor([[0.0, 0, 0], [1, 1, 1], [0, 0, 0]]) / 3
@@ -18,18 +24,31 @@ MOTION = torch.tensor([[0.0, 0, 0], [1, 1, 1], [0, 0, 0]]) / 3
 
 @pytest.fixture
 def found(monkeypatch):
-    """``found(kernel)``: every photograph has that kernel; the photographs that were asked for."""
+    """``found(kernel)``: every photograph has that kernel; the photographs, sizes and seeds that were asked for."""
     asked = []
 
-    def use(kernel):
-        def estimate(y, denoiser="dae", seed=0):
-            asked.append((y, seed))
-            return kernel[None, None]
+    def use(kernel, verdict="found", confidence=0.97):
+        def blurs(y, size, prior, starts, seed, follow=None):
+            asked.append((y, size, seed))
+            if follow is not None:
+                follow(0, 0.5, 2, kernel)
+            return [FoundBlur(kernel, confidence, verdict, [])]
 
-        monkeypatch.setattr(daep_deepinv, "estimate_kernel", estimate)
+        monkeypatch.setattr("daep_deepinv.blind.kernels.found_blurs", blurs)
+        monkeypatch.setattr("daep_deepinv.blind.varying.found_blurs", blurs)
         return asked
 
     return use
+
+
+@pytest.fixture(scope="module")
+def any_level(tmp_path_factory):
+    """An untrained network for any noise level."""
+    path = tmp_path_factory.mktemp("weights") / "unet.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_dae(UNetDAE(widths=(4, 8), blocks=1), path)
+    return path
 
 
 def test_the_name_of_a_photograph_is_its_file_and_blind_alone_has_none():
@@ -37,40 +56,126 @@ def test_the_name_of_a_photograph_is_its_file_and_blind_alone_has_none():
     assert kernel_path("blind") is None and not is_image("blind")
 
 
+@pytest.fixture
+def photo(tmp_path, scene):
+    """An RGB PNG of 48 x 40 pixels."""
+    Image.fromarray(scene(40, 48)).save(tmp_path / "in.png")
+    return tmp_path / "in.png"
+
+
+@pytest.fixture
+def sharpened(daep, photo, tmp_path, any_level):
+    """``sharpened(*options)``: ``daep restore --kernel blind`` of the photograph."""
+    command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", "blind", "--denoiser", any_level]
+    return lambda *options: daep(*command, "--iterations", "2", *options)
+
+
+def pixels(path):
+    return np.array(Image.open(path))
+
+
 def test_the_kernel_of_a_photograph_is_estimated_in_the_range_of_zero_to_one(found, photo):
     asked = found(MOTION)
-    assert np.allclose(read_kernel(f"blind:{photo}"), MOTION.numpy())
-    ((y, _),) = asked
-    assert y.shape == (1, 3, 24, 32) and float(y.min()) >= 0 and float(y.max()) <= 1
+    assert np.allclose(read_kernel(f"blind:{photo}", 15), MOTION.numpy())
+    ((y, size, _),) = asked
+    assert y.shape == (1, 3, 40, 48) and float(y.min()) >= 0 and float(y.max()) <= 1 and size == 15
 
 
 def test_daep_kernel_draws_and_writes_it(found, photo, daep, tmp_path):
-    found(MOTION)
-    outcome = daep("kernel", f"blind:{photo}", "-o", tmp_path / "psf.npy")
+    asked = found(MOTION)
+    outcome = daep("kernel", f"blind:{photo}", "-o", tmp_path / "psf.npy", "--size", 15)
     assert outcome.status == 0 and "@@" in outcome.out
     assert np.allclose(np.load(tmp_path / "psf.npy"), MOTION.numpy())
+    assert asked[0][1] == 15
 
 
-def test_daep_restore_deblurs_with_the_kernel_of_the_photograph(found, photo, daep, tmp_path, weights):
+def test_daep_restore_deblurs_with_the_kernel_of_the_photograph(found, photo, sharpened, tmp_path):
     asked = found(MOTION)
-    options = ["--noise", "2.55", "--denoiser", weights, "--iterations", "2", "--seed", "7"]
-    outcome = daep("restore", photo, "-o", tmp_path / "out.png", "--kernel", "blind", *options)
-    assert outcome.status == 0 and "deblurred" in outcome.out + outcome.err
-    assert [seed for _, seed in asked] == [7]
-    assert not np.array_equal(np.array(Image.open(tmp_path / "out.png")), np.array(Image.open(photo)))
-
-
-def test_a_sharp_photograph_stays_as_it_is(found, photo, daep, tmp_path, weights):
-    found(torch.ones(1, 1))
-    outcome = daep("restore", photo, "-o", tmp_path / "out.png", "--kernel", "blind", "--denoiser", weights)
+    outcome = sharpened("--noise", "2.55", "--seed", "7", "--kernel-size", 9)
     assert outcome.status == 0
-    assert np.array_equal(np.array(Image.open(tmp_path / "out.png")), np.array(Image.open(photo)))
+    assert "deblurred, blur found, kernel of 3 x 3 pixels, confidence 0.97" in outcome.out
+    assert [asked[0][1:]] == [(9, 7)]
+    assert not np.array_equal(pixels(tmp_path / "out.png"), pixels(photo))
 
 
-def test_the_noise_need_not_be_given(found, photo, refused, tmp_path, weights):
+def test_the_command_line_gives_the_image_of_the_reconstructor(found, photo, daep, tmp_path, any_level):
     found(MOTION)
-    options = ["--kernel", "blind", "--denoiser", weights]  # this network is untrained, so nothing can be estimated
-    assert "--noise auto" in refused("restore", photo, "-o", tmp_path / "out.png", *options)
+    command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", "blind", "--denoiser", any_level]
+    assert daep(*command).status == 0
+    y = torch.from_numpy(pixels(photo)).permute(2, 0, 1)[None] / 255
+    x = deblurred(y, MOTION, None, "fast", DAEPrior(any_level).denoiser)
+    expected = (255 * x[0].permute(1, 2, 0)).round().clamp(0, 255).to(torch.uint8).numpy()
+    assert np.abs(pixels(tmp_path / "out.png").astype(int) - expected).max() <= 1
+
+
+def test_a_sharp_photograph_stays_as_it_is(found, photo, sharpened, tmp_path):
+    found(torch.ones(1, 1), "sharp")
+    outcome = sharpened()
+    assert outcome.status == 0 and "it is sharp, and stays as it is" in outcome.out
+    assert np.array_equal(pixels(tmp_path / "out.png"), pixels(photo))
+
+
+def test_the_kernel_is_written_beside_the_result(found, sharpened, tmp_path):
+    found(MOTION)
+    assert sharpened("--kernel-out", tmp_path / "psf.png").status == 0
+    assert np.allclose(read_kernel(str(tmp_path / "psf.png")), MOTION.numpy(), atol=1e-4)
+    assert sharpened("--overwrite", "--kernel-out", tmp_path / "psf.tif").status == 0
+    values = tifffile.imread(tmp_path / "psf.tif")
+    assert values.dtype == np.float32 and np.allclose(values, MOTION.numpy())
+
+
+def test_kernels_that_vary_are_written_side_by_side_and_restore_the_photograph(found, sharpened, tmp_path, monkeypatch):
+    monkeypatch.setattr("daep_deepinv.blind.varying.LEAST_SIDE", 24)
+    monkeypatch.setattr("daep_deepinv.blind.varying.SIDES_PER_KERNEL", 1)
+    found(MOTION)
+    outcome = sharpened("--varying", "--kernel-out", tmp_path / "psf.tif")
+    assert outcome.status == 0 and "blur found in 6 of 6 regions" in outcome.out
+    assert tifffile.imread(tmp_path / "psf.tif").shape == (6, 9)
+
+
+def test_explain_says_what_is_found_and_assumed(found, sharpened):
+    found(MOTION)
+    out = sharpened("--explain").out
+    assert "blur       blur found, kernel of 3 x 3 pixels, confidence 0.97" in out
+    assert "assumed: one blur over the whole image, of the values of the file" in out
+
+
+def test_the_bar_shows_start_scale_and_round(monkeypatch):
+    shown = []
+
+    @contextmanager
+    def bar(total, text=""):
+        yield lambda **change: shown.append(change["description"])
+
+    monkeypatch.setattr("daep_cli.jobs.progress.progress_bar", bar)
+    with blur_bar("in.png") as follow:
+        follow(0, 0.5, 2, MOTION)
+        follow(1, 1.0, 0, MOTION)
+    assert shown == ["in.png: blur, start 1, scale 1/2, round 3", "in.png: blur, start 2, full scale, round 1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--kernel", "disk:2", "--noise", 5, "--kernel-out", "psf.png"], "add --kernel blind"),
+        (["--noise", 5, "--varying"], "add --kernel blind"),
+        (["--kernel", "blind", "--kernel-out", "psf.jpg"], "cannot write this format"),
+        (["--kernel", "blind", "--kernel-out", "out.png"], "choose another name"),
+        (["--kernel", "blind", "--kernel-size", 21], "expected at most 13"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_in_one_sentence(refused, photo, monkeypatch, options, words):
+    monkeypatch.chdir(photo.parent)
+    assert words in refused("restore", "in.png", "-o", "out.png", *options)
+
+
+def test_many_images_have_no_one_kernel_file(refused, photo, tmp_path):
+    options = ["--kernel", "blind", "--kernel-out", tmp_path / "psf.png"]
+    assert "each image has a kernel" in refused("restore", tmp_path, "-o", tmp_path / "out", *options)
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.zeros((2, 40, 48), np.uint8) + 9)
+    assert "each page has a kernel" in refused("restore", stack, "-o", tmp_path / "out.tif", *options)
 
 
 def test_a_comparison_has_no_blind_kernel(photo, refused, tmp_path):

@@ -1,0 +1,116 @@
+"""The blur of a photograph that varies over it: one kernel for each of a grid of overlapping regions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
+from daep_deepinv.blind.varying_alignment import aligned
+from daep_deepinv.blind.varying_kernel import VaryingKernel, region_count
+from daep_deepinv.prior import DAEPrior
+from daep_prior.blind import FoundBlur
+from daep_prior.blind.region import LEAST_SIDE, SIDES_PER_KERNEL
+from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
+
+#: Most regions down and across: 16 estimates take minutes. Chosen by hand.
+MOST_REGIONS = 4
+#: Share of the regions that must be trusted. With fewer, one kernel is more reliable. Chosen by hand.
+LEAST_TRUSTED = 0.5
+
+
+class VaryingBlur(NamedTuple):
+    """The blur of one photograph.
+
+    :param VaryingKernel kernel: of one region if the kernels of more are not found.
+    :param float confidence: mean over the regions, those that are not trusted with 0; of one region, its own.
+    :param str verdict: ``"found"``, or as that of :class:`daep_prior.blind.FoundBlur`.
+    """
+
+    kernel: VaryingKernel
+    confidence: float
+    verdict: str
+
+
+def found_varying_blur(
+    y: Tensor, size: int | None, prior: DAEPrior, starts: int, seed: int, follow: FollowStarts | None = None
+) -> VaryingBlur:
+    """The blur of a photograph (1, C, h, w) that varies over it.
+
+    A kernel is trusted if it is found, or the region is sharp, with a confidence of at least ``UNCERTAIN``. The others
+    are replaced by means of trusted neighbours. If less than :data:`LEAST_TRUSTED` of the regions are trusted, or the
+    photograph is too small for two, it has one kernel; this is warned of.
+
+    The parameters are those of :func:`daep_deepinv.blind.kernels.found_blurs`; ``follow`` counts the starts of all
+    regions.
+    """
+    size = checked_size(size, y)
+    side = max(LEAST_SIDE, SIDES_PER_KERNEL * size)
+    shape = (y.shape[2], y.shape[3])
+    rows, columns = (region_count(n, side, MOST_REGIONS) for n in shape)
+    if rows * columns == 1:
+        reason = f"it is too small for two regions of {side} pixels; a smaller size= needs smaller ones"
+        return _one_kernel(y, size, prior, starts, seed, follow, reason)
+    found: list[FoundBlur] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about regions; those that are not found are replaced
+        for number, (down, across) in enumerate(_regions(shape, (rows, columns), side)):
+            counted = None if follow is None else _counted(follow, number * starts)
+            found += found_blurs(y[..., down, across], size, prior, starts, seed, counted)
+    trusted = torch.tensor([_trusted(one, starts) for one in found]).view(rows, columns)
+    if float(trusted.float().mean()) < LEAST_TRUSTED:
+        reason = f"it is found in {int(trusted.sum())} of {rows * columns} regions"
+        return _one_kernel(y, size, prior, starts, seed, follow, reason)
+    kernels = stacked([one.kernel for one in found]).view(rows, columns, *[_largest(found)] * 2)
+    kernels = filled(aligned(kernels, trusted), trusted)
+    confidence = sum(one.confidence for one, good in zip(found, trusted.flatten(), strict=True) if good) / len(found)
+    verdict = "sharp" if kernels.shape[-1] == 1 else "found"
+    return VaryingBlur(VaryingKernel(kernels, trusted, shape), confidence, verdict)
+
+
+def filled(kernels: Tensor, trusted: Tensor) -> Tensor:
+    """The kernels (rows, columns, n, n); those that are not trusted are means of the nearest that are."""
+    places = torch.stack(torch.meshgrid(*map(torch.arange, trusted.shape), indexing="ij"), -1).float()
+    good, filled = places[trusted], kernels.clone()
+    for row, column in (~trusted).nonzero().tolist():
+        distances = (good - places[row, column]).norm(dim=1)
+        nearest = distances <= distances.min() + 0.5  # with those across the corner
+        filled[row, column] = kernels[trusted][nearest].mean(0)
+    return filled
+
+
+def _regions(shape: tuple[int, int], counts: tuple[int, int], least: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of each region: around its centre, inside the photograph, all of one size."""
+    spans = []
+    for length, count in zip(shape, counts, strict=True):
+        stride = length / (count + 1)
+        side = min(length, max(least, round(2 * stride)))
+        starts = [round(min(max(0, stride * (i + 1) - side / 2), length - side)) for i in range(count)]
+        spans.append([slice(start, start + side) for start in starts])
+    return [(down, across) for down in spans[0] for across in spans[1]]
+
+
+def _one_kernel(
+    y: Tensor, size: int, prior: DAEPrior, starts: int, seed: int, follow: FollowStarts | None, reason: str
+) -> VaryingBlur:
+    warnings.warn(f"y: one kernel is used for the whole photograph: {reason}.", stacklevel=4)
+    (found,) = found_blurs(y, size, prior, starts, seed, follow)
+    kernel = VaryingKernel(found.kernel[None, None], torch.ones(1, 1, dtype=torch.bool), (y.shape[2], y.shape[3]))
+    return VaryingBlur(kernel, found.confidence, found.verdict)
+
+
+def _trusted(found: FoundBlur, starts: int) -> bool:
+    agreed = found.confidence >= UNCERTAIN or starts == 1
+    return found.verdict in ("found", "sharp") and agreed and found.doubt <= 1
+
+
+def _largest(found: list[FoundBlur]) -> int:
+    return max(one.kernel.shape[-1] for one in found)
+
+
+def _counted(follow: FollowStarts, before: int) -> Callable[[int, float, int, Tensor], None]:
+    return lambda start, factor, number, kernel: follow(before + start, factor, number, kernel)
