@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from deepinv.optim.data_fidelity import DataFidelity
+from deepinv.optim.data_fidelity import L1, DataFidelity
 from deepinv.physics import Denoising, Inpainting, LinearPhysics
 from deepinv.physics.mri import MRIMixin
 from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
+from daep_deepinv.clipped_start import LIT, with_light_of_clipped
 from daep_deepinv.data_terms.choose import data_term_in_words
 from daep_deepinv.data_terms.given import OfLevel
 from daep_deepinv.data_terms.used_values import ALL_USED, Saturation, UsedValues, used_values
@@ -101,6 +102,7 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
             y = statement.prepare(y if filled is None else filled)
         elif filled is not None:
             statement, choices = _for_impulses(statement, y, choices)
+            y = filled if isinstance(choices.data_fidelity, L1) else y
     split_grey = not choices.papers_solver and (not own_start or callable(init)) and _one_law(statement)
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
@@ -109,6 +111,8 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
         replace(view, used=_used(view, known, statement, choices), fidelity=choices.data_fidelity) for view in views
     ]
     views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, prior, choices))]
+    if not own_start:
+        views = [with_light_of_clipped(view) for view in views]
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
     return [Job(view, _plans(view, prior, choices, statement, source, own_start)) for view in views]
 
@@ -116,12 +120,15 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
 def _for_impulses(statement: StatedNoise, y: Tensor, choices: Choices) -> tuple[StatedNoise, Choices]:
     """Noise and data fidelity for a measurement with impulses that the data fidelity judges.
 
-    The other values are nearly noise-free, which the schedule is for. The impulses have the weight's noise level: their
-    mean square distance to values that are uniform between the extremes is a third of the range's square.
+    The other values are nearly noise-free, which the schedule is for, and the weight of ``L1``, which leaves the values
+    out that are impulses. Else these have the weight's noise level: their mean square distance to values that are
+    uniform between the extremes is a third of the range's square.
     """
     impulses = statement.of(0).impulses
     assert impulses is not None and choices.data_fidelity is not None
     spread = impulses.high - impulses.low
+    if isinstance(choices.data_fidelity, L1):
+        return given_noise(BESIDE_IMPULSES * spread, y), choices
     fidelity = OfLevel(choices.data_fidelity, spread * math.sqrt(impulses.share / 3))
     return given_noise(BESIDE_IMPULSES * spread, y), replace(choices, data_fidelity=fidelity)
 
@@ -132,11 +139,13 @@ def _one_law(statement: StatedNoise | None) -> bool:
 
 
 def _used(view: View, known: Tensor | None, statement: StatedNoise | None, choices: Choices) -> UsedValues:
-    """Which measured values of a view are used. The paper's presets use all."""
-    if choices.papers_solver or choices.data_fidelity is not None:
+    """Which measured values of a view are used. The paper's presets and most data fidelities use all."""
+    if choices.papers_solver or (choices.data_fidelity is not None and not isinstance(choices.data_fidelity, L1)):
         return ALL_USED
     if known is not None:
         known = known[view.images][:, : view.y.shape[1]]
+    if choices.data_fidelity is not None:
+        return used_values(view.y, view.physics, view.start, None, known, noisy=False)
     noisy = statement is None or all((white_level(one.law) or 0) > 0 for one in statement.images)
     return used_values(view.y, view.physics, view.start, choices.saturation, known, noisy=noisy)
 
@@ -184,7 +193,7 @@ def _plans(
                 range=view.range,
                 noise=noise.scaled(view.range.scale),
                 data_term=data_term_in_words(one, noise),
-                start=view.start_name,
+                start=view.start_name + (LIT if one.used.at_least is not None and not own_start else ""),
                 preset=None if choices.schedule is not None else choices.preset,
                 schedule=schedule,
                 warnings=tuple(warning for warning in found if warning is not None),

@@ -1,13 +1,16 @@
 """deepinv's data fidelities in the place of least squares."""
 
+from dataclasses import replace
+
 import deepinv as dinv
 import pytest
 import torch
-from deepinv.optim import L1, L2, IndicatorL2, PoissonLikelihood
+from deepinv.optim import L1, L2, IndicatorL2, ItohFidelity, PoissonLikelihood
 from deepinv.optim.data_fidelity import LogPoissonLikelihood
 
 from daep_deepinv import DAEP
 from daep_deepinv.data_terms.given import GivenDataTerm
+from daep_deepinv.data_terms.used_values import UsedValues
 from daep_deepinv.view import COLOUR, View
 
 
@@ -51,6 +54,35 @@ def test_the_prox_of_l1_for_noisy_images_is_soft_thresholding(clean):
     assert torch.allclose(found, torch.where((v - y).abs() <= 0.1, y, v - 0.1 * (v - y).sign()), atol=1e-6)
 
 
+def test_the_prox_of_l1_leaves_unknown_values_out(clean, blur):
+    y = blur.A(clean)
+    unknown = torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) < 0.1
+    view = View([0], torch.where(unknown, 0.5 * y, y), blur, y, "", COLOUR, used=UsedValues(unknown))
+    found = GivenDataTerm(L1(), view, 2**0.5).prox(clean.flip(-1), view.y, blur, gamma=0.1)
+    again = GivenDataTerm(L1(), replace(view, y=y), 2**0.5).prox(clean.flip(-1), y, blur, gamma=0.1)
+    assert torch.allclose(found, again, atol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 10.0])
+@pytest.mark.parametrize("sigma", [1.0, 0.5])
+def test_the_prox_of_wrapped_differences_is_optimal(gamma, sigma, clean):
+    physics, fidelity = dinv.physics.SpatialUnwrapping(threshold=1.0), ItohFidelity(sigma=sigma, threshold=1.0)
+    y, v = physics.A(3 * clean), clean.flip(-1)
+    data = term(fidelity, y, physics)
+    found = data.prox(v, y, physics, gamma=gamma)
+    optimality = found - v + gamma * data.weight * fidelity.grad(found, y)
+    assert float(optimality.abs().max()) < 1e-4 * max(1.0, gamma)
+
+
+def test_an_image_is_unwrapped_by_wrapped_differences(photograph, unet):
+    x = torch.nn.functional.avg_pool2d(photograph[:, :1, 30:72, 30:72], 7, 1)
+    physics = dinv.physics.SpatialUnwrapping(threshold=0.4)
+    y = physics.A(x)
+    restored = DAEP(0.01, unet, "fast", data_fidelity=ItohFidelity(threshold=0.4))(y, physics)
+    error = restored - x
+    assert float((error - error.mean()).square().mean().sqrt()) < 0.03
+
+
 @pytest.mark.parametrize("fidelity", [L2(), L2(sigma=0.02)], ids=["of the assumed level", "of a level of its own"])
 def test_deepinvs_l2_is_least_squares(fidelity, clean, blur, unet):
     y = blur.A(clean) + 0.02 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
@@ -60,7 +92,8 @@ def test_deepinvs_l2_is_least_squares(fidelity, clean, blur, unet):
 
 
 @pytest.mark.parametrize("fidelity", [L1(), L2(), IndicatorL2(radius=0.5)], ids=["L1", "L2", "indicator"])
-def test_a_scaled_measurement_gives_the_scaled_image(fidelity, clean, blur, unet):
+def test_a_scaled_measurement_gives_the_scaled_image(fidelity, clean, unet):
+    blur = dinv.physics.Blur(torch.full((1, 1, 3, 3), 1 / 9), padding="circular")
     y = 0.2 * blur.A(clean)
     scaled = IndicatorL2(radius=32.0) if isinstance(fidelity, IndicatorL2) else fidelity
     one = DAEP(0.05, unet, "fast", data_fidelity=fidelity)(y, blur)
@@ -74,3 +107,15 @@ def test_l1_removes_impulses(clean, shipped):
     y = physics(clean)
     restored = DAEP(denoiser=shipped("dae"), data_fidelity=L1())(y, physics)
     assert dinv.metric.PSNR()(restored, clean) > dinv.metric.PSNR()(y, clean) + 8
+
+
+def test_l1_leaves_impulses_of_a_blur_out(clean, shipped):
+    kernel = torch.full((1, 1, 3, 3), 1 / 9)
+    blur = dinv.physics.BlurFFT(clean.shape[1:], kernel, noise_model=dinv.physics.SaltPepperNoise(0.05, 0.05))
+    torch.manual_seed(0)
+    y = blur(clean)
+    options = {"denoiser": shipped("dae"), "preset": "fast"}
+    psnr = dinv.metric.PSNR()
+    model = DAEP(data_fidelity=L1(), **options)
+    assert psnr(model(y, blur), clean) > psnr(DAEP(**options)(y, blur), clean) - 2
+    assert "unknown" in model.plans[0].data_term

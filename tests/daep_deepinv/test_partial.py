@@ -109,6 +109,48 @@ def test_a_lamp_does_not_spoil_the_photograph(photograph, shipped):
     assert error["found"] < 0.5 * error[None]
 
 
+def seen(x, physics):
+    """A measurement of 8 bits with noise."""
+    y = physics.A(x)
+    y = y + 0.01 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    return (255 * y.clamp(0, 1)).round() / 255
+
+
+@pytest.fixture
+def lit(photograph):
+    """Three lamps near the border of a ``valid`` blur: image without and with them, physics, and where none is near."""
+    rows, cols = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    disk = ((rows[:9, :9] - 4) ** 2 + (cols[:9, :9] - 4) ** 2 <= 16).float()
+    physics = dinv.physics.Blur((disk / disk.sum())[None, None], padding="valid")
+    x, away = 0.6 * photograph[..., 20:84, 10:74], torch.ones(64, 64, dtype=torch.bool)
+    away[:8], away[-8:], away[:, :8], away[:, -8:] = False, False, False, False
+    lamps = x.clone()
+    for row, col in ((16, 20), (40, 48), (48, 14)):
+        distance = ((rows - row) ** 2 + (cols - col) ** 2).sqrt()
+        lamps[..., distance <= 3] = 3.0
+        away &= distance > 11
+    return x, lamps, physics, away
+
+
+def test_lamps_near_the_border_do_no_harm_elsewhere(lit, shipped):
+    x, lamps, physics, away = lit
+    model = DAEP(0.01, shipped("dae"), "fast")
+    without, found = (model(seen(image, physics), physics) for image in (x, lamps))
+    errors = [float((image - x)[..., away].square().mean().sqrt()) for image in (without, found)]
+    assert errors[1] < 1.2 * errors[0]
+    assert model.plans[0].start.endswith("brighter where saturated")
+
+
+def test_the_light_of_lamps_does_not_depend_on_the_batch(lit, unet):
+    x, lamps, physics, _ = lit
+    both = torch.cat([seen(lamps, physics), seen(x, physics)])
+    model = DAEP(0.01, unet, "fast")
+    together = model(both, physics)
+    assert [p.start for p in model.plans][1] == "the measurement, padded by replication"
+    for i in (0, 1):
+        assert torch.allclose(together[i : i + 1], model(both[i : i + 1], physics), atol=1e-5)
+
+
 def test_the_plan_says_what_is_saturated(lamps, blur, unet):
     _, y, _ = lamps
     plan = DAEP(0.01, unet).plan(y, blur)[0]

@@ -41,7 +41,7 @@ def data_term_in_words(view: View, noise: NoiseModel) -> str:
     """What :func:`data_term_for` returns, for the plan."""
     if view.fidelity is not None:
         given = view.fidelity.fidelity if isinstance(view.fidelity, OfLevel) else view.fidelity
-        return f"{type(given).__name__}, given"
+        return f"{type(given).__name__}, given{_shares(view)}"
     if not isinstance(view.physics, LinearPhysics):
         return "least squares, by Gauss-Newton steps"
     words = "least squares"
@@ -51,8 +51,12 @@ def data_term_in_words(view: View, noise: NoiseModel) -> str:
         words += ", mean and differences of the channels weighted separately"
     elif noise.spectrum is not None and view.used.of_all:
         words += ", weighted by the noise spectrum"
+    return words + _shares(view)
+
+
+def _shares(view: View) -> str:
     shares = ", ".join(f"{100 * share:.2g} % {name}" for name, share in view.used.shares().items())
-    return words + (f"; {shares}" if shares else "")
+    return f"; {shares}" if shares else ""
 
 
 def _variance(view: View, noise: NoiseModel, level: float) -> Any:

@@ -6,13 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
-from deepinv.optim.data_fidelity import L1, L2, DataFidelity, LogPoissonLikelihood, PoissonLikelihood
+from deepinv.optim.data_fidelity import L1, L2, DataFidelity, ItohFidelity, LogPoissonLikelihood, PoissonLikelihood
 from deepinv.physics import Denoising, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.newton import absolute_slopes, newton_prox, poisson_slopes, slopes_by_autograd
+from daep_deepinv.data_terms.nonlinear import residual_of
+from daep_deepinv.data_terms.squares import squares
 from daep_deepinv.view import View
 
 __all__ = ["GivenDataTerm", "check_fidelity"]
@@ -78,10 +81,22 @@ class GivenDataTerm(PerImageL2):
         step = gamma * self.weight * self._view.range.scale**2
         return self._view.in_solver_units(self._prox(self._view.in_image_units(x), physics, step))
 
+    def squared_residual(self, x: Tensor, y: Any, physics: Physics) -> Tensor:
+        """``||Ax - y||^2`` of each image, (B,), without a graph."""
+        if isinstance(physics, LinearPhysics):
+            return super().squared_residual(x, y, physics)
+        with torch.no_grad():
+            return squares(residual_of(physics, x, y))
+
     def _prox(self, x: Tensor, physics: Physics, step: float | Tensor) -> Tensor:
         """The proximal step in image units. deepinv's own of ``L1`` ignores the step, its gradient descent for the
-        Poisson likelihoods diverges: these are ours."""
+        Poisson likelihoods diverges: these are ours. That of ``ItohFidelity`` takes ``2 / (step norm)`` for the step,
+        ignores its noise level, and multiplies the mean of the image by the step."""
         y, fidelity = self._y, self.fidelity
+        if isinstance(fidelity, ItohFidelity):
+            mean = x.mean((-2, -1), keepdim=True)
+            centred: Tensor = fidelity.prox(x - mean, y, physics, gamma=2 / (step * float(fidelity.norm)))
+            return centred + mean
         if isinstance(y, Tensor) and isinstance(physics, LinearPhysics):
             distance = fidelity.d
 
@@ -90,9 +105,15 @@ class GivenDataTerm(PerImageL2):
                 return total
 
             if isinstance(fidelity, L1):
+                known = 1 if self._view.used.unknown is None else (~self._view.used.unknown).to(x)
                 if isinstance(physics, Denoising):
-                    return y + F.relu((x - y).abs() - step) * (x - y).sign()
-                return newton_prox(x, y, physics, step, absolute_slopes, value)
+                    return y + F.relu((x - y).abs() - step * known) * (x - y).sign()
+
+                def slopes_of_known(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+                    first, curvature = absolute_slopes(z, y)
+                    return known * first, known * curvature
+
+                return newton_prox(x, y, physics, step, slopes_of_known, lambda z: value(y + known * (z - y)))
             if isinstance(fidelity, PoissonLikelihood):
                 gain, background = float(distance.gain), float(distance.bkg)
                 slopes, feasible = poisson_slopes(gain, background, bool(distance.denormalize))

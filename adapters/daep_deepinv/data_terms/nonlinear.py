@@ -15,7 +15,7 @@ from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.squares import squares
 from daep_deepinv.operators.linearized import backward, derivatives, period_of
 
-__all__ = ["NonlinearL2", "gauss_newton"]
+__all__ = ["NonlinearL2", "gauss_newton", "residual_of"]
 
 #: Gauss-Newton steps of a proximal step, and conjugate gradient iterations of each. The next proximal step continues
 #: from nearly the same image, so they need not converge.
@@ -44,11 +44,11 @@ class NonlinearL2(PerImageL2):
 
     def fn(self, x: Tensor, y: Any, physics: Physics, *args: Any, **kwargs: Any) -> Tensor:
         """The value, (B,)."""
-        return 0.5 * self.norm * squares(_residual(physics, x, y))
+        return 0.5 * self.norm * squares(residual_of(physics, x, y))
 
     def grad(self, x: Tensor, y: Any, physics: Physics, *args: Any, **kwargs: Any) -> Tensor:
         """``1 / sigma^2 J^T (A(x) - y)``."""
-        return self.norm * backward(physics, x, _residual(physics, x, y))
+        return self.norm * backward(physics, x, residual_of(physics, x, y))
 
     def prox(
         self, x: Tensor, y: Any, physics: Physics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
@@ -61,7 +61,7 @@ class NonlinearL2(PerImageL2):
     def squared_residual(self, x: Tensor, y: Any, physics: Physics) -> Tensor:
         """``||A(x) - y||^2`` of each image, (B,), without a graph."""
         with torch.no_grad():
-            return squares(_residual(physics, x, y))
+            return squares(residual_of(physics, x, y))
 
 
 def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, steps: int) -> Tensor:
@@ -78,7 +78,7 @@ def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, st
         value = weight.flatten() * squares(residual) + (image - x).flatten(1).square().sum(1)
         return torch.where(value.isfinite(), value, torch.inf)
 
-    residual = _residual(physics, v, y)
+    residual = residual_of(physics, v, y)
     value = objective(v, residual)
     falling = torch.ones_like(value, dtype=torch.bool)
     for _ in range(steps):
@@ -90,7 +90,7 @@ def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, st
         waiting = falling & (direction.flatten(1).abs().amax(1) > 0)
         for _ in range(HALVINGS):
             tried = torch.where(waiting.view(one_each), v + length.view(one_each) * direction, v)
-            new = objective(tried, _residual(physics, tried, y))
+            new = objective(tried, residual_of(physics, tried, y))
             better = waiting & (new < value)
             v, value = torch.where(better.view(one_each), tried, v), torch.where(better, new, value)
             waiting = waiting & ~better
@@ -100,7 +100,7 @@ def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, st
         falling = falling & (value < (1 - LEAST_FALL) * before)
         if not bool(falling.any()):
             break
-        residual = _residual(physics, v, y)
+        residual = residual_of(physics, v, y)
     return v
 
 
@@ -109,7 +109,7 @@ def _normal(push: Callable[[Tensor], Any], pull: Callable[[Any], Tensor], weight
     return pull(push(d)).nan_to_num(0.0, 0.0, 0.0) + d / weight
 
 
-def _residual(physics: Physics, x: Tensor, y: Any) -> Any:
+def residual_of(physics: Physics, x: Tensor, y: Any) -> Any:
     """``A(x) - y``; for values with a period the nearest to 0."""
     residual = physics.A(x) - y
     period = period_of(physics)
