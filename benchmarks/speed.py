@@ -1,11 +1,12 @@
 """Speed of the prior. Each number is the ratio of two times that were measured in turn in one run.
 
-    python benchmarks/speed.py [--rows port types overhead batch size throughput gpu] [--sizes 128 256 ...]
+    python benchmarks/speed.py [--rows port types runtimes overhead batch ...] [--sizes 128 256 ...]
 
 * ``port``: our network against a plain port of the authors' program (their network with normalisation as layers,
   float32, contiguous, autograd), for one gradient; and the PSNR of a restoration by each;
 * ``types``: a gradient in the number type that ``daep_prior.inference.fast_dtype`` chooses for this processor, against
   the other of bf16 and float32;
+* ``runtimes``: the network by ONNX Runtime and OpenVINO against PyTorch, in float32 (these must be installed);
 * ``overhead``: the part of 30 iterations outside the network, by playing back the network's outputs; for ``DAEP`` and
   for deepinv's own optimizers with the same denoiser;
 * ``batch``: time of a gradient an image, in a batch against alone (a CPU evaluates the images one after another);
@@ -29,6 +30,7 @@ import torch
 from csv_table import Table
 from timing.gradient_rows import batch, port, size, throughput, types
 from timing.race import Rows, conditions
+from timing.runtime_rows import runtimes
 from timing.solver_rows import gpu, overhead
 
 from daep_prior.inference.heap import keep_freed_memory
@@ -37,6 +39,7 @@ RESULTS = Path(__file__).parent / "results"
 ROWS: dict[str, Rows] = {
     "port": port,
     "types": types,
+    "runtimes": runtimes,
     "overhead": overhead,
     "batch": batch,
     "size": size,
@@ -48,7 +51,7 @@ ROWS: dict[str, Rows] = {
 def main() -> None:
     """Measure the missing rows and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=[name for name in ROWS if name != "runtimes"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[128, 512, 1024, 2048, 4096])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
