@@ -48,6 +48,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder(
         [
             "plot_deblurring.py",
+            "plot_blind_deblurring.py",
             "plot_super_resolution.py",
             "plot_inpainting.py",
             "plot_denoising.py",

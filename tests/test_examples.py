@@ -24,6 +24,7 @@ TOOLKITS = {"plot_pyproximal": "pyproximal", "plot_scico": "scico"}
 #: Example -> (what must be better, than what), keys of the example's ``psnr``.
 BETTER = {
     "plot_deblurring": [("DAEP", "blurred")],
+    "plot_blind_deblurring": [("BlindDAEP", "blurred")],
     "plot_super_resolution": [("DAEP", "bicubic")],
     "plot_inpainting": [("DAEP", "start"), ("start", "missing pixels")],
     "plot_denoising": [("DAEP", "noisy"), ("network", "noisy")],
