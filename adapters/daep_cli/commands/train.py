@@ -124,8 +124,7 @@ def train(
     from daep_prior.inference.heap import keep_freed_memory
 
     keep_freed_memory()
-    # a run that continues replaces its own result; any other file is the user's
-    begun = training.checkpoint_path(output).exists()
+    begun = training.checkpoint_path(output).exists()  # it replaces its own result; any other file is the user's
     check_output_file(output, (".safetensors",), (), overwrite or begun)
     place, counts = pick_device(device), _counts(noise)
     if white is not None and not 0 < white < math.inf:
@@ -134,6 +133,8 @@ def train(
     start = None if from_scratch else _start(built, start_from)
     chosen = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate, "blur": blur}
     given: dict[str, Any] = {"seed": seed} | (training.FINE_TUNING if start else {})
+    if learning_rate is not None:  # the others keep their ratios to it
+        given |= {"muon_learning_rate": 10 * learning_rate, "final_learning_rate": learning_rate / 100}
     given |= {name: value for name, value in chosen.items() if value is not None}
     smallest = training.TrainingConfig(**given).crop  # a wrong number is noticed before the images are read
     images, channels = read_training_images(folder, channels, smallest, white, say, counts)
