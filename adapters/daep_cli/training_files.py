@@ -64,8 +64,8 @@ def read_training_images(
             continue
         found += [(path, image) for image in images]
     if channels is None:
-        counts = {image.values.shape[2] for _, image in found}
-        channels = counts.pop() if len(counts) == 1 else RGB
+        different = {image.values.shape[2] for _, image in found}
+        channels = different.pop() if len(different) == 1 else RGB
     usable, skipped = [], set(paths).difference(path for path, _ in found)
     for path, image in found:
         if image.suits(channels):
