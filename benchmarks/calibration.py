@@ -3,7 +3,8 @@
     python benchmarks/calibration.py --data FOLDER [--images kodak24] [--count 24] [--tasks tomography] [--cache FOLDER]
     python benchmarks/calibration.py --data FOLDER --images train --count 9 --choose
 
-* Images: crops of 64 x 64 pixels from the middle of Kodak24, or of training images (``--images train``).
+* Images: crops of 64 x 64 pixels from the middle of Kodak24, or of training images (``--images train``). Fewer than 24
+  crops of Kodak24 are evenly spaced.
 * Tasks: Gaussian blur of 1.6 pixels with noise of 2.55; bicubic reduction by 3 with noise of 1; 70 % of the pixels
   missing, noise of 2.55; parallel-beam tomography with 30 angles, grey, noise of 2.55. White is 255.
 * ``coverage``: share of the pixels within the 90 % interval. ``rank``: Spearman's correlation of deviation and absolute
@@ -46,6 +47,8 @@ from daep_deepinv.calibration import CALIBRATIONS, Calibration, calibrated
 HERE = Path(__file__).parent
 RESULTS, PLOT = HERE / "results", HERE.parent / "docs" / "images" / "coverage.png"
 SEED = 0
+#: Images of Kodak24.
+KODAK = 24
 #: Share of the pixels that an interval is to cover.
 SHARE = 0.9
 #: Side of the windows of ``rank 8x8``, pixels.
@@ -104,6 +107,14 @@ class Drawn:
         """Error in units of the expected one, of each pixel."""
         estimate, deviation = self.read(how)
         return ((estimate - self.x).abs() / deviation.clamp_min(1e-8)).flatten()
+
+
+def crops_of(data: Path, which: str, count: int) -> dict[int, Tensor]:
+    """Crops by their number, which is the seed of their noise."""
+    if which == "train":
+        return dict(enumerate(images(data, which, count)))
+    everything = images(data, which, KODAK)
+    return {number: everything[number] for number in range(0, KODAK, KODAK // count)}
 
 
 def draw(task: str, image: Tensor, number: int, samples: int) -> Drawn:
@@ -235,13 +246,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, default=PLOT)
     given = parser.parse_args()
-    clean = images(data_folder(given.data), given.images, given.count)
+    clean = crops_of(data_folder(given.data), given.images, given.count)
     name = "calibration.csv" if given.images == "kodak24" else "calibration_train.csv"
     table, console, all_found = Table(given.results / name, "task"), Console(), {}
     for task in TASKS:
         if given.tasks not in task:
             continue
-        found = [drawn(task, x, number, given.samples, given.cache, given.images) for number, x in enumerate(clean)]
+        found = [drawn(task, x, number, given.samples, given.cache, given.images) for number, x in clean.items()]
         if given.choose:
             choose(task, found, console)
             continue

@@ -1,6 +1,6 @@
 """deepinv's posterior samplers and ``DAEP.posterior``: PSNR of the mean of as many samples, and the time. Same network.
 
-    python benchmarks/samplers.py --data FOLDER [--count 2] [--samples 16] [--only TEXT]
+    python benchmarks/samplers.py --data FOLDER [--count 2] [--samples 4] [--only TEXT]
 
 * Images: crops of 64 x 64 pixels of training images. Tasks: deblurring and missing pixels of ``calibration.py``, with
   deepinv's ``BlurFFT`` and ``Inpainting``, which have the singular values that DDRM needs.
@@ -11,6 +11,8 @@
   100; DDRM with the 100 levels from 1 to 0 of ``demo_ddrm``, and with 20; DPS with its default weight, in 100 steps of
   its 1000. ULA and SKRock with the denoiser level 10/255 and the largest safe step: half of 1 / (1/sigma^2 + 1/s^2),
   ten times that for SKRock. The step 0.01 sigma^2 of ``demo_sampling`` would need 5000 evaluations.
+* The SDE and flow matching start where the network is trained: at a restoration of ``preset="fast"`` with noise of
+  75/255, in 25 Euler steps, with the annealed guidance of DPS and its weight 1. From pure noise they need levels above.
 
 Writes ``results/samplers.csv``. Rows in the file are not measured again.
 """
@@ -31,7 +33,18 @@ from csv_table import Table
 from deepinv.optim import ScorePrior
 from deepinv.optim.data_fidelity import L2
 from deepinv.physics import GaussianNoise, Physics
-from deepinv.sampling import DDRM, DPS, ULA, DiffPIR, SKRock
+from deepinv.sampling import (
+    DDRM,
+    DPS,
+    ULA,
+    DiffPIR,
+    DPSDataFidelity,
+    EulerSolver,
+    FlowMatching,
+    PosteriorDiffusion,
+    SKRock,
+    VarianceExplodingDiffusion,
+)
 from gallery import images
 from protocol import data_folder
 from rich.console import Console
@@ -43,6 +56,10 @@ RESULTS = Path(__file__).parent / "results"
 NOISE = 2.55 / 255
 #: Denoiser level of the chains.
 LEVEL = 10 / 255
+#: Highest level that the network is trained for, for images in [-1, 1] as those of deepinv's SDEs.
+TRAINED = 2 * 75 / 255
+#: Steps of the SDEs.
+STEPS = 25
 #: (measurement, physics, number of samples, network) to the mean of the samples.
 Mean = Callable[[Tensor, Physics, int, DAEDenoiser], Tensor]
 
@@ -83,6 +100,27 @@ def dps(network: DAEDenoiser, steps: int) -> Any:
     return DPS(network, num_steps=steps, dtype=torch.float32, rng=torch.Generator().manual_seed(SEED))
 
 
+def from_restoration(make: Callable[[], Any], time: float) -> Mean:
+    """An SDE of deepinv from the time at which its noise is ``TRAINED``."""
+
+    def mean(y: Tensor, physics: Physics, n: int, network: DAEDenoiser) -> Tensor:
+        sde, generator = make(), torch.Generator().manual_seed(SEED)
+        restored = DAEP(NOISE, network, "fast", check_noise=False)(y, physics).repeat(n, 1, 1, 1)
+        noisy = 2 * restored - 1 + TRAINED * torch.randn(restored.shape, generator=generator)
+        solver = EulerSolver(timesteps=torch.linspace(time, 0.001, STEPS), rng=generator)
+        fidelity = DPSDataFidelity(network, clip=(-1, 1), guidance="annealed")
+        model = PosteriorDiffusion(fidelity, network, sde, solver, dtype=torch.float32)
+        start = float(sde.scale_t(time)) * noisy
+        return model(y.repeat(n, 1, 1, 1), physics, x_init=start, seed=SEED + 1).mean(0, keepdim=True)
+
+    return mean
+
+
+def exploding() -> Any:
+    """The SDE of ``demo_diffusion_sde``, with a highest level that the network knows."""
+    return VarianceExplodingDiffusion(sigma_min=0.02, sigma_max=TRAINED, alpha=0.5, dtype=torch.float32)
+
+
 def chain(sampler: type, step: float, **options: Any) -> Mean:
     """A Markov chain; its number of states is the one given."""
 
@@ -102,6 +140,8 @@ METHODS: dict[str, Mean] = {
     "DDRM, 20 levels": in_one_batch(lambda network: DDRM(network, sigmas=np.linspace(1, 0, 20))),
     "DDRM, 100 levels": in_one_batch(lambda network: DDRM(network, sigmas=np.linspace(1, 0, 100))),
     "DPS, 100 steps": in_one_batch(lambda network: dps(network, 100)),
+    "SDE from 75/255": from_restoration(exploding, 1.0),
+    "flow matching from 75/255": from_restoration(lambda: FlowMatching(dtype=torch.float32), TRAINED / (1 + TRAINED)),
     "ULA, 400 steps": chain(ULA, 0.5, max_iter=400),
     "SKRock, 40 steps of 10": chain(SKRock, 5.0, max_iter=40, inner_iter=10),
 }
@@ -127,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
     parser.add_argument("--count", type=int, default=2)
-    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--only", default="")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()

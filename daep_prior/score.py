@@ -26,7 +26,8 @@ class Score:
 
         :param torch.Tensor x: images (B, C, H, W) in [0, 1].
         :param float, torch.Tensor width: kernel width ``s``, a standard deviation; a number or one an image. A denoiser
-            for one level has the score of that level, whatever is given.
+            for one level has the score of that level, whatever is given. ``"dae"`` is trained up to 75/255; for larger
+            ``s`` it is as if ``x`` were scaled to that level, which is useful up to about 1.
         :return: (B, C, H, W), in 1 / (unit of the image).
         :raises ValueError: there is no kernel width.
         """

@@ -52,6 +52,20 @@ def test_a_network_for_one_level_has_the_score_of_that_level(conv, x):
     assert torch.equal(prior.score(x, 0.5), prior.score(x))
 
 
+@pytest.mark.parametrize("width", [140 / 255, 1.0])
+def test_beyond_the_trained_level_the_score_is_that_of_the_scaled_image(shipped, width):
+    """``"dae"`` is trained up to 75/255. It scales with its input, so that the score still points to the image."""
+    prior = DAEPrior(shipped("dae"))
+    across, down = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="xy")
+    clean = torch.stack([0.5 + 0.4 * (across / 7 + c).sin() * (down / 9).cos() for c in range(3)])[None]
+    noisy = clean + width * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    step = noisy + width**2 * prior.score(noisy, width)
+    scale = 75 / 255 / width
+    scaled = prior.denoise(scale * noisy, 75 / 255) / scale
+    assert (step - clean).square().mean() < 0.02 * (noisy - clean).square().mean()
+    assert (step - scaled).square().mean() < 0.01 * (step - clean).square().mean()
+
+
 @pytest.mark.parametrize("sampler", [ULA, SKRock])
 def test_samplers_of_deepinv_give_what_they_give_with_a_score_prior(unet, x, blur, sampler):
     """Handed over as it is: its ``grad`` for optimizers would be another vector."""
