@@ -10,13 +10,17 @@ import torch
 from torch import Tensor
 
 from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
-from daep_deepinv.blind.varying_alignment import aligned
 from daep_deepinv.blind.varying_kernel import VaryingKernel, region_count
+from daep_deepinv.blind.varying_position import in_the_middle
 from daep_deepinv.prior import DAEPrior
 from daep_prior.blind import FoundBlur
-from daep_prior.blind.region import LEAST_SIDE, SIDES_PER_KERNEL
+from daep_prior.blind.kernel_shape import fitted, trimmed
+from daep_prior.blind.region import SIDES_PER_KERNEL
 from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
 
+#: Least side of a region, pixels. It is less than that of the region in a photograph of one blur, as the blur varies
+#: more in a larger one. Chosen by hand.
+LEAST_SIDE = 160
 #: Most regions down and across: 16 estimates take minutes. Chosen by hand.
 MOST_REGIONS = 4
 #: Share of the regions that must be trusted. With fewer, one kernel is more reliable. Chosen by hand.
@@ -65,8 +69,12 @@ def found_varying_blur(
     if float(trusted.float().mean()) < LEAST_TRUSTED:
         reason = f"it is found in {int(trusted.sum())} of {rows * columns} regions"
         return _one_kernel(y, size, prior, starts, seed, follow, reason)
-    kernels = stacked([one.kernel for one in found]).view(rows, columns, *[_largest(found)] * 2)
-    kernels = filled(aligned(kernels, trusted), trusted)
+    kernels = stacked([one.kernel for one in found])[:, 0]
+    if kernels.shape[-1] > 1:
+        kernels = in_the_middle(kernels)
+        side = trimmed(kernels.amax(0)).shape[0]
+        kernels = torch.stack([fitted(kernel, side) for kernel in kernels])
+    kernels = filled(kernels.view(rows, columns, *kernels.shape[1:]), trusted)
     confidence = sum(one.confidence for one, good in zip(found, trusted.flatten(), strict=True) if good) / len(found)
     verdict = "sharp" if kernels.shape[-1] == 1 else "found"
     return VaryingBlur(VaryingKernel(kernels, trusted, shape), confidence, verdict)
@@ -106,10 +114,6 @@ def _one_kernel(
 def _trusted(found: FoundBlur, starts: int) -> bool:
     agreed = found.confidence >= UNCERTAIN or starts == 1
     return found.verdict in ("found", "sharp") and agreed and found.doubt <= 1
-
-
-def _largest(found: list[FoundBlur]) -> int:
-    return max(one.kernel.shape[-1] for one in found)
 
 
 def _counted(follow: FollowStarts, before: int) -> Callable[[int, float, int, Tensor], None]:
