@@ -1,13 +1,10 @@
 """Blind deblurring: found kernels beside true ones.
 
-    python benchmarks/blind.py --data FOLDER [--set levin|training] [--cases N] [--starts 3] [--preset fast] [--again]
+    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|limits] [--cases N] [--starts 3] [--preset fast]
+                               [--again]
 
-* ``levin``: the 32 photographs that Levin et al. (2009) blurred with a real camera, grey, 255 x 255 (``blind/levin`` in
-  the data folder; kernels 4 and 8 as stored, the others turned by 180 degrees). One setting for all.
-  ``docs/unknown-blur.md`` names what was chosen after these kernels had been looked at.
-* ``training``: crops of 255 x 255 pixels of training images (``train/``), every second one grey. Kernels: camera shake
-  in five of eight (deepinv's ``MotionBlurGenerator``, 13 to 29 pixels), straight motion, defocus, Gaussian. Noise of
-  0.5, 1 and 2 %, 8 bits. Settings are chosen here.
+* Sets: see ``blind_cases.py``. One setting for all. Settings are chosen on ``training`` and ``hard``;
+  ``docs/unknown-blur.md`` names what was chosen after the kernels of ``levin`` had been looked at.
 * PSNR: 15 pixels cropped from each side, the best shift in quarter pixels within 5 pixels.
 * Error ratio: the squared error with the found kernel over that with the true kernel, both restored in the same way.
 
@@ -19,98 +16,26 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from blind_cases import BlindCase, hard, levin, limits, training
 from csv_table import Table
-from deepinv.physics import Blur
-from deepinv.physics.generator import MotionBlurGenerator
-from PIL import Image
-from protocol import data_folder, eight_bits, read
+from protocol import data_folder, eight_bits
 from rich.console import Console
 from torch import Tensor
 
-from daep_cli.kernels.shapes import disk, gaussian, motion
 from daep_deepinv import BlindDAEP
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import similarity
 
 RESULTS = Path(__file__).parent / "results"
-#: Side of a training crop, frame without PSNR, and largest shift, pixels.
-SIDE, FRAME, REACH = 255, 15, 5
-#: Number of training crops, and of quarter pixels in a pixel.
-TRAINING_CASES, QUARTERS = 32, 4
-SEED = 5
-
-
-@dataclass
-class BlindCase:
-    """A blurred photograph, its sharp image and its kernel (h, w)."""
-
-    name: str
-    sharp: Tensor
-    y: Tensor
-    kernel: Tensor
-
-
-def levin(data: Path) -> Iterator[BlindCase]:
-    """The 32 photographs of Levin et al."""
-    folder = data / "blind" / "levin"
-    for image in range(1, 5):
-        for number in range(1, 9):
-            kernel = read(folder / f"kernel{number}.png")[0, 0]
-            kernel = kernel if number in (4, 8) else kernel.flip(0, 1)
-            sharp = read(data / "levin" / f"im{image}.png")[:, :1]
-            y = read(folder / f"im{image}_kernel{number}_img.png")[:, :1]
-            yield BlindCase(f"{image}/k{number}", sharp, y, kernel / kernel.sum())
-
-
-def training(data: Path) -> Iterator[BlindCase]:
-    """Blurred crops of training images."""
-    rng = np.random.default_rng(SEED)
-    files = list(rng.permutation(sorted((data / "train").glob("*/*.jpg"))))
-    for number in range(TRAINING_CASES):
-        kind, kernel = drawn_kernel(number)
-        height, width = kernel.shape
-        wide = SIDE + max(height, width) - 1
-        while True:
-            path = files.pop()
-            columns, rows = Image.open(path).size
-            if min(rows, columns) < wide:
-                continue
-            top, left = int(rng.integers(rows - wide + 1)), int(rng.integers(columns - wide + 1))
-            x = read(path, (top, top + wide, left, left + wide))
-            if float(x.mean(1).std()) > 0.1:
-                break
-        x = x.mean(1, keepdim=True) if number % 2 == 0 else x
-        x = x[..., : SIDE + height - 1, : SIDE + width - 1]
-        y = Blur(kernel[None, None], padding="valid").A(x)
-        noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(number))
-        y = eight_bits(y + (0.005, 0.01, 0.02)[number % 3] * noise)
-        r, c = (height - 1) // 2, (width - 1) // 2
-        yield BlindCase(f"{number} {kind}", x[..., r : r + SIDE, c : c + SIDE], y, kernel)
-
-
-def drawn_kernel(number: int) -> tuple[str, Tensor]:
-    """Kind and kernel (h, w) of a training crop."""
-    rng = np.random.default_rng((7, number))
-    kind = ("shake", "shake", "shake", "motion", "shake", "defocus", "shake", "gaussian")[number % 8]
-    if kind == "shake":
-        size = int(rng.choice([13, 17, 21, 25, 29]))
-        smoothness, strength = float(rng.choice([0.2, 0.3, 0.5])), float(rng.choice([0.25, 0.35, 0.5]))
-        shake = MotionBlurGenerator((size, size), l=smoothness, sigma=strength).step(seed=100 + number)
-        kernel = shake["filter"][0, 0].double()
-        return kind, (kernel / kernel.sum()).float()
-    if kind == "motion":
-        return kind, torch.as_tensor(motion(float(rng.uniform(7, 20)), float(rng.uniform(0, 180)))).float()
-    if kind == "defocus":
-        return kind, torch.as_tensor(disk(float(rng.uniform(2, 4.5)))).float()
-    return kind, torch.as_tensor(gaussian(float(rng.uniform(1, 2.5)))).float()
+#: Frame without PSNR, and largest shift, pixels; number of quarter pixels in a pixel.
+FRAME, REACH, QUARTERS = 15, 5, 4
+SETS = {"levin": levin, "training": training, "hard": hard, "limits": limits}
 
 
 def squared_error(x: Tensor, sharp: Tensor) -> float:
@@ -146,7 +71,7 @@ def _cubic(t: float) -> Tensor:
 
 def measured(case: BlindCase, starts: int, preset: str) -> tuple[dict[str, str], Tensor]:
     """The row of a case, and its kernel."""
-    model, began = BlindDAEP(starts=starts, preset=preset), time.perf_counter()
+    model, began = BlindDAEP(size=case.size, starts=starts, preset=preset), time.perf_counter()
     x = model(case.y)
     seconds = time.perf_counter() - began
     height, width = case.kernel.shape
@@ -209,7 +134,7 @@ def main() -> None:
     """Measure the missing cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
-    parser.add_argument("--set", choices=("levin", "training"), default="levin")
+    parser.add_argument("--set", choices=tuple(SETS), default="levin")
     parser.add_argument("--cases", type=int, help="the first so many; default all")
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--preset", default="fast")
@@ -220,7 +145,7 @@ def main() -> None:
     table = Table(base.with_suffix(".csv"), "case")
     if arguments.again:
         table.drop(lambda row: True)
-    cases = list({"levin": levin, "training": training}[arguments.set](data_folder(arguments.data)))
+    cases = list(SETS[arguments.set](data_folder(arguments.data)))
     kernels = base.with_suffix(".npz")
     found = dict(np.load(kernels)) if kernels.exists() and not arguments.again else {}
     for case in cases[: arguments.cases]:

@@ -2,9 +2,8 @@
 
     python benchmarks/blind_sharp.py --data FOLDER [--again]
 
-Eight Kodak images and four training images, in colour, the middle 255 x 255 pixels. PSNR of the result against the
-photograph itself;
-``inf``: unchanged. Writes ``results/blind-sharp.csv``. Cases in the file are not measured again.
+The 24 Kodak images, whole, and the middle 255 x 255 pixels of each, in colour. PSNR of the result against the
+photograph itself; ``inf``: unchanged. Writes ``results/blind-sharp.csv``. Cases in the file are not measured again.
 """
 
 from __future__ import annotations
@@ -22,18 +21,17 @@ from torch import Tensor
 from daep_deepinv import BlindDAEP
 
 RESULTS = Path(__file__).parent / "results"
-#: Side of a crop, pixels; numbers of the Kodak images; positions of the training images in the sorted folder.
-SIDE, KODAK, TRAINING = 255, (1, 4, 7, 10, 13, 16, 19, 22), (10, 110, 210, 310)
+#: Side of a crop, pixels.
+SIDE = 255
 
 
 def sharp_photographs(data: Path) -> Iterator[tuple[str, Tensor]]:
-    """Names and crops (1, 3, 255, 255)."""
-    training = sorted((data / "train" / "bsds").glob("*.jpg"))
-    files = [data / "kodak24" / f"kodim{number:02}.png" for number in KODAK] + [training[n] for n in TRAINING]
-    for path in files:
+    """Names and photographs (1, 3, h, w)."""
+    for path in sorted((data / "kodak24").glob("*.png")):
         x = read(path)
         top, left = (x.shape[-2] - SIDE) // 2, (x.shape[-1] - SIDE) // 2
-        yield f"{path.parent.name}/{path.stem}", x[..., top : top + SIDE, left : left + SIDE]
+        yield path.stem, x
+        yield f"{path.stem}, middle", x[..., top : top + SIDE, left : left + SIDE]
 
 
 def measured(name: str, x: Tensor) -> dict[str, str]:
