@@ -13,7 +13,7 @@ from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
 from daep_deepinv.blind.varying_kernel import VaryingKernel, region_count
 from daep_deepinv.blind.varying_position import in_the_middle
 from daep_deepinv.prior import DAEPrior
-from daep_prior.blind import FoundBlur
+from daep_prior.blind import FoundBlur, similarity
 from daep_prior.blind.kernel_shape import fitted, trimmed
 from daep_prior.blind.region import SIDES_PER_KERNEL
 from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
@@ -23,6 +23,9 @@ from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
 LEAST_SIDE = 160
 #: Most regions down and across: 16 estimates take minutes. Chosen by hand.
 MOST_REGIONS = 4
+#: Power of the similarity with which kernels are averaged. 10, 5 and 3 gave kernels of a lens that were 0.006 more
+#: similar to the true ones, and worse ones of unlike trails.
+ALIKE = 20
 #: Share of the regions that must be trusted. With fewer, one kernel is more reliable. Chosen by hand.
 LEAST_TRUSTED = 0.5
 
@@ -74,10 +77,25 @@ def found_varying_blur(
         kernels = in_the_middle(kernels)
         side = trimmed(kernels.amax(0)).shape[0]
         kernels = torch.stack([fitted(kernel, side) for kernel in kernels])
-    kernels = filled(kernels.view(rows, columns, *kernels.shape[1:]), trusted)
+    kernels = filled(smoothed(kernels.view(rows, columns, *kernels.shape[1:]), trusted), trusted)
     confidence = sum(one.confidence for one, good in zip(found, trusted.flatten(), strict=True) if good) / len(found)
     verdict = "sharp" if kernels.shape[-1] == 1 else "found"
     return VaryingBlur(VaryingKernel(kernels, trusted, shape), confidence, verdict)
+
+
+def smoothed(kernels: Tensor, trusted: Tensor) -> Tensor:
+    """The kernels (rows, columns, n, n), each the mean of itself and its trusted neighbours, also across the corner.
+
+    The weight of a neighbour is the similarity to it to the power of :data:`ALIKE`. So the errors of regions of almost
+    one blur average out, and unlike trails do not mix.
+    """
+    places, flat = trusted.nonzero(), kernels[trusted]
+    new = kernels.clone()
+    for one, place in zip(flat, places, strict=True):
+        near = (places - place).abs().amax(1) <= 1
+        weights = torch.tensor([similarity(one, other) ** ALIKE for other in flat[near]])
+        new[tuple(place)] = (weights[:, None, None] * flat[near]).sum(0) / weights.sum()
+    return new
 
 
 def filled(kernels: Tensor, trusted: Tensor) -> Tensor:
