@@ -65,7 +65,7 @@ def one_estimate(
         for number, width in enumerate(widths):
             last = finest and number >= len(widths) - LAST_ROUNDS
             least = settings.last_least if last else settings.least
-            kernel, image = _round(scale, kernel, image, denoise, settings, width, weight, least, generator)
+            kernel, image = one_round(scale, kernel, image, denoise, settings, width, weight, least, generator)
             if follow is not None:
                 follow(scale.factor, number, kernel)
     # the same noise and width for all starts and settings
@@ -74,7 +74,7 @@ def one_estimate(
     return Estimate(trimmed(kernel), gradient_misfit(sharp, scale.y, scale.known, kernel))
 
 
-def _round(
+def one_round(
     scale: Scale,
     kernel: Tensor,
     image: Tensor,
@@ -85,7 +85,7 @@ def _round(
     least: float,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """The next kernel and image."""
+    """The kernel and image after one round at a scale, see :func:`one_estimate`."""
     noise = torch.randn(image.shape, generator=generator).to(image)
     sharp = denoise(image + width * noise, width)
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))

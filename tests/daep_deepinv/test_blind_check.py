@@ -6,6 +6,7 @@ from blind_scene import discs, measured
 from deepinv.physics import Blur
 
 from daep_deepinv import BlindDAEP, DAEPrior
+from daep_deepinv.blind.kernels import STARTS
 from daep_prior.blind import BlindSettings, Estimate
 from daep_prior.blind.overshoot import overshoot
 from daep_prior.blind.several_starts import UNCERTAIN, last_weight, noise_level
@@ -61,7 +62,7 @@ def test_starts_that_agree_on_a_wrong_kernel_are_warned_of(agreeing, blurred, di
     with pytest.warns(UserWarning, match="probably wrong: the restoration overshoots the photograph, confidence 0"):
         model(blurred)
     assert model.verdict == ["found"] and model.confidence[0] < UNCERTAIN
-    assert len(seeds) == 3  # further starts were tried
+    assert len(seeds) == STARTS  # further starts were tried
 
 
 def test_one_start_with_a_wrong_kernel_is_warned_of_too(agreeing, blurred, diagonal):

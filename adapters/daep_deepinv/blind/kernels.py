@@ -24,8 +24,8 @@ SIZE_SHARE, SMALLEST_SIZE, LARGEST_DEFAULT = 1 / 8, 9, 31
 LEAST_SIDES, LEAST_PIXELS = 3, 32
 #: A photograph whose largest value is above this is not in [0, 1].
 BRIGHTEST = 1.5
-#: Largest number of starts.
-STARTS = 3
+#: Largest number of starts. Three differ in the factor between two scales.
+STARTS = 4
 
 ADVICE = {
     "no texture": "it has no texture that shows a blur; give a photograph or a region with edges",

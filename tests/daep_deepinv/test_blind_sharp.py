@@ -1,0 +1,86 @@
+"""Sharp photographs are recognised before a kernel is sought; starts with different factors confirm each other."""
+
+import pytest
+import torch
+from blind_scene import discs, measured
+
+from daep_deepinv import DAEPrior
+from daep_prior.blind import BlindSettings, Estimate, find_blur
+from daep_prior.blind.several_starts import FACTORS, SHARP_CORE
+from daep_prior.blind.sharpness import core, sharpness
+
+HOOK = torch.zeros(7, 7)
+HOOK[1, 1:5], HOOK[1:6, 5] = 1 / 9, 1 / 9
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return discs()
+
+
+@pytest.fixture
+def found_by(monkeypatch):
+    """``found_by(kernels)``: what starts with each of the three factors find, the first with the least misfit; the
+    factors used."""
+
+    def use(*kernels):
+        factors = []
+
+        def estimate(y, denoise, settings, seed=0, follow=None):
+            factors.append(settings.factor)
+            way = FACTORS.index(settings.factor)
+            return Estimate(kernels[way], 0.01 * (1 + way))
+
+        monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", estimate)
+        monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.0)
+        monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
+        return factors
+
+    return use
+
+
+def nothing(x, s):
+    return x
+
+
+def test_the_core_is_the_largest_share_in_four_pixels():
+    assert core(torch.ones(1, 1)) == 1
+    assert core(torch.full((3, 3), 1 / 9)) == pytest.approx(4 / 9)
+    corners = torch.zeros(5, 5)
+    corners[0, 0] = corners[4, 4] = 0.5
+    assert core(corners) == 0.5
+
+
+def test_a_blur_of_three_pixels_is_seen_and_a_sharp_scene_too(scene):
+    prior = DAEPrior("dae")
+    box = torch.full((3, 3), 1 / 9)
+    with torch.no_grad():
+        sharp, blurred = (sharpness(y, prior.denoise, BlindSettings()) for y in (scene, measured(scene, box)))
+    assert blurred < SHARP_CORE <= sharp
+
+
+def test_no_kernel_is_sought_in_a_sharp_photograph(found_by, monkeypatch, scene):
+    factors = found_by(HOOK, HOOK, HOOK)
+    monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.8)
+    found = find_blur(scene, nothing, BlindSettings(size=9))
+    assert found.verdict == "sharp" and found.kernel.shape == (1, 1) and found.confidence > 0.85
+    assert factors == []
+
+
+def test_starts_with_two_factors_that_agree_are_enough(found_by, scene):
+    factors = found_by(HOOK, HOOK, HOOK)
+    assert find_blur(scene, nothing, BlindSettings(size=9)).confidence == pytest.approx(1, abs=1e-4)
+    assert factors == list(FACTORS[:2])
+
+
+def test_starts_with_one_factor_do_not_confirm_each_other(found_by, scene):
+    factors = found_by(HOOK, HOOK.flip(1), HOOK.flip(0))
+    found = find_blur(scene, nothing, BlindSettings(size=9), starts=4)
+    assert torch.equal(found.kernel, HOOK) and found.confidence < 0.85
+    assert factors == [*FACTORS, FACTORS[0]]
+
+
+def test_a_kernel_that_two_factors_find_is_better_than_one_with_less_misfit(found_by, scene):
+    found_by(HOOK, HOOK.flip(1), HOOK.flip(1))
+    found = find_blur(scene, nothing, BlindSettings(size=9), starts=3)
+    assert torch.equal(found.kernel, HOOK.flip(1)) and found.confidence == pytest.approx(1, abs=1e-4)
