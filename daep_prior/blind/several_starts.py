@@ -31,9 +31,9 @@ UNCERTAIN = 0.85
 #: 0.973, 0.960 and 0.963; seven with more 0.917 and 0.911, 0.886 and 0.880.
 LITTLE_NOISE = 0.008
 #: Share of a kernel in 2 x 2 pixels from which the photograph counts as sharp. The test of the photograph itself gives
-#: 40 sharp training crops 0.61 to 1.00, the second least 0.66; 94 of 96 blurred ones at most 0.61, the others 0.65
-#: (motion over 4 pixels) and 0.76 (a shake with half its light in 4 pixels). Found kernels: 38 sharp crops at least
-#: 0.64, the other two are wrong; 40 slightly blurred ones at most 0.60.
+#: 40 sharp training crops 0.61, 0.66 and more, and 96 blurred ones at most 0.64, but for 0.65 and 0.66 (motion over 4
+#: pixels) and 0.76 (a shake with half its light in 4 pixels), ``benchmarks/results/blind-sharpness.csv``. Kernels found
+#: by one start: 38 of the sharp crops at least 0.64, the other two are wrong; 40 slightly blurred ones at most 0.60.
 SHARP_CORE = 0.65
 #: Factors between two scales that the starts take in turn: starts with one factor often fail alike. Chosen by hand.
 FACTORS = (2**0.5, 2.0, 2**0.75)
