@@ -147,7 +147,7 @@ def _norm2(problem: Problem) -> float:
 
 def _fidelity(problem: Problem) -> DataFidelity:
     if isinstance(problem.physics, SpatialUnwrapping):
-        return ItohFidelity(threshold=problem.physics.threshold, mode=problem.physics.mode)
+        return ItohFidelity(threshold=problem.physics.threshold)
     return AmplitudeLoss() if isinstance(problem.physics, PhaseRetrieval) else L2()
 
 

@@ -105,6 +105,11 @@ class Recorder:
             self.finished = self.finished | (change < watching.threshold)
         return self.finished
 
+    @property
+    def mean(self) -> Tensor:
+        """The running mean of the last iteration that was recorded, (B, C, H, W); before the first, the start."""
+        return self._mean
+
     def residual(self, x: Tensor) -> Tensor:
         """Root mean square of ``Kx - y`` over the measured values, in the units of the solver, (B,)."""
         return residual_rms(self._data_term, x, self._y, self._physics, self._count)

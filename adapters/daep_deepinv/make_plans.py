@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from deepinv.optim.data_fidelity import L1, DataFidelity
 from deepinv.physics import Denoising, Inpainting, LinearPhysics
-from deepinv.physics.mri import MRIMixin
 from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
@@ -21,6 +20,7 @@ from daep_deepinv.noise.given import GivenNoise, given_noise
 from daep_deepinv.noise.model import Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import QuadraticVariance, white_level
+from daep_deepinv.operators.sampling import is_sampling
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.start import starting_point
@@ -211,7 +211,10 @@ def _units(view: View, i: int, choices: Choices) -> Warning | None:
 def _preset_schedule(view: View, sigma: float, prior: DAEPrior, choices: Choices, own_start: bool) -> Schedule:
     """The preset's schedule for this physics and noise."""
     assert choices.preset is not None
-    task: Task = "missing pixels" if isinstance(view.physics, (Inpainting, MRIMixin)) else "general"
+    task: Task = "general"
+    if isinstance(view.physics, LinearPhysics):
+        few_steps = choices.preset == "fast"
+        task = "missing pixels" if is_sampling(view.physics, view.y, view.start, exact=few_steps) else "general"
     denoising = isinstance(view.physics, Denoising)
     if denoising and view.used.unknown is not None:
         task = "missing pixels"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from deepinv.physics import Haze, LinearPhysics, PhaseRetrieval, Physics
+from deepinv.physics import Haze, LinearPhysics, PhaseRetrieval, Physics, SinglePhotonLidar
 from deepinv.utils import TensorList
 from torch import Tensor
 
@@ -49,8 +49,15 @@ def read_measurement(y: Any, physics: Physics, init: Any = starting_point, x_gt:
 
     Half precision is computed in float32. Otherwise the type of the physics decides.
 
-    :raises ValueError: the measurement is not finite or does not fit the physics, or ``x_gt`` does not fit the images.
+    :raises ValueError: the measurement is not finite or does not fit the physics, ``x_gt`` does not fit the images, or
+        the unknowns are not one image.
     """
+    if isinstance(physics, SinglePhotonLidar):
+        raise ValueError(
+            "physics: SinglePhotonLidar has depth, intensity and background in one tensor, in different units, which a "
+            "prior on images cannot see together; invert it, x = physics.A_dagger(y), and denoise the depth alone: "
+            "DAEP('estimate')(x[:, :1], Denoising())."
+        )
     physics, init = _with_known_haze(physics, init)
     y = checked_measurement(_out_of_list(y, physics), physics)
     _check_devices(y, physics)

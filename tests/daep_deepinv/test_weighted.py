@@ -5,6 +5,7 @@ import pytest
 import torch
 from deepinv.utils import TensorList
 
+from daep_deepinv import DAEP
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.weighted import WeightedL2, precision_level
 from daep_deepinv.noise.variance import QuadraticVariance
@@ -115,6 +116,20 @@ def test_a_law_sets_the_weights_of_each_step() -> None:
     data = WeightedL2(torch.ones_like(y), law=law)
     data.prox(x, y, physics)
     assert torch.allclose(data.weights, 1 / law.variance(x))
+
+
+def test_with_a_dual_variable_the_variances_are_those_of_the_image(photograph, shipped) -> None:
+    """The steps start from points that are no images. So the stated noise is no worse than its root mean square."""
+    x = photograph[..., 40:88, 40:88]
+    kept = (torch.rand(1, 48, 48, generator=torch.Generator().manual_seed(3)) > 0.5).float()
+    physics = P.Inpainting(x.shape[1:], mask=kept, noise_model=P.PoissonNoise(0.05))
+    torch.manual_seed(0)
+    y = physics(x)
+    level = float((y - physics.A(x)).square().sum() / (3 * kept.sum())) ** 0.5
+    stated, one = (
+        float((DAEP(sigma, shipped("dae"), "annealed")(y, physics) - x).square().mean()) for sigma in (None, level)
+    )
+    assert stated < 1.02 * one
 
 
 def test_variances_of_zero_are_raised_and_impossible_ones_refused() -> None:

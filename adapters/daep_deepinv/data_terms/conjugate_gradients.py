@@ -23,7 +23,8 @@ def conjugate_gradients(normal: Callable[[Tensor], Tensor], rhs: Tensor, bound: 
     """
 
     def inner(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
+        products = (a * b.conj()).real if a.is_complex() else a * b
+        return products.flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
 
     x, residual, direction = torch.zeros_like(rhs), rhs, rhs
     squares = inner(residual, residual)

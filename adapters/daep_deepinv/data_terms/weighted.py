@@ -75,10 +75,19 @@ class WeightedL2(PerImageL2):
         self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, gamma: float | Tensor = 1.0, **kwargs: Any
     ) -> Tensor:
         """See :meth:`deepinv.optim.L2.prox`."""
+        return self._prox(x, y, physics, gamma, x)
+
+    def prox_near(
+        self, image: Callable[[], Tensor], y: Any, physics: LinearPhysics
+    ) -> Callable[[Tensor, float], Tensor]:
+        """:meth:`prox_of` with the variances at ``image()``: with a dual variable, no step starts from an image."""
+        return lambda v, gamma: self._prox(v, y, physics, gamma, image())
+
+    def _prox(self, x: Tensor, y: Any, physics: LinearPhysics, gamma: float | Tensor, image: Tensor) -> Tensor:
         if isinstance(gamma, float) and gamma == 0:
             return x
         if self.law is not None:
-            self.weights = self._weights_of(self.law.variance(physics.A(x)))
+            self.weights = self._weights_of(self.law.variance(physics.A(image)))
         diagonal = _diagonal(physics, x, y)
         if diagonal is not None:
             weights = self.weights
