@@ -75,7 +75,7 @@ def find_blur(
 
     First the photograph itself is tested, see :func:`daep_prior.blind.sharpness.sharpness`; a sharp one needs no start.
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
-    agree; those that fail differ. Starts are added until one with another factor agrees with the best, see
+    agree; those that fail differ. Starts are added until one of each other factor agrees with the best, see
     :func:`score`, and the restoration with it does not overshoot the photograph, see
     :func:`daep_prior.blind.overshoot.overshoot`.
     ``confidence`` is that agreement, see :func:`daep_prior.blind.similarity.similarity`; if it overshoots, at most
@@ -155,16 +155,18 @@ def score(estimate: Estimate) -> float:
 
 
 def _chosen(estimates: list[Estimate]) -> tuple[int, float]:
-    """The number of the best estimate, and its largest similarity to one of another factor; 0 if there is no other.
+    """The number of the best estimate, and its agreement with the starts of the other factors; 0 if there are none.
 
-    An estimate that one of another factor confirms is better than one that none confirms; then the score decides.
+    An estimate that a start of another factor confirms is better than one that none confirms; then the score decides.
+    The agreement is that with the most similar start of the factor that agrees least: two factors may fail alike.
     """
+    step, ways = len(FACTORS), range(min(len(FACTORS), len(estimates)))
     agreements = []
     for i, one in enumerate(estimates):
-        others = [e for j, e in enumerate(estimates) if (i - j) % len(FACTORS)]
-        agreements.append(max((similarity(one.kernel, other.kernel) for other in others), default=0.0))
-    best = min(range(len(estimates)), key=lambda i: (agreements[i] < UNCERTAIN, score(estimates[i])))
-    return best, min(1.0, agreements[best])
+        alike = [similarity(one.kernel, other.kernel) for other in estimates]
+        agreements.append([max(alike[way::step]) for way in ways if way != i % step] or [0.0])
+    best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < UNCERTAIN, score(estimates[i])))
+    return best, min(1.0, *agreements[best])
 
 
 def _of_start(follow: FollowStarts, start: int) -> Callable[[float, int, Tensor], None]:

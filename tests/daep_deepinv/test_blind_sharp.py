@@ -83,4 +83,5 @@ def test_starts_with_one_factor_do_not_confirm_each_other(found_by, scene):
 def test_a_kernel_that_two_factors_find_is_better_than_one_with_less_misfit(found_by, scene):
     found_by(HOOK, HOOK.flip(1), HOOK.flip(1))
     found = find_blur(scene, nothing, BlindSettings(size=9), starts=3)
-    assert torch.equal(found.kernel, HOOK.flip(1)) and found.confidence == pytest.approx(1, abs=1e-4)
+    assert torch.equal(found.kernel, HOOK.flip(1))
+    assert found.confidence < 0.85  # the first factor does not find it

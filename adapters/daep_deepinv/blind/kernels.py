@@ -25,7 +25,7 @@ LEAST_SIDES, LEAST_PIXELS = 3, 32
 #: A photograph whose largest value is above this is not in [0, 1].
 BRIGHTEST = 1.5
 #: Largest number of starts. Three differ in the factor between two scales.
-STARTS = 4
+STARTS = 5
 
 ADVICE = {
     "no texture": "it has no texture that shows a blur; give a photograph or a region with edges",
