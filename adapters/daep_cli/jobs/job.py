@@ -138,7 +138,7 @@ class Job:
             if measured.kernel is None:  # sharp, or not found: without noise it is what it was
                 return measured
             if options.noise == AUTO:
-                return measured._replace(noise=assumed_noise(measured.image()))
+                return measured._replace(noise=assumed_noise(measured.image(), varying=options.varying))
         return measured._replace(noise=self.noise_of(measured))
 
     def noise_of(self, measured: Measurement) -> float | str | SignalNoise:
