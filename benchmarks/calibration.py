@@ -17,8 +17,8 @@ the share that is asked for is ``docs/images/coverage.png``. ``--cache`` keeps t
 crop, so that an interrupted run continues.
 
 ``--choose`` writes nothing. It prints, for each task, the PSNR by the share of the samples' mean in the estimate, the
-rank correlation by the window, and the factor with which 90 % intervals cover 90 % of the pixels on average over the
-crops: by these, ``CALIBRATIONS`` of ``daep_deepinv.calibration`` were chosen on training images.
+rank correlation by the window, and by the power the standard deviation over the crops of the coverage, with the factor
+that makes its mean 90 %: by these, ``CALIBRATIONS`` of ``daep_deepinv.calibration`` were chosen on training images.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SHARE = 0.9
 #: Side of the windows of ``rank 8x8``, pixels.
 WINDOW = 8
 #: What ``--choose`` compares.
-SHARES, WINDOWS = (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1), (1, 3, 5)
+SHARES, WINDOWS, POWERS = (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1), (1, 3, 5), (1.0, 1.25, 1.5, 1.75)
 
 
 def deblurring(shape: tuple[int, ...], number: int) -> LinearPhysics:
@@ -195,7 +195,7 @@ def row_of(found: Sequence[Drawn], how: Calibration) -> dict[str, float]:
 def factor_for(found: Sequence[Drawn], how: Calibration) -> float:
     """The factor with which the intervals cover ``SHARE`` of the pixels, on average over the crops."""
     unit = [one.ratios(replace(how, factor=1.0)) for one in found]
-    low, high = 0.01, 100.0
+    low, high = 0.01, 1e4
     for _ in range(40):
         middle = (low * high) ** 0.5
         covered = sum(float((r <= middle * half_width(SHARE)).float().mean()) for r in unit) / len(unit)
@@ -210,11 +210,14 @@ def choose(task: str, found: Sequence[Drawn], console: Console) -> None:
         gains = [psnr(one.read(replace(how, share=share))[0], one.x) - psnr(one.restored, one.x) for one in found]
         console.print(f"{task}: share {share}: {sum(gains) / len(gains):+.3f} dB, worst {min(gains):+.3f}")
     for window in WINDOWS:
-        tried = replace(how, window=window)
+        row = row_of(found, replace(how, window=window))
+        console.print(f"{task}: window {window}: rank {row['rank']:.3f}")
+    for power in POWERS:
+        tried = replace(how, power=power)
         tried = replace(tried, factor=factor_for(found, tried))
-        row = row_of(found, tried)
-        spread = f"coverage {row['lowest']:.2f} to {row['highest']:.2f}"
-        console.print(f"{task}: window {window}: factor {tried.factor:.2f}, rank {row['rank']:.3f}, {spread}")
+        covered = torch.tensor([coverage(one, tried) for one in found])
+        spread = f"{covered.std():.3f}, {covered.min():.2f} to {covered.max():.2f}"
+        console.print(f"{task}: power {power}: factor {tried.factor:.2f}, coverage {spread}")
 
 
 def plot(found: dict[str, Sequence[Drawn]]) -> Figure:

@@ -5,8 +5,8 @@
 * Images: crops of 64 x 64 pixels of training images. Tasks: deblurring and missing pixels of ``calibration.py``, with
   deepinv's ``BlurFFT`` and ``Inpainting``, which have the singular values that DDRM needs.
 * All have the network ``"dae"``, also beyond the noise of 75/255 that it is trained for: it scales with its input.
-* Samples of DiffPIR, DDRM and DPS are drawn in one batch. ULA and SKRock are chains: their means are over all states
-  after the first fifth.
+* Samples of DiffPIR, DDRM and DPS are drawn in one batch. ULA and SKRock are chains from the restoration of
+  ``preset="fast"``: their means are over all states after the first fifth.
 * Settings: DiffPIR with its default lambda = 7 and the zeta of ``demo_diffpir``, in 30 steps as there and the default
   100; DDRM with the 100 levels from 1 to 0 of ``demo_ddrm``, and with 20; DPS with its default weight, in 100 steps of
   its 1000. ULA and SKRock with the denoiser level 10/255 and the largest safe step: half of 1 / (1/sigma^2 + 1/s^2),
@@ -122,12 +122,13 @@ def exploding() -> Any:
 
 
 def chain(sampler: type, step: float, **options: Any) -> Mean:
-    """A Markov chain; its number of states is the one given."""
+    """A Markov chain from the restoration of the fast preset; it has its own number of states."""
 
     def mean(y: Tensor, physics: Physics, n: int, network: DAEDenoiser) -> Tensor:
         size = step / (1 / NOISE**2 + 1 / LEVEL**2)
         f = sampler(ScorePrior(network), L2(sigma=NOISE), step_size=size, sigma=LEVEL, thinning=1, **options)
-        found: Tensor = f(y, physics, seed=SEED + 1)[0]
+        start = DAEP(NOISE, network, "fast", check_noise=False)(y, physics)
+        found: Tensor = f(y, physics, seed=SEED + 1, x_init=start)[0]
         return found
 
     return mean

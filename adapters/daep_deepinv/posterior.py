@@ -155,9 +155,10 @@ class _Chains:
 
     def calibrated(self, average: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """Estimate and expected error of each image, by its kind of task."""
-        kinds = [CALIBRATIONS[self.chains[c].kind] for c, _ in self.places]
-        images = zip(self.restored.split(1), average.split(1), variance.split(1), kinds, strict=True)
-        means, deviations = zip(*(calibrated(*image) for image in images), strict=True)
+        chains = [self.chains[c] for c, _ in self.places]
+        images = zip(self.restored.split(1), average.split(1), variance.split(1), chains, strict=True)
+        found = [calibrated(*x, CALIBRATIONS[chain.kind], chain.plan.range.scale) for *x, chain in images]
+        means, deviations = zip(*found, strict=True)
         return torch.cat(means), torch.cat(deviations)
 
 

@@ -33,6 +33,15 @@ def test_the_variance_is_a_mean_over_windows_also_at_the_border(statistics):
     assert torch.allclose(constant, torch.full_like(constant, 2.0))
 
 
+def test_a_power_counts_in_units_of_the_image(statistics):
+    restored, average, variance = statistics
+    how = Calibration(0.5, 2.0, 1, power=1.5)
+    deviation = calibrated(restored, average, variance, how)[1]
+    assert torch.allclose(deviation, 2 * variance**0.75)
+    large = calibrated(255 * restored, 255 * average, 255**2 * variance, how, unit=255.0)[1]
+    assert torch.allclose(large, 255 * deviation)
+
+
 def test_planes_of_a_volume_are_read_one_by_one(statistics):
     volume = [x.reshape(1, 2, 3, 9, 8) for x in statistics]
     how = Calibration(0.5, 2.0, 3)

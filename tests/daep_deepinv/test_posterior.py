@@ -77,9 +77,12 @@ def test_it_is_less_sure_of_missing_pixels(shipped, images):
 
 def test_an_image_in_other_units_has_the_same_samples_in_these(shipped, physics, y):
     options = {"check_noise": False, "preset": "fast"}
-    unit = DAEP(NOISE, shipped("dae"), **options).sample(y, physics, n=1, levels=6)
+    small = DAEP(NOISE, shipped("dae"), **options)
+    unit = small.sample(y, physics, n=1, levels=6)
     large = DAEP(255 * NOISE, shipped("dae"), **options, scale=255.0, bounds=(0, 255))
     assert (large.sample(255 * y, physics, n=1, levels=6) - 255 * unit).abs().mean() < 0.5  # bf16 rounds differently
+    found, expected = (m.posterior(v, physics, n=2, levels=6) for m, v in ((large, 255 * y), (small, y)))
+    assert (found.deviation - 255 * expected.deviation).abs().mean() < 0.05 * 255 * expected.deviation.mean()
 
 
 def test_what_cannot_be_sampled_is_refused(model, physics, y, conv):
