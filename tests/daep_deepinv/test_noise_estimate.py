@@ -4,10 +4,12 @@ import deepinv as dinv
 import pytest
 import skimage.data
 import torch
+from deepinv.utils import TensorList
 
-from daep_deepinv import DAEPrior, starting_point
-from daep_deepinv.noise.by_restoration import gain_of
+from daep_deepinv import DAEP, DAEPrior, starting_point
+from daep_deepinv.noise.by_restoration import _squares, gain_of, restored_level
 from daep_deepinv.noise.estimate import contradicting_noise, estimated_noise, law_in_detail
+from daep_deepinv.noise.impulses import impulses_in
 from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.noise.neighbours import level_of_neighbours
 from daep_deepinv.noise.pixels import pixel_noise
@@ -81,8 +83,8 @@ def test_a_small_image_is_less_sure(photograph) -> None:
 
 def test_an_unsure_estimate_warns() -> None:
     sure, unsure = (NoiseModel(0.1, "estimated", uncertainty=error) for error in (0.1, 0.5))
-    assert sure.warning() is None and "standard error of 50 %" in str(unsure.warning())
-    assert "25.5/255 +- 10 %" in str(sure)
+    assert sure.warning() is None and "may be 13 to 38/255" in str(unsure.warning())
+    assert "25.5/255 +- 10 %" in str(sure) and "25.5/255 (13 to 38/255)" in str(unsure)
 
 
 # -- missing pixels ----------------------------------------------------------------------------------------------------
@@ -160,6 +162,100 @@ def test_the_level_is_found_behind_an_operator_that_is_not_normalised(photograph
 def test_missing_pixels_do_not_change_the_gain() -> None:
     mask = (torch.rand(1, 1, 16, 16) > 0.7).float()
     assert gain_of(P.Inpainting((1, 16, 16), mask=mask), torch.rand(1, 1, 16, 16)) == pytest.approx(1)
+
+
+def test_a_fourier_transform_has_gain_one() -> None:
+    physics = P.MRI((torch.arange(32) % 2 == 0).float().expand(1, 1, 32, 32), (32, 32))
+    assert gain_of(physics, torch.rand(1, 2, 32, 32)) == pytest.approx(1, rel=0.1)
+
+
+# -- texture -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def texture() -> torch.Tensor:
+    """Grass and a coat: grey, sharp, 64 x 64 pixels."""
+    return torch.from_numpy(skimage.data.camera()[150:214, 230:294] / 255).float()[None, None]
+
+
+def in_complex_channels(x) -> torch.Tensor:
+    return torch.cat([0.8 * x, 0.6 * x], 1)
+
+
+#: Name -> physics of an image (1, C, H, W). None measures what its pixels show, but for the first two.
+BEHIND = {
+    "denoising": lambda x: P.Denoising(),
+    "missing pixels": lambda x: P.Inpainting(tuple(x.shape[1:]), mask=0.5, rng=torch.Generator().manual_seed(0)),
+    "random Hadamard": lambda x: P.SinglePixelCamera(1200, tuple(x.shape[1:]), rng=torch.Generator().manual_seed(0)),
+    "Fourier": lambda x: P.MRI((torch.arange(64) % 3 == 0).float().expand(1, 1, 64, 64), (64, 64)),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_texture_is_not_taken_for_noise(texture, prior, name) -> None:
+    x = in_complex_channels(texture) if name == "Fourier" else texture
+    physics, level = BEHIND[name](x), 0.04
+    clean = physics.A(x)
+    noise = estimated(clean + level * normal(clean.shape) * (clean != 0), physics, prior)
+    assert 0.75 * level < noise.level < 1.4 * level and noise.law is None
+
+
+def test_a_clean_grey_image_may_be_noise_free_and_the_plan_says_so(texture, prior) -> None:
+    noise = estimated(texture, P.Denoising(), prior)
+    assert noise.level < 3 / 255
+    assert "(0 to" in str(noise) and "may be 0 to" in str(noise.warning())
+
+
+def test_parts_of_unlike_noise_have_a_level_each(texture, prior) -> None:
+    kernel = P.functional.gaussian_blur(sigma=(1.0, 1.0))
+    physics = P.stack(P.BlurFFT((1, 64, 64), kernel), P.Denoising())
+    y = physics.A(texture)
+    y = TensorList([part + s * normal(part.shape, k) for k, (part, s) in enumerate(zip(y, (0.02, 0.1), strict=True))])
+    noise = estimated(y, physics, prior)
+    assert [part.constant**0.5 for part in noise.law.parts] == pytest.approx([0.02, 0.1], rel=0.3)
+
+
+def test_a_large_noisy_image_is_estimated_from_squares(photograph, prior) -> None:
+    large = photograph.repeat(1, 1, 3, 3)[:, :1]
+    y = large + 0.05 * normal(large.shape)
+    assert _squares(y).shape == (4, 1, 128, 128)
+    assert restored_level(y, P.Denoising(), prior, y).level == pytest.approx(0.05, rel=0.1)
+
+
+# -- other laws --------------------------------------------------------------------------------------------------------
+
+
+def test_multiplicative_noise_is_told_from_photons(photograph, prior) -> None:
+    torch.manual_seed(0)
+    gamma = estimated(P.GammaNoise(50.0)(photograph.clamp_min(1e-3)), P.Denoising(), prior)
+    assert gamma.law.quadratic == pytest.approx(1 / 50, rel=0.25) and "multiplicative" in str(gamma)
+    photons = estimated(P.PoissonNoise(0.02)(photograph), P.Denoising(), prior)
+    assert photons.law.quadratic == 0 and photons.law.linear == pytest.approx(0.02, rel=0.25)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_impulses_are_found_and_left_out(photograph, share) -> None:
+    torch.manual_seed(0)
+    y = P.SaltPepperNoise(share / 2, share / 2)(photograph)
+    found = impulses_in(y)
+    assert (found.low, found.high) == (0, 1) and found.share == pytest.approx(share, rel=0.25)
+    both = torch.cat([photograph + 0.05 * normal(photograph.shape), y])
+    model = DAEP("estimate", preset="fast")
+    together = model(both, P.Denoising())
+    assert float((together[1:] - photograph).square().mean()) < 0.3 * 0.05**2
+    assert "impulses" in str(model.plan(y, P.Denoising()))
+    for i in range(2):
+        assert torch.allclose(model(both[i : i + 1], P.Denoising()), together[i : i + 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.3])
+def test_clipped_noise_halftone_and_stars_are_no_impulses(photograph, level) -> None:
+    noisy = (photograph + level * normal(photograph.shape)).clamp(0, 1)
+    assert impulses_in(noisy) is None
+    assert impulses_in((noisy > 0.5).float()) is None
+    stars = 0.02 * normal((1, 1, 64, 64)).abs()
+    stars[..., ::7, ::9] = 1
+    assert impulses_in(stars.clamp(0, 1)) is None
 
 
 # -- no noise, or none stated ------------------------------------------------------------------------------------------

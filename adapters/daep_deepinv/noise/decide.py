@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from deepinv.physics import Denoising, LinearPhysics, Physics
+from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
+from torch import Tensor
 
 from daep_deepinv.data_terms.weighted import precision_level
 from daep_deepinv.noise.assess import assess_noise
 from daep_deepinv.noise.estimate import contradicting_noise, estimated_noise
 from daep_deepinv.noise.given import GivenNoise, given_noise
+from daep_deepinv.noise.impulses import impulses_in
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.stated import stated_noise
-from daep_deepinv.noise.statement import StatedNoise
-from daep_deepinv.noise.variance import MapVariance, PartsVariance, VarianceLaw, white_level
+from daep_deepinv.noise.statement import NoiseOfImage, StatedNoise
+from daep_deepinv.noise.variance import MapVariance, PartsVariance, QuadraticVariance, VarianceLaw, white_level
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.view import View
 
 __all__ = ["noise_of_images", "statement_of"]
+
+#: Limits of a level that nothing is known of.
+ANY_LEVEL = (0.0, math.inf)
 
 
 def statement_of(
@@ -32,7 +38,30 @@ def statement_of(
     if sigma is not None:
         return given_noise(sigma, y), "given"
     stated = None if estimate else stated_noise(physics, y)
-    return stated, "estimated" if stated is None else "stated"
+    return (_beside_impulses(y, physics), "estimated") if stated is None else (stated, "stated")
+
+
+def _beside_impulses(y: Any, physics: Physics) -> StatedNoise | None:
+    """Noise of unknown level beside the impulses that the measurement shows; ``None``: it shows none."""
+    if not isinstance(y, Tensor):
+        return None
+    mask = physics.mask if isinstance(physics, Inpainting) else None
+    found = [
+        impulses_in(y[i : i + 1], mask if mask is None or len(mask) == 1 else mask[i : i + 1]) for i in range(len(y))
+    ]
+    if not any(found):
+        return None
+    return StatedNoise(
+        tuple(
+            NoiseOfImage(
+                QuadraticVariance(1.0),
+                "" if one is None else f"white Gaussian, beside impulses ({100 * one.share:.2g} % of the values)",
+                impulses=one,
+                between=ANY_LEVEL,
+            )
+            for one in found
+        )
+    )
 
 
 def noise_of_images(
@@ -44,27 +73,27 @@ def noise_of_images(
     :param bool check: compare a level with the noise that is visible in the measurement.
     """
     found: dict[int, NoiseModel] = {}
-    by_level: dict[float | None, list[int]] = {}
+    # images with values that are not used are apart: their noise is not checked
+    alike: dict[tuple[float | None, bool], list[int]] = {}
     for k, image in enumerate(view.images):
-        if statement is None:
-            by_level.setdefault(None, []).append(k)
-            continue
-        law = statement.law(image).scaled(1 / view.range.scale)
-        level = white_level(law)
-        if statement.of(image).between is not None:
-            by_level.setdefault(None, []).append(k)
-        elif level is None:
-            found[k] = _by_law(view.subset([k]), law, source, statement.of(image).words)
-        else:
-            by_level.setdefault(level, []).append(k)
-    for level, members in by_level.items():
+        level, whole = None, view.used.select([k]).unknown is None
+        if statement is not None and statement.of(image).between is None:
+            law = statement.law(image).scaled(1 / view.range.scale)
+            level = white_level(law)
+            if level is None:
+                found[k] = _by_law(view.subset([k]), law, source, statement.of(image).words)
+                continue
+        alike.setdefault((level, whole), []).append(k)
+    for (level, whole), members in alike.items():
         doubtful = statement is not None and statement.doubtful and isinstance(view.physics, LinearPhysics)
-        models = _assessed(view.subset(members), level, source, prior, check and view.used.unknown is None, doubtful)
+        models = _assessed(view.subset(members), level, source, prior, check and whole, doubtful)
         for k, model in zip(members, models, strict=True):
             one = None if statement is None else statement.of(view.images[k])
-            if one is not None and one.between is not None:
+            if one is not None and one.between is not None and (one.impulses is not None or one.between != ANY_LEVEL):
                 low, high = (limit / view.range.scale for limit in one.between)
-                found[k] = replace(model, level=min(max(model.level, low), high), law=None, words="")
+                found[k] = replace(
+                    model, level=min(max(model.level, low), high), law=None, words=one.words if one.impulses else ""
+                )
             else:
                 named = one is not None and one.words and model.source == source
                 found[k] = replace(model, words=one.words) if one is not None and named else model

@@ -8,17 +8,16 @@ from typing import Any
 from deepinv.physics import Denoising, Inpainting, LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.noise.by_restoration import FIRST_GUESS, gain_of, quick_restoration, restored_level
-from daep_deepinv.noise.model import UNSURE, NoiseModel
+from daep_deepinv.noise.by_restoration import error_of_texture, first_level, gain_of, restored_level, rises_with_signal
+from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.noise.pixels import PixelNoise, pixel_noise
+from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.prior import DAEPrior
 from daep_prior.images import RGB
 
 __all__ = ["contradicting_noise", "estimated_noise", "law_in_detail"]
 
-#: Relative standard error of a level from a restoration: training crops.
-RESTORATION_ERROR = 0.1
 #: A measurement that is stated to be noise-free is believed up to these levels, in the solver's units. In the pixels of
 #: a colour image, and of a grey one that is noisy or has missing pixels: on 24 clean training crops, half of whose
 #: pixels were missing, at most 1.4 and 7.1 of 255.
@@ -29,17 +28,20 @@ DOUBT_FIRST, DOUBT_RESTORED = 4 / 255, 2.5 / 255
 #: Noise of a grey image that rises with the signal is that from this level on, solver's units; of weaker noise, texture
 #: may be what rises. Training crops: see ``LEAST_RATIO_GREY`` in :mod:`daep_deepinv.noise.pixels`.
 STRONG_GREY = 12 / 255
-#: In grey, a restoration's level that is at most this share of the pixels' one is taken instead: texture looks like
-#: noise in the pixels, and like noise that rises with the signal.
-CLEARLY_LOWER = 0.8
+#: A level that the pixels of clean images show, in the solver's units: smooth training crops, 8 bits.
+CLEAN = 1.2 / 255
+#: Relative standard error of a level from the pixels up to which no restoration is tried. In a sharp grey image the
+#: estimate may be texture even so.
+SURE = 0.2
+#: Parts of a measurement have levels of their own if the largest is this many times the smallest.
+LEAST_PART_RATIO = 1.5
 
 
 def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel:
     """The noise of one measurement, in its units.
 
     * What looks like an image (noisy, blurred, smaller, or with missing pixels): from its pixels, which also show
-      whether the noise rises with the signal. Grey texture makes that unsure; then a quick restoration is tried as
-      well, and the lower level taken, because texture adds to both.
+      whether the noise rises with the signal. Where texture makes that unsure, from a quick restoration.
     * Anything else: from a quick restoration.
 
     :param y: measurement of one image, (1, C, h, w); about [0, 1].
@@ -49,15 +51,18 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
     found = _in_pixels(y, physics, start)
     if found is None:
         return _restored(y, physics, prior, start)
-    rises = found.law is not None and found.level < STRONG_GREY
-    sure = y.shape[1] == RGB or (found.uncertainty <= UNSURE and not rises)
-    # a restoration overestimates the noise of missing pixels: 0.005 as 0.03
-    if isinstance(physics, Inpainting) or (found.white and (sure or prior.trained_width is not None)):
+    sharp, colour = isinstance(physics, (Denoising, Inpainting)), y.shape[1] == RGB
+    rises = found.law is not None and (found.level >= STRONG_GREY or colour)
+    sure = rises or (found.law is None and found.uncertainty <= SURE and (colour or not sharp))
+    if found.white and (sure or prior.trained_width is not None):
         return _shown(found)
-    restored = _restored(y, physics, prior, start)
-    if not found.white and y.shape[1] == RGB:
-        return restored
-    return restored if restored.level < CLEARLY_LOWER * found.level else _shown(found)
+    restored = _restored(y, physics, prior, start, white=found.white or not colour)
+    # texture adds to both; a restoration overestimates the noise of missing pixels
+    if (found.white or isinstance(physics, Inpainting)) and found.level < restored.level:
+        return _shown(found)
+    if isinstance(physics, Denoising) and not colour and found.white and rises_with_signal(y, prior, restored.level):
+        return _shown(found)  # the network takes the bright half of such noise for texture
+    return restored
 
 
 def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel | None:
@@ -75,7 +80,7 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
         limit = DOUBT_RESTORED * gain
         if found is not None and found.level <= DOUBT_COLOUR:
             return None
-        if quick_restoration(y, physics, prior, start, FIRST_GUESS * gain, gain)[0] <= DOUBT_FIRST * gain:
+        if first_level(y, physics, prior, start) <= DOUBT_FIRST * gain:
             return None
     else:
         limit = DOUBT_COLOUR if white_colour else DOUBT_GREY
@@ -111,18 +116,16 @@ def _in_pixels(y: Any, physics: LinearPhysics, start: Tensor) -> PixelNoise | No
 
 
 def _shown(found: PixelNoise) -> NoiseModel:
-    uncertainty = round(min(found.uncertainty, 1.0), 2)
+    error = max(found.uncertainty, error_of_texture(found.level, CLEAN))
+    uncertainty = round(min(error, 1.0), 2)
     return NoiseModel(found.level, "estimated", law=found.law, words=found.words, uncertainty=uncertainty)
 
 
-def _restored(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel:
-    """From a quick restoration; of one channel (sinograms) from the measured values, if that is clearly less."""
-    found = restored_level(y, physics, prior, start)
-    if isinstance(y, Tensor) and y.ndim == 4 and y.shape[1] == 1 and not y.is_complex():
-        try:
-            shown = pixel_noise(y)
-        except ValueError:  # too few values
-            shown = PixelNoise(found.level, 1.0)
-        if shown.white and shown.uncertainty <= UNSURE and shown.level < CLEARLY_LOWER * found.level:
-            return _shown(shown)
-    return NoiseModel(found.level, "estimated", uncertainty=RESTORATION_ERROR)
+def _restored(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, *, white: bool = True) -> NoiseModel:
+    """From a quick restoration; parts of a measurement whose levels differ have a law each."""
+    found = restored_level(y, physics, prior, start, white=white)
+    uncertainty = round(min(found.uncertainty, 1.0), 2)
+    if max(found.parts) <= LEAST_PART_RATIO * min(found.parts):
+        return NoiseModel(found.level, "estimated", uncertainty=uncertainty)
+    law = PartsVariance(tuple(QuadraticVariance(level**2) for level in found.parts))
+    return NoiseModel(found.level, "estimated", law=law, words="Gaussian, one level a part", uncertainty=uncertainty)

@@ -70,10 +70,17 @@ class NoiseModel:
             )
         if self.uncertainty is not None and self.uncertainty > UNSURE:
             return NoiseWarning(
-                f"sigma: texture looks like noise here; the estimate of {255 * self.level:.3g}/255 has a standard "
-                f"error of {100 * self.uncertainty:.0f} %. Give a number if you know it."
+                f"sigma: texture looks like noise here; the level is estimated as {255 * self.level:.3g}/255, and "
+                f"may be {self._range}. Give a number if you know it."
             )
         return None
+
+    @property
+    def _range(self) -> str:
+        """The levels within one standard error, in words."""
+        error = self.uncertainty or 0.0
+        low, high = (255 * self.level * factor for factor in (max(1 - error, 0.0), 1 + error))
+        return f"{low:.2g} to {high:.2g}/255"
 
     @property
     def kind(self) -> str:
@@ -87,7 +94,10 @@ class NoiseModel:
         return "white Gaussian" if self.spectrum is None else "Gaussian with a measured spectrum"
 
     def __str__(self) -> str:
-        error = "" if self.uncertainty is None else f" +- {100 * self.uncertainty:.2g} %"
+        error = ""
+        if self.uncertainty is not None:
+            sure = self.uncertainty <= UNSURE
+            error = f" +- {100 * self.uncertainty:.2g} %" if sure else f" ({self._range})"
         level = "" if self.level == 0 else f"{255 * self.level:.3g}/255{error}, "
         source = self.source if self.assumed is None else f"overruled; {255 * self.assumed:.3g}/255 was assumed"
         return f"{level}{self.kind} ({source})"

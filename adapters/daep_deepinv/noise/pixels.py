@@ -11,7 +11,7 @@ from torch import Tensor
 from daep_deepinv.noise.neighbours import level_of_neighbours, variances_of_neighbours
 from daep_deepinv.noise.patches import patch_level
 from daep_deepinv.noise.signal_fit import fit_line
-from daep_deepinv.noise.stabilise import Anscombe
+from daep_deepinv.noise.stabilise import stabiliser_of
 from daep_deepinv.noise.usable import flat_pixels, usable_pixels
 from daep_deepinv.noise.variance import QuadraticVariance
 
@@ -66,6 +66,8 @@ class PixelNoise(NamedTuple):
         """In words; empty: white."""
         if self.law is None:
             return ""
+        if self.law.quadratic > 0:
+            return f"multiplicative: {math.sqrt(self.law.quadratic):.3g} of the signal"
         read = math.sqrt(self.law.constant)
         return f"rising with the signal: Poisson, gain {self.law.linear:.3g}, and Gaussian of {read:.3g}"
 
@@ -98,7 +100,9 @@ def pixel_noise(image: Tensor, known: Tensor | None = None) -> PixelNoise:
         return PixelNoise(patch_level(one[None], usable), max(error, ERROR_OF_FEW))
     law = _law(one, usable)
     if law is not None:
-        stable = Anscombe(law.linear, law.constant).forward(one)
+        stabiliser = stabiliser_of(law)
+        assert stabiliser is not None
+        stable = stabiliser.forward(one[None])[0]
         stable_level = level_of_neighbours(stable, usable)
         law = law if stable_level is not None and _is_white(stable, usable, stable_level.level) else None
     white = law is not None or _is_white(one, usable, found.level)
@@ -170,6 +174,8 @@ def _law(image: Tensor, usable: Tensor) -> QuadraticVariance | None:
     least = LEAST_RATIO if image.shape[0] > 1 else LEAST_RATIO_GREY
     if fit is None or fit.ratio < least or fit.sigmas < LEAST_SIGMAS:
         return None
+    if fit.quadratic > 0:
+        return QuadraticVariance(0.0, 0.0, fit.quadratic)
     return QuadraticVariance(fit.constant, fit.linear)
 
 

@@ -1,4 +1,4 @@
-"""Fit the variance of noise as a linear function of the mean."""
+"""Fit the variance of noise as a function of the mean: linear, or proportional to its square."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ class SignalFit(NamedTuple):
     :param float linear: rise of the variance with the mean, at least 0.
     :param float ratio: variance at the highest mean over that at the lowest.
     :param float sigmas: rise over its standard error.
+    :param float quadratic: the variance over the square of the mean, if that fits better than the line, as for
+        multiplicative noise; else 0.
     """
 
     constant: float
     linear: float
     ratio: float
     sigmas: float
+    quadratic: float = 0.0
 
 
 def fit_line(mean: Tensor, variance: Tensor) -> SignalFit | None:
@@ -55,4 +58,20 @@ def fit_line(mean: Tensor, variance: Tensor) -> SignalFit | None:
         error = BIN_ERROR * math.sqrt(a / determinant)
         weights = (constant + linear * x).clamp_min(FLOOR * float(v.max())).square().reciprocal()
     lowest, highest = (constant + linear * float(x[k]) for k in (0, -1))
-    return SignalFit(constant, linear, highest / max(lowest, FLOOR * highest), linear / error)
+    line = constant + linear * x
+    quadratic, parabola = _square(x, v)
+    better = _misfit(parabola, v) < _misfit(line, v)
+    ratio = highest / max(lowest, FLOOR * highest)
+    return SignalFit(constant, linear, ratio, linear / error, quadratic if better else 0.0)
+
+
+def _square(x: Tensor, v: Tensor) -> tuple[float, Tensor]:
+    """The factor of ``x^2`` that fits best for relative errors, and the variances by it."""
+    ratio = v / x.square().clamp_min(FLOOR * float(x.square().max()))
+    quadratic = math.exp(float(ratio.log().mean()))
+    return quadratic, quadratic * x.square()
+
+
+def _misfit(fitted: Tensor, v: Tensor) -> float:
+    """Sum of the squares of the relative errors, of logarithms, so that both laws are judged alike."""
+    return float((fitted.clamp_min(FLOOR * float(v.max())) / v).log().square().sum())
