@@ -20,7 +20,6 @@ __all__ = [
     "check_factor",
     "check_image",
     "check_result",
-    "check_sigma",
     "checked_device",
     "checked_measurement",
     "shape_of",
@@ -33,19 +32,6 @@ GROWTH = 3.0
 NEGLIGIBLE = 1e-3
 #: A start above this value is hardly in the units of images in [0, 1].
 BRIGHTEST = 4.0
-
-
-def check_sigma(sigma: Any) -> float:
-    """One finite noise level of at least 0, as a float.
-
-    :raises TypeError: text, or several numbers.
-    :raises ValueError: negative or not finite.
-    """
-    if isinstance(sigma, str) or (isinstance(sigma, Tensor) and sigma.numel() != 1):
-        raise TypeError(f"sigma: got {sigma!r}; expected one number.")
-    if not 0 <= float(sigma) < float("inf"):
-        raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
-    return float(sigma)
 
 
 def check_callable(name: str, function: Any) -> None:
