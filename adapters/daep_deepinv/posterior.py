@@ -157,7 +157,10 @@ class _Chains:
         """Estimate and expected error of each image, by its kind of task."""
         chains = [self.chains[c] for c, _ in self.places]
         images = zip(self.restored.split(1), average.split(1), variance.split(1), chains, strict=True)
-        found = [calibrated(*x, CALIBRATIONS[chain.kind], chain.plan.range.scale) for *x, chain in images]
+        found = [
+            calibrated(restored, mean, spread, CALIBRATIONS[chain.kind], chain.plan.range.scale)
+            for restored, mean, spread, chain in images
+        ]
         means, deviations = zip(*found, strict=True)
         return torch.cat(means), torch.cat(deviations)
 
