@@ -7,18 +7,19 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from coordinate_search import Point, coordinate_search
 from csv_table import Table
+from gradient_search import gradient_search
 from torch import nn, uint8
 from tuning_crops import Crops, Half
 
 from daep_deepinv import DAEP
 from daep_prior import DivergenceError, Schedule
-from daep_prior.schedules import SettingsTable, preset
-from daep_prior.schedules.settings import Settings
+from daep_prior.schedules import SettingsTable, Task, preset, shipped_settings
+from daep_prior.schedules.settings import FastSettings, Settings
 
 #: The presets, in the order of their searches, and the phases whose numbers each of them finds. ``annealed`` begins
 #: with the phase that ``fast`` has found.
@@ -51,6 +52,9 @@ DIVERGED = 0.0
 
 #: A number of ``Settings``: a field, or a phase, a field of it, and first (0) or last (1) value.
 Name = tuple[str] | tuple[str, str, int]
+AnySettings = TypeVar("AnySettings", Settings, FastSettings)
+#: Steps of a gradient search.
+GRADIENT_STEPS = 14
 
 
 def searched_numbers(preset_name: str, level: float) -> list[Name]:
@@ -59,7 +63,7 @@ def searched_numbers(preset_name: str, level: float) -> list[Name]:
     return final + [(phase, field, end) for phase in PHASES[preset_name] for field, end in ORDER]
 
 
-def get_numbers(settings: Settings, names: list[Name]) -> Point:
+def get_numbers(settings: Settings | FastSettings, names: list[Name]) -> Point:
     """The values of these numbers."""
     return tuple(
         getattr(settings, name[0]) if len(name) == 1 else getattr(getattr(settings, name[0]), name[1])[name[2]]
@@ -67,7 +71,7 @@ def get_numbers(settings: Settings, names: list[Name]) -> Point:
     )
 
 
-def with_numbers(settings: Settings, names: list[Name], values: Point) -> Settings:
+def with_numbers(settings: AnySettings, names: list[Name], values: Point) -> AnySettings:
     """``settings`` with other values of these numbers."""
     for name, value in zip(names, values, strict=True):
         new: Any = value
@@ -101,10 +105,16 @@ class Trials:
         """Number of trials in the file with these crops and this network."""
         return sum(row["problem"] == self.problem for row in self.table.rows)
 
-    def psnr(self, settings: Settings, preset_name: str, level: float, half: Half) -> tuple[list[float], bool]:
+    def psnr(
+        self, settings: Settings | FastSettings, preset_name: str, level: float, half: Half
+    ) -> tuple[list[float], bool]:
         """PSNR in dB of each measurement of a half, and whether it is new."""
-        table = SettingsTable({level or 1.0: settings}, noise_free=settings)
-        schedule = preset(preset_name, level / 255, settings=table)
+        if isinstance(settings, FastSettings):
+            table = replace(shipped_settings(), circular={level: settings})
+        else:
+            table = SettingsTable({level or 1.0: settings}, noise_free=settings)
+        task: Task = "circular blur" if self.crops.border == "circular" else "general"
+        schedule = preset(preset_name, level / 255, task=task, settings=table)
         digest = hashlib.sha256(json.dumps(asdict(schedule)).encode()).hexdigest()[:12]
         row, new = self.table.find(self.problem, f"{level:g}", half, digest), False
         if row is None:
@@ -114,6 +124,20 @@ class Trials:
             row |= {"psnr": " ".join(map(str, measured)), "settings": json.dumps(asdict(settings))}
             self.table.add(row)
         return [float(psnr) for psnr in row["psnr"].split()], new
+
+    def by_gradients(
+        self, settings: Settings | FastSettings, names: list[Name], level: float, log: Callable[[str], None]
+    ) -> Point:
+        """The numbers that :func:`gradient_search` finds, from the file if they are there."""
+        digest = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:12]
+        row = self.table.find(self.problem, f"{level:g}", "gradients", digest)
+        if row is None:
+            cases = self.crops.cases(level, "search")
+            found = get_numbers(gradient_search(settings, cases, self.network, GRADIENT_STEPS, log), names)
+            row = {"problem": self.problem, "level": f"{level:g}", "half": "gradients", "schedule": digest}
+            row |= {"preset": "fast", "mean": "", "psnr": "", "settings": json.dumps(found)}
+            self.table.add(row)
+        return tuple(json.loads(row["settings"]))
 
     def _measured(self, schedule: Schedule, level: float, half: Half) -> list[float]:
         model, measured = DAEP(level / 255, schedule=schedule, denoiser=self.network), []
@@ -136,7 +160,7 @@ class Found:
     :param float error: standard error of the gain of the held-out half, dB.
     """
 
-    settings: Settings
+    settings: Settings | FastSettings
     accepted: bool
     search: tuple[float, float]
     held_out: tuple[float, float]
@@ -144,14 +168,21 @@ class Found:
 
 
 def search(
-    start: Settings, preset_name: str, level: float, trials: Trials, most: int, log: Callable[[str], None]
+    start: Settings | FastSettings,
+    preset_name: str,
+    level: float,
+    trials: Trials,
+    most: int,
+    log: Callable[[str], None],
+    by: Literal["coordinates", "gradients"] = "coordinates",
 ) -> Found:
     """Search the numbers of a preset at a noise level.
 
-    :param Settings start: first numbers.
+    :param start: first numbers.
     :param float level: noise level, of 255; 0: noise-free.
     :param int most: largest number of trials.
     :param Callable log: called with a line for each trial that is measured.
+    :param str by: ``"gradients"``: only for ``"fast"`` and a noisy measurement.
     """
     names, tried = searched_numbers(preset_name, level), []
     largest = tuple(LARGEST["widths"] if len(name) == 1 else LARGEST[name[1]] for name in names)
@@ -165,7 +196,11 @@ def search(
             log(f"  trial {len(tried)} of {most}: {psnr:.3f} dB, best {max(tried):.3f} dB")
         return psnr
 
-    best = coordinate_search(first, largest, range(len(names)), value, most, STEP_FACTORS)
+    if by == "gradients":
+        best = trials.by_gradients(start, names, level, log)
+        value(first), value(best)
+    else:
+        best = coordinate_search(first, largest, range(len(names)), value, most, STEP_FACTORS)
     found = with_numbers(start, names, best)
     before, after = (np.array(trials.psnr(x, preset_name, level, "held-out")[0]) for x in (start, found))
     gain, error = float(np.mean(after - before)), float(np.std(after - before, ddof=1) / len(before) ** 0.5)

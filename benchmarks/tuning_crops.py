@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from protocol import Case, blurred, read, super_resolution
+from protocol import Border, Case, blurred, read, super_resolution
 from torch import Tensor
 from training_crops import kernel
 
@@ -60,6 +60,7 @@ class Crops:
     :param list crops: every other one is held out.
     :param int kernels: blur kernels of a crop.
     :param int seed: of crops, kernels and noise.
+    :param str border: of the blur.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class Crops:
     crops: list[Crop]
     kernels: int
     seed: int
+    border: Border = "valid"
 
     def cases(self, level: float, half: Half) -> list[Case]:
         """The measurements of one half of the crops.
@@ -81,26 +83,36 @@ class Crops:
         number = FIRST_KERNEL + (2 * self.seed + held_out) * KERNELS_OF_A_HALF
         for crop in chosen:
             for _ in range(self.kernels):
-                cases.append(blurred(crop.file, crop.pixels, kernel(number), level / 255, seed=number))
+                cases.append(
+                    blurred(crop.file, crop.pixels, kernel(number), level / 255, seed=number, border=self.border)
+                )
                 number += 1
         return cases
 
     def fingerprint(self) -> str:
         """Of all that the measurements depend on, apart from the noise level."""
-        digest = hashlib.sha256(f"{self.kernels} {self.seed}".encode())
+        border = "" if self.border == "valid" else f" {self.border}"
+        digest = hashlib.sha256(f"{self.kernels} {self.seed}{border}".encode())
         for crop in self.crops:
             digest.update((255 * crop.pixels).round().byte().numpy().tobytes())
         return digest.hexdigest()[:12]
 
 
 def choose_crops(
-    folder: Path, count: int, size: int, kernels: int, seed: int, log: Callable[[str], None] = print
+    folder: Path,
+    count: int,
+    size: int,
+    kernels: int,
+    seed: int,
+    log: Callable[[str], None] = print,
+    border: Border = "valid",
 ) -> Crops:
     """Random crops, one an image, of the images in ``folder`` and its sub-folders.
 
     :param int count: number of crops.
     :param int size: height and width, pixels.
     :param Callable log: called with a line for each image that cannot be used.
+    :param str border: of the blur.
     :raises UnusableFolderError: not a folder, one of test images, or too few images that are large enough.
     """
     files = _image_files(folder)
@@ -116,7 +128,7 @@ def choose_crops(
             f"FOLDER: got {folder} with {len(crops)} usable images of at least {size} x {size} pixels; "
             f"expected at least {count}, one a crop (see --crops and --size)."
         )
-    return Crops(folder, len(files), crops, kernels, seed)
+    return Crops(folder, len(files), crops, kernels, seed, border)
 
 
 def _image_files(folder: Path) -> list[Path]:

@@ -17,9 +17,10 @@ from daep_deepinv.data_terms.given import OfLevel
 from daep_deepinv.data_terms.used_values import ALL_USED, Saturation, UsedValues, used_values
 from daep_deepinv.noise.decide import noise_of_images, statement_of
 from daep_deepinv.noise.given import GivenNoise, given_noise
-from daep_deepinv.noise.model import Source
+from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import QuadraticVariance, white_level
+from daep_deepinv.operators.circular_blur import circular_task
 from daep_deepinv.operators.sampling import is_sampling
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
@@ -182,7 +183,7 @@ def _plans(
     check = choices.check_noise and ours
     for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=check)):
         one = replace(view, used=view.used.select([i]))
-        schedule = choices.schedule or _preset_schedule(one, noise.level, prior, choices, own_start)
+        schedule = choices.schedule or _preset_schedule(one, i, noise, prior, choices, own_start)
         found = [wrong_adjoint, noise.scaled(view.range.scale).warning(), _units(view, i, choices)]
         if view.range.source != "found":
             found.append(bounds_warning(view.in_image_units(view.start[i : i + 1])[0], view.range.bounds))
@@ -208,8 +209,10 @@ def _units(view: View, i: int, choices: Choices) -> Warning | None:
     return units_warning(choices.sigma, view.range.scale * view.y[i])
 
 
-def _preset_schedule(view: View, sigma: float, prior: DAEPrior, choices: Choices, own_start: bool) -> Schedule:
-    """The preset's schedule for this physics and noise."""
+def _preset_schedule(
+    view: View, image: int, noise: NoiseModel, prior: DAEPrior, choices: Choices, own_start: bool
+) -> Schedule:
+    """The preset's schedule for the physics and noise of an image of the view."""
     assert choices.preset is not None
     task: Task = "general"
     if isinstance(view.physics, LinearPhysics):
@@ -220,15 +223,23 @@ def _preset_schedule(view: View, sigma: float, prior: DAEPrior, choices: Choices
         task = "missing pixels"
     elif denoising and not own_start and view.used.of_all and choices.data_fidelity is None:
         task = "denoising"  # its one step sees no other first image
+    elif task == "general" and _white_and_complete(view, noise, choices):
+        task = circular_task(view.physics, view.y, view.start, image) or task
     return schedules.preset(
         choices.preset,
-        sigma,
+        noise.level,
         trained_width=prior.trained_width,
         task=task,
         factor=_factor(view),
         iterations=choices.iterations,
         settings=choices.settings,
     )
+
+
+def _white_and_complete(view: View, noise: NoiseModel, choices: Choices) -> bool:
+    """Whether the data term is least squares over all values, as in the measurements of circular blurs."""
+    other = (noise.differences, noise.spectrum, noise.law, choices.data_fidelity)
+    return view.used.of_all and all(value is None for value in other)
 
 
 def _factor(view: View) -> int:

@@ -6,20 +6,31 @@ import json
 import math
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daep_prior.schedules.phases import Pair, Phase
 
-__all__ = ["PhaseSettings", "Settings", "SettingsTable", "read_settings", "shipped_settings", "write_settings"]
+__all__ = [
+    "FastSettings",
+    "PhaseSettings",
+    "Settings",
+    "SettingsTable",
+    "read_settings",
+    "shipped_settings",
+    "write_settings",
+]
 
 #: File of the settings for the shipped network ``dae``, in this package.
 SHIPPED = "settings.json"
 #: What a file of settings says about its numbers.
 UNITS = "noise levels and widths: standard deviation, white is 255; pairs: first and last value of a phase"
+
+
+S = TypeVar("S", "FastSettings", "Settings")
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,22 @@ class PhaseSettings:
 
 
 @dataclass(frozen=True)
+class FastSettings:
+    """The numbers of the preset ``"fast"`` at one noise level, where they differ from those in :class:`Settings`.
+
+    :param PhaseSettings fast: mean-shift steps.
+    :param float fast_final_width: noise level of the last denoising, of 255.
+    :raises ValueError: a final width is not above 0.
+    """
+
+    fast: PhaseSettings
+    fast_final_width: float
+
+    def __post_init__(self) -> None:
+        _check_final_widths(self, "fast_final_width")
+
+
+@dataclass(frozen=True)
 class Settings:
     """The numbers of the presets at one noise level.
 
@@ -71,9 +98,7 @@ class Settings:
     final_width: float
 
     def __post_init__(self) -> None:
-        for name in ("fast_final_width", "final_width"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: got {getattr(self, name)}; expected a number above 0.")
+        _check_final_widths(self, "fast_final_width", "final_width")
 
 
 @dataclass(frozen=True)
@@ -82,29 +107,29 @@ class SettingsTable:
 
     :param dict levels: noise level of the measurement, of 255 -> settings.
     :param Settings noise_free: for a noise-free measurement.
+    :param dict circular: noise level of the measurement, of 255 -> settings for a circular blur; empty: as for others.
     :raises ValueError: no level, or one that is not above 0.
     """
 
     levels: dict[float, Settings]
     noise_free: Settings
+    circular: dict[float, FastSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.levels or not all(0 < level < math.inf for level in self.levels):
-            raise ValueError(f"levels: got {list(self.levels)}; expected noise levels above 0, at least one.")
+        for name, levels in (("levels", self.levels), ("circular", self.circular)):
+            if not (levels or name == "circular") or not all(0 < level < math.inf for level in levels):
+                raise ValueError(f"{name}: got {list(levels)}; expected noise levels above 0, at least one.")
 
     def at(self, sigma: float) -> Settings:
         """The settings for noise ``sigma``, images in [0, 1]. 0: noise-free. Between two levels every number is
         interpolated geometrically; beyond the lowest and the highest level the numbers stay."""
         if sigma == 0:
             return self.noise_free
-        noise = min(max(255 * sigma, min(self.levels)), max(self.levels))
-        low = max(level for level in self.levels if level <= noise)
-        high = min(level for level in self.levels if level >= noise)
-        if low == high:
-            return self.levels[low]
-        share = math.log(noise / low) / math.log(high / low)
-        a, b = (asdict(self.levels[level]) for level in (low, high))
-        return _settings(_between(a, b, share))
+        return _interpolated(self.levels, sigma)
+
+    def circular_at(self, sigma: float) -> FastSettings | None:
+        """The settings for a circular blur and noise ``sigma`` above 0, as in :meth:`at`; ``None``: there are none."""
+        return _interpolated(self.circular, sigma) if self.circular and sigma > 0 else None
 
 
 def shipped_settings() -> SettingsTable:
@@ -148,18 +173,37 @@ def write_settings(
     Path(path).write_text(flat + "\n")
 
 
+def _check_final_widths(settings: Settings | FastSettings, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(settings, name) < math.inf:
+            raise ValueError(f"{name}: got {getattr(settings, name)}; expected a number above 0.")
+
+
 def _table(values: dict[str, Any]) -> SettingsTable:
-    levels = {float(level): _settings(numbers) for level, numbers in values["levels"].items()}
-    return SettingsTable(levels, _settings(values["noise_free"]))
+    levels = {float(level): _settings(Settings, numbers) for level, numbers in values["levels"].items()}
+    circular = {float(level): _settings(FastSettings, numbers) for level, numbers in values.get("circular", {}).items()}
+    return SettingsTable(levels, _settings(Settings, values["noise_free"]), circular)
 
 
-def _settings(values: dict[str, Any]) -> Settings:
+def _settings(kind: type[S], values: dict[str, Any]) -> S:
     phases = ("fast", "restart", "gradient")
     made: dict[str, Any] = {
         name: PhaseSettings(**{field: tuple(pair) for field, pair in value.items()}) if name in phases else value
         for name, value in values.items()
     }
-    return Settings(**made)
+    return kind(**made)
+
+
+def _interpolated(levels: dict[float, S], sigma: float) -> S:
+    """Every number geometrically between those of the two nearest levels; at the ends those of the last level."""
+    noise = min(max(255 * sigma, min(levels)), max(levels))
+    low = max(level for level in levels if level <= noise)
+    high = min(level for level in levels if level >= noise)
+    if low == high:
+        return levels[low]
+    share = math.log(noise / low) / math.log(high / low)
+    a, b = (asdict(levels[level]) for level in (low, high))
+    return _settings(type(levels[low]), _between(a, b, share))
 
 
 def _between(a: Any, b: Any, share: float) -> Any:

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import gradient_search
 import numpy as np
 import preset_search
 import pytest
@@ -133,6 +134,29 @@ def test_trials_of_other_crops_are_not_used(shared, tmp_path, monkeypatch):
     assert {row["problem"] for row in before}.isdisjoint(row["problem"] for row in after[len(before) :])
 
 
+def test_numbers_for_circular_blurs_are_searched_by_gradients(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(preset_search, "GRADIENT_STEPS", 2)
+    monkeypatch.setattr(gradient_search, "BATCH", 2)
+    options = ("--border", "circular", "--search", "gradients", "--presets", "fast", "--levels", "5")
+    assert run(shared, tmp_path, monkeypatch, *options) == 0
+    found = read_settings(tmp_path / "settings.json")
+    assert found.levels == shipped_settings().levels and 5.0 in found.circular
+    search, first, moved, *_ = trials(tmp_path)
+    assert (search["half"], first["half"], moved["half"]) == ("gradients", "search", "search")
+    assert first["settings"] != moved["settings"]
+    assert "step 2 of 2" in capsys.readouterr().out
+    assert run(shared, tmp_path, monkeypatch, *options) == 0  # what has been found is read
+    assert "step" not in capsys.readouterr().out
+
+
+def test_a_search_for_circular_blurs_starts_at_the_numbers_of_its_noise(shared):
+    table = shipped_settings()
+    start = tune_presets.start_of(table, 5.0, "circular")
+    assert (start.fast, start.fast_final_width) == (table.at(5 / 255).fast, table.at(5 / 255).fast_final_width)
+    level = next(iter(table.circular))
+    assert tune_presets.start_of(table, level, "circular") == table.circular[level]
+
+
 # -- the search alone ------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +280,8 @@ def test_a_grey_image_has_one_channel(tmp_path):
         (["--kernels", "1"], "--crops, --kernels: got 2, 1; expected two held-out measurements"),
         (["--levels", "2.55,strong"], "--levels: got 2.55,strong; expected numbers from 0 to 255"),
         (["--levels", "-1"], "--levels: got -1; expected numbers from 0 to 255"),
+        (["--border", "circular"], "they are for --presets fast and --levels above 0"),
+        (["--search", "gradients", "--presets", "fast"], "they are for --presets fast and --levels above 0"),
         (["--presets", "paper"], "--presets: got paper; expected fast or annealed, or both"),
         (["--start", "settings.json"], "--output: got settings.json, where the search starts; expected another file"),
         (

@@ -185,6 +185,33 @@ def test_a_noisy_measurement_first_sees_the_fast_preset():
         assert {name: columns[name][:8] for name in fast} == fast
 
 
+@pytest.mark.parametrize(("task", "length"), [("circular blur", 17), ("strong circular blur", 26)])
+def test_a_circular_blur_has_numbers_of_its_own_and_no_second_phase(task, length):
+    fast, other = schedules.preset("fast", 0.02, task=task), schedules.fast(0.02)
+    whole = schedules.preset("annealed", 0.02, task=task)
+    assert len(fast) == 8 and fast.prior_weight != other.prior_weight
+    assert len(whole) == length and whole.jacobian == (0.0,) * 8 + (1.0,) * (length - 8)
+    assert whole.kernel_width[:8] == fast.kernel_width and whole.prior_weight[:8] == fast.prior_weight
+    assert whole.final_width == schedules.annealed(0.02).final_width
+    assert len(schedules.preset("annealed", 0.02, task=task, iterations=5)) == 5
+    assert schedules.preset("best", 0.02, task=task) == schedules.best(0.02)
+
+
+def test_few_gradients_start_narrower_and_average_less():
+    short, long = (schedules.annealed(0.02, task=task) for task in ("circular blur", "strong circular blur"))
+    assert short.kernel_width[8] < long.kernel_width[8] and short.kernel_width[-1] == long.kernel_width[-1]
+    assert sum(a > 0 for a in short.average[8:]) == 3
+    assert sum(a > 0 for a in long.average[8:]) == 6
+
+
+@pytest.mark.parametrize("task", ["circular blur", "strong circular blur"])
+def test_a_circular_blur_without_noise_or_numbers_is_like_any_other(task):
+    table = replace(schedules.shipped_settings(), circular={})
+    for name in ("fast", "annealed"):
+        assert schedules.preset(name, 0.0, task=task) == schedules.preset(name, 0.0)
+        assert schedules.preset(name, 0.02, task=task, settings=table) == schedules.preset(name, 0.02)
+
+
 def test_a_phase_can_weigh_more_in_the_mean():
     phase = schedules.Phase(2, (0.1, 0.1), (1.0, 1.0), (0.5, 0.5), (0.0, 0.0), gradient=False)
     more = replace(phase, extend_mean=True, average_last=2, mean_weight=3.0)

@@ -45,6 +45,22 @@ def test_one_level_serves_all_noise(path, content):
     assert annealed(1 / 255, settings=table) == annealed(50 / 255, settings=table) == annealed(7.65 / 255)
 
 
+def test_numbers_for_circular_blurs_are_between_those_of_their_levels(path, content):
+    low, high = content["circular"]["2.55"], content["circular"]["7.65"]
+    content["circular"] = {"2.55": {**low, "fast_final_width": 2.0}, "7.65": {**high, "fast_final_width": 8.0}}
+    path.write_text(json.dumps(content))
+    table = read_settings(path)
+    assert table.circular_at((2.55 * 7.65) ** 0.5 / 255).fast_final_width == pytest.approx(4.0)
+    assert table.circular_at(50 / 255).fast_final_width == 8.0
+    assert table.circular_at(0.0) is None
+
+
+def test_a_file_without_numbers_for_circular_blurs_is_read(path, content):
+    del content["circular"]
+    path.write_text(json.dumps(content))
+    assert read_settings(path).circular_at(0.01) is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -52,6 +68,14 @@ def test_one_level_serves_all_noise(path, content):
         (lambda c: c["levels"].clear(), r"levels: got \[\]; expected noise levels above 0, at least one"),
         (lambda c: c["levels"].update({"0": c["noise_free"]}), "expected noise levels above 0"),
         (lambda c: c["noise_free"].pop("gradient"), "gradient"),
+        (
+            lambda c: c["circular"].update({"-1": c["circular"]["2.55"]}),
+            "circular: got .* expected noise levels above 0",
+        ),
+        (
+            lambda c: c["circular"]["2.55"].update(fast_final_width=0),
+            "fast_final_width: got 0; expected a number above",
+        ),
         (lambda c: c["noise_free"].update(speed=1.0), "speed"),
         (lambda c: c["noise_free"].update(final_width=0), "final_width: got 0; expected a number above 0"),
         (lambda c: c["noise_free"].update(final_width=float("nan")), "final_width: got nan"),

@@ -1,0 +1,51 @@
+"""Circular blurs, by how much of an image they suppress: the presets have schedules of their own for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from deepinv.physics import Blur
+from torch import Tensor
+
+from daep_deepinv.data_terms.fourier_blur import FourierBlur, frequencies
+from daep_prior.schedules import Task
+
+__all__ = ["circular_task", "suppressed_share"]
+
+#: Side of the grid of frequencies, pixels; larger for a larger kernel.
+SIDE = 128
+#: Noise level for which the share is computed, images in [0, 1] whose power spectrum is ``1/f^2``.
+NOISE = 0.03
+#: Suppressed share of a strong blur. Random motion: 0.007 to 0.024; defocus by 2 pixels and more and Gaussians of one
+#: pixel and more: 0.06 to 0.21. With nine gradients instead of 18 training crops under the former are as good, under
+#: the latter 0.1 to 0.4 dB worse.
+STRONG = 0.04
+
+
+def circular_task(physics: Any, y: Any, x: Tensor, image: int) -> Task | None:
+    """The task of the presets for one image of a batch; ``None``: not a circular blur of deepinv.
+
+    :param y: measurements.
+    :param torch.Tensor x: first images (B, C, H, W).
+    :param int image: index in the batch.
+    """
+    if not FourierBlur.handles(physics, x, y) or (isinstance(physics, Blur) and physics.padding == "valid"):
+        return None
+    kernels = physics.filter
+    kernel = kernels[image] if len(kernels) == len(x) else kernels[0]
+    return "strong circular blur" if suppressed_share(kernel) > STRONG else "circular blur"
+
+
+def suppressed_share(kernel: Tensor) -> float:
+    """Share of the energy of an image that the Wiener filter loses.
+
+    The image has the power spectrum ``1/f^2``. At a frequency where the kernel's is ``k`` the filter loses the share
+    ``NOISE^2 / (|k|^2 + NOISE^2)``.
+
+    :param torch.Tensor kernel: (C, h, w); the share is the mean over the channels.
+    """
+    side = max(SIDE, *kernel.shape[-2:])
+    power = torch.fft.rfft2(kernel.float(), s=(side, side)).abs().square()
+    weight = frequencies((side, side)).clamp_min(1 / side).to(power) ** -2
+    return float((weight * NOISE**2 / (power + NOISE**2)).sum(dim=(-2, -1)).mean() / weight.sum())
