@@ -71,6 +71,24 @@ def test_few_iterations_need_an_exact_projection():
         assert is_sampling(physics, physics.A(x), x, exact=True) == exact
 
 
+def test_random_projections_take_more_iterations(unet):
+    physics = projections()
+    y = physics.A(torch.rand(1, *SIZE))
+    lengths = {preset: len(DAEP(0.01, unet, preset).plan(y, physics)[0].schedule) for preset in ("fast", "annealed")}
+    assert lengths == {"fast": 8, "annealed": 60}
+    assert len(DAEP(0.01, unet, max_iter=5).plan(y, physics)[0].schedule) == 5
+
+
+def test_a_mask_beside_a_blur_of_another_noise_level_is_no_missing_pixels(unet, photograph):
+    x, noise = photograph[:, :1, 40:56, 40:56], dinv.physics.GaussianNoise
+    duals = []
+    for level in (0.01, 0.1):
+        missing = dinv.physics.Inpainting(SIZE, mask=0.5, noise_model=noise(level))
+        physics = dinv.physics.stack(missing, dinv.physics.BlurFFT(SIZE, KERNEL, noise_model=noise(0.01)))
+        duals.append(DAEP(denoiser=unet).plan(physics(x), physics)[0].schedule.dual)
+    assert duals == [True, False]
+
+
 def test_the_plan_for_a_mask_as_functions_is_that_of_missing_pixels(unet, photograph):
     x = photograph[:, :1, 40:56, 40:56]
     plain, named = of_functions(mask()), dinv.physics.Inpainting(SIZE, mask=mask()[0])

@@ -35,12 +35,13 @@ def is_sampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool = F
     :param y: measurement.
     :param torch.Tensor like: images (B, C, ...) of the shape that the physics takes; their values do not matter.
     :param bool exact: only multiples of a projection. Few iterations are not enough for random projections: ``"fast"``
-        is 10 dB worse with the schedule for missing pixels.
+        is 10 dB worse with the schedule for missing pixels. A mask beside a blur with another noise level is 1.6 dB
+        worse.
     """
     if isinstance(physics, (Inpainting, MRIMixin)):
         return True
     if isinstance(physics, StackedLinearPhysics):
-        return any(isinstance(part, Inpainting) for part in physics.physics_list)
+        return not exact and any(isinstance(part, Inpainting) for part in physics.physics_list)
     if isinstance(y, TensorList) or like.is_complex():
         return False
     question = ("sampling", tuple(like.shape[1:]), like.dtype, str(like.device))
