@@ -40,8 +40,8 @@ DENOISING_PASSES, PASSES, TOLERANCE = 6, 3, 0.04
 #: its residual would count as noise. Two training crops of 64 pixels, one smooth, noise of 12.75, nine operators: with
 #: the true level assumed, 1.0 to 2.2 times that is found, with 0.4 of it 0.98 to 1.65, with 0.2 0.86 to 1.32. The
 #: network alone needs no such share. With few known pixels, which a restoration easily follows, too little is found: a
-#: grey photograph, half of the pixels, noise of 10: 0.6 times with 0.2, 0.8 times with 0.6.
-ASSUMED_SHARE, ASSUMED_SHARE_PIXELS = 0.2, 0.6
+#: grey photograph, half of the pixels, noise of 10: 0.6 times with 0.2, 0.8 times with 0.35.
+ASSUMED_SHARE, ASSUMED_SHARE_PIXELS = 0.2, 0.35
 #: The same for noise that is not white, and the number of passes: rather too much is found than too little.
 SHARE_NOT_WHITE, PASSES_NOT_WHITE = 2.0, 2
 #: The measurement is disturbed by this share of the assumed level, to see how much of a disturbance the image follows.
@@ -133,8 +133,8 @@ def restored_level(
         settled = before is not None and (at == before[0] or (not denoising and abs(step) < TOLERANCE))
         if settled or abs(gap) < TOLERANCE:
             break
-        # for the network: secant of the gap between the level to assume next and the assumed one
-        slope = -1.0 if before is None or not denoising else (gap - before[1]) / (at - before[0])
+        # secant of the gap between the level to assume next and the assumed one
+        slope = -1.0 if before is None else (gap - before[1]) / (at - before[0])
         factor = math.exp(gap / min(max(-slope, LEAST_SLOPE), 1.0) - gap)
         before = at, gap
         assumed = tuple(max(factor * share * level, schedules.SMALLEST_NOISE * gain) for level in found)

@@ -22,9 +22,9 @@ __all__ = ["contradicting_noise", "estimated_noise", "law_in_detail"]
 #: a colour image, and of a grey one that is noisy or has missing pixels: on 24 clean training crops, half of whose
 #: pixels were missing, at most 1.4 and 7.1 of 255.
 DOUBT_COLOUR, DOUBT_GREY = 3 / 255, 8 / 255
-#: The same for the first pass of a restoration and for its end, as multiples of the operator's gain: 4 clean training
-#: crops, blurred or two and three times smaller, at most 3.9 and 1.7; with noise of 5.1 at least 5.1 and 3.3.
-DOUBT_FIRST, DOUBT_RESTORED = 4 / 255, 2.5 / 255
+#: The same for the first pass of a restoration and for its end, as multiples of the operator's gain: 3 training crops,
+#: blurred or two and three times smaller, clean at most 4.1 and 0.7, with noise of 5.1 at least 5.2 and 5.1.
+DOUBT_FIRST, DOUBT_RESTORED = 4.5 / 255, 2.5 / 255
 #: Noise of a grey image that rises with the signal is that from this level on, solver's units; of weaker noise, texture
 #: may be what rises. Training crops: see ``LEAST_RATIO_GREY`` in :mod:`daep_deepinv.noise.pixels`.
 STRONG_GREY = 12 / 255
