@@ -6,6 +6,7 @@ from blind_scene import discs
 from deepinv.physics import Blur
 
 from daep_deepinv import DAEP, BlindDAEP
+from daep_deepinv.blind.restoration import assumed_noise
 from daep_deepinv.blind.varying import filled, smoothed
 from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.blind.varying_position import in_the_middle
@@ -93,6 +94,12 @@ def test_equal_kernels_are_one_blur():
     x = torch.rand(1, 3, 58, 69, generator=torch.Generator().manual_seed(0))
     expected = Blur(BENT[None, None], padding="valid").A(x)
     assert torch.allclose(kernel.physics().A(x), expected, atol=1e-5)
+
+
+def test_the_error_grows_with_the_difference_of_neighbours():
+    same, unlike = (VaryingKernel(torch.stack([ACROSS, k]).view(1, 2, 7, 7), ALL, (50, 61)) for k in (ACROSS, DOWN))
+    assert same.error == pytest.approx(0, abs=1e-4) and unlike.error > 5 / 255
+    assert assumed_noise(torch.zeros(1, 1, 50, 61), 0.01, unlike.error) > unlike.error
 
 
 def test_each_kernel_stands_at_its_centre():

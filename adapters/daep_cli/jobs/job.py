@@ -29,6 +29,7 @@ from daep_cli.photographs.writing import converted
 from daep_cli.screen import iterations_text
 from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan
 from daep_deepinv.blind.restoration import assumed_noise
+from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.by_restoration import UnknownNoiseError
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.model import NoiseWarning
@@ -138,7 +139,8 @@ class Job:
             if measured.kernel is None:  # sharp, or not found: without noise it is what it was
                 return measured
             if options.noise == AUTO:
-                return measured._replace(noise=assumed_noise(measured.image(), varying=options.varying))
+                error = measured.kernel.error if isinstance(measured.kernel, VaryingKernel) else 0.0
+                return measured._replace(noise=assumed_noise(measured.image(), error=error))
         return measured._replace(noise=self.noise_of(measured))
 
     def noise_of(self, measured: Measurement) -> float | str | SignalNoise:

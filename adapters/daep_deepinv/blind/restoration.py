@@ -16,10 +16,6 @@ from daep_deepinv.reconstructor import DAEP
 #: visible after the blur. On training crops with noise of 1.3/255, 1.5 times the level costs 0.3 dB; on a real JPEG
 #: photograph with noise of 0.4/255, a level of 0.5/255 rings visibly and one of 2/255 hardly.
 LEAST_NOISE = 1.5 / 255
-#: Error of a blur that is joined from kernels of regions, images in [0, 1]; it counts as noise. A training photograph
-#: under a rotation, with noise of 2.55/255, is restored to 22.9, 23.8, 24.2 and 24.3 dB with levels of 2.55, 6, 10 and
-#: 16/255.
-VARYING_ERROR = 8 / 255
 
 
 def deblurred(
@@ -35,7 +31,7 @@ def deblurred(
     side = kernel.kernels.shape[-1] if isinstance(kernel, VaryingKernel) else kernel.shape[0]
     if side == 1:
         return y.clamp(0, 1)
-    noise = assumed_noise(y, sigma, isinstance(kernel, VaryingKernel))
+    noise = assumed_noise(y, sigma, kernel.error if isinstance(kernel, VaryingKernel) else 0.0)
     physics: LinearPhysics
     if isinstance(kernel, VaryingKernel):
         physics = kernel.physics(GaussianNoise(noise), y.device)
@@ -48,13 +44,13 @@ def deblurred(
     return wide[..., r : r + y.shape[2], r : r + y.shape[3]]
 
 
-def assumed_noise(y: Tensor, sigma: float | None = None, varying: bool = False) -> float:
+def assumed_noise(y: Tensor, sigma: float | None = None, error: float = 0.0) -> float:
     """The noise level with which a photograph (1, C, h, w) is restored.
 
-    It is ``sigma``, or as estimated, at least ``LEAST_NOISE``; with ``VARYING_ERROR`` for a blur that varies.
+    It is ``sigma``, or as estimated, at least ``LEAST_NOISE``; the ``error`` of the blur counts as noise.
     """
     level = max(LEAST_NOISE, noise_level(y) if sigma is None else sigma)
-    return math.hypot(level, VARYING_ERROR) if varying else level
+    return math.hypot(level, error)
 
 
 def noise_level(y: Tensor) -> float:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from deepinv.physics import NoiseModel, TiledSpaceVaryingBlur
 from torch import Tensor
+
+from daep_prior.blind import similarity
+
+#: Error of a blur that is joined from kernels of regions, images in [0, 1], over the root mean square difference of
+#: neighbours, ``||a / ||a|| - b / ||b||||``. Two training photographs, noise of 2.55/255: under a rotation, with a
+#: difference of 0.25, levels of 2.55, 6, 10 and 16/255 restored 22.9, 23.8, 24.2 and 24.3 dB; under a lens, 0.1, levels
+#: of 2.55 and 8.4/255 restored 24.0 and 23.0 dB, the latter with kernels that were averaged less.
+ERROR = 32 / 255
+#: The largest error that is assumed: more gained 0.1 dB under the rotation.
+LARGEST_ERROR = 10 / 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +49,19 @@ class VaryingKernel:
             for step, count in zip(self.stride, self.kernels.shape[:2], strict=True)
         )
         return torch.stack(torch.meshgrid(down, across, indexing="ij"), -1)
+
+    @property
+    def error(self) -> float:
+        """Error of the blur between the centres, images in [0, 1], see :data:`ERROR`; it grows with the difference."""
+        rows, columns = self.kernels.shape[:2]
+        alike = [
+            similarity(self.kernels[i, j], self.kernels[i + 1, j]) for i in range(rows - 1) for j in range(columns)
+        ]
+        alike += [
+            similarity(self.kernels[i, j], self.kernels[i, j + 1]) for i in range(rows) for j in range(columns - 1)
+        ]
+        difference = math.sqrt(2 * sum(max(0.0, 1 - s) for s in alike) / max(1, len(alike)))
+        return min(LARGEST_ERROR, ERROR * difference)
 
     def physics(
         self, noise_model: NoiseModel | None = None, device: torch.device | str = "cpu"
