@@ -33,7 +33,8 @@ class BlindDAEP(Reconstructor):
     says so and lowers ``confidence``. Some wrong kernels pass, so compare the result with the photograph.
 
     ``varying=True``: the blur varies over the photograph (rotation of the camera, depth, corners of a lens). A kernel
-    is found for each of a grid of overlapping regions, see :func:`daep_deepinv.blind.varying.found_varying_blur`.
+    is found for each of a grid of overlapping regions, see ``daep_deepinv.blind.varying``. Where the blur varies
+    much, the gain is small.
 
     After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the agreement of the starts, from 0 to 1,
     and ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
