@@ -6,6 +6,7 @@ import torch
 from deepinv.optim import BaseOptim
 
 from daep_deepinv import DAEP, DAEPrior, HeavyBallIteration, ProximalMomentumIteration, starting_point
+from daep_deepinv.operators.circular_blur import circular_task
 from daep_prior import MeanShiftPrior, restore, schedules
 from daep_prior.restoration import data_weight
 
@@ -37,9 +38,10 @@ def by_the_core(physics, y, sigma, network, schedule):
 @pytest.mark.parametrize("preset", ["annealed", "fast", "paper"])
 def test_daep_restores_the_same_image(preset, name, sigma, measured, request):
     network = request.getfixturevalue(name)
-    schedule = schedules.preset(preset, sigma, trained_width=network.sigma, iterations=6)
-    found = by_the_core(*measured, sigma, network, schedule)
     physics, y = measured
+    task = circular_task(physics, y, y, 0)
+    schedule = schedules.preset(preset, sigma, trained_width=network.sigma, task=task, iterations=6)
+    found = by_the_core(*measured, sigma, network, schedule)
     model = DAEP(sigma, network, preset, max_iter=6, seed=5, scale=1, bounds=(0, 1))
     assert torch.allclose(found, model(y, physics), atol=1e-6)
 
