@@ -117,9 +117,10 @@ def main() -> None:
     arguments, console = parse(), Console(width=200, highlight=False)
     table = Table(arguments.results, *KEY)
     if arguments.page:
-        order = [(o.name, noise, kind) for o, noise, kind in rows()]
-        found = (table.find(*key) for key in order)
-        write_page(PAGE, [row for row in found if row is not None], len(rows()))
+        found = [(row, table.find(row[0].name, *row[1:])) for row in rows()]
+        missing = sum(known is None and problem_of(*row) is not None for row, known in found)
+        measured_rows = [known for _, known in found if known is not None]
+        write_page(PAGE, measured_rows, len(measured_rows) + missing)
         return
     number, count = (int(n) for n in arguments.part.split("/"))
     chosen = rows(arguments.only, (number, count))

@@ -20,6 +20,7 @@ from daep_deepinv.noise.given import GivenNoise, given_noise
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance, white_level
+from daep_deepinv.operators.circular_blur import circular_task
 from daep_deepinv.operators.sampling import is_sampling
 from daep_deepinv.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
@@ -39,6 +40,9 @@ __all__ = ["Choices", "Job", "jobs_of", "plans_of"]
 #: noisy training crops with L1, 6 and 20 % impulses: 40.9 and 33.5 dB at 0.005, 40.2 and 33.7 at 0.02, 37.6 and 27.6 at
 #: the level of the impulses.
 BESIDE_IMPULSES = 0.005
+#: Largest ratio of the noise levels of stacked parts for which a mask among them counts. The matrix of operators has
+#: stacks of equal relative noise, and of levels of 1 to 10.
+ALIKE = 2.0
 #: Iterations for random projections. Two training crops, a quarter as many projections as values, in colour: 31.81 and
 #: 22.19 dB, 26.90 and 19.56 with 30; the general schedule has 27.43 and 21.28.
 RANDOM_ITERATIONS = 60
@@ -185,7 +189,7 @@ def _plans(
     check = choices.check_noise and ours
     for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=check)):
         one = replace(view, used=view.used.select([i]))
-        schedule = choices.schedule or _preset_schedule(one, noise, prior, choices, own_start)
+        schedule = choices.schedule or _preset_schedule(one, i, noise, prior, choices, own_start)
         found = [wrong_adjoint, noise.scaled(view.range.scale).warning(), _units(view, i, choices)]
         if view.range.source != "found":
             found.append(bounds_warning(view.in_image_units(view.start[i : i + 1])[0], view.range.bounds))
@@ -211,8 +215,10 @@ def _units(view: View, i: int, choices: Choices) -> Warning | None:
     return units_warning(choices.sigma, view.range.scale * view.y[i])
 
 
-def _preset_schedule(view: View, noise: NoiseModel, prior: DAEPrior, choices: Choices, own_start: bool) -> Schedule:
-    """The preset's schedule for this physics and noise."""
+def _preset_schedule(
+    view: View, image: int, noise: NoiseModel, prior: DAEPrior, choices: Choices, own_start: bool
+) -> Schedule:
+    """The preset's schedule for the physics and noise of an image of the view."""
     assert choices.preset is not None
     task: Task = "general"
     iterations = choices.iterations
@@ -223,6 +229,8 @@ def _preset_schedule(view: View, noise: NoiseModel, prior: DAEPrior, choices: Ch
         task = "missing pixels"
     elif denoising and not own_start and view.used.of_all and choices.data_fidelity is None:
         task = "denoising"  # its one step sees no other first image
+    elif task == "general" and _white_and_complete(view, noise, choices):
+        task = circular_task(view.physics, view.y, view.start, image) or task
     return schedules.preset(
         choices.preset,
         noise.level,
@@ -234,15 +242,29 @@ def _preset_schedule(view: View, noise: NoiseModel, prior: DAEPrior, choices: Ch
     )
 
 
+def _white_and_complete(view: View, noise: NoiseModel, choices: Choices) -> bool:
+    """Whether the data term is least squares over all values, as in the measurements of circular blurs."""
+    other = (noise.differences, noise.spectrum, noise.law, choices.data_fidelity)
+    return view.used.of_all and all(value is None for value in other)
+
+
 def _sampling(view: View, noise: NoiseModel, prior: DAEPrior, choices: Choices) -> tuple[Task, int | None]:
     """The task for a linear physics, as far as it measures parts of an image alone, and the number of iterations."""
     if is_sampling(view.physics, view.y, view.start, exact=True):
         return "missing pixels", choices.iterations
-    like_parts = not isinstance(noise.law, PartsVariance)
-    if choices.preset == "fast" or not (like_parts and is_sampling(view.physics, view.y, view.start)):
+    if choices.preset == "fast" or not (_alike(noise) and is_sampling(view.physics, view.y, view.start)):
         return "general", choices.iterations
     more = choices.iterations is None and choices.preset == DEFAULT_PRESET and prior.trained_width is None
     return "missing pixels", RANDOM_ITERATIONS if more else choices.iterations
+
+
+def _alike(noise: NoiseModel) -> bool:
+    """Whether the parts of a measurement have about the same noise level."""
+    if not isinstance(noise.law, PartsVariance):
+        return True
+    levels = [white_level(part) for part in noise.law.parts]
+    known = [level for level in levels if level is not None]
+    return len(known) == len(levels) and max(known) <= ALIKE * min(known)
 
 
 def _factor(view: View) -> int:
