@@ -34,8 +34,8 @@ __all__ = ["SamplingPlan", "draw_sample", "sample_seed"]
 
 #: First and last noise level of the chain, images in [0, 1]. The first is the highest that ``"dae"`` is trained for.
 FIRST_LEVEL, LAST_LEVEL = 75 / 255, 3 / 255
-#: Number of levels, and share of new noise in each: the best mean of the samples of training crops, see
-#: ``benchmarks/calibration.py --images train --options fresh=0.5``.
+#: Number of levels, and share of new noise in each: the best mean of the samples of training crops, by the options of
+#: ``DAEP.sample`` in ``benchmarks/calibration.py --images train``.
 LEVELS, FRESH = 20, 1.0
 #: Width of the last denoising, images in [0, 1].
 FINAL_WIDTH = 3 / 255
