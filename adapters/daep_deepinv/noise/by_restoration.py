@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from deepinv.physics import Denoising, Inpainting, LinearPhysics
+from deepinv.physics import Denoising, LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
@@ -39,9 +39,8 @@ DENOISING_PASSES, PASSES, TOLERANCE = 6, 3, 0.04
 #: The level that a restoration assumes, as a share of the level found so far. Below 1, it removes less texture, which
 #: its residual would count as noise. Two training crops of 64 pixels, one smooth, noise of 12.75, nine operators: with
 #: the true level assumed, 1.0 to 2.2 times that is found, with 0.4 of it 0.98 to 1.65, with 0.2 0.86 to 1.32. The
-#: network alone needs no such share. With few known pixels, which a restoration easily follows, too little is found: a
-#: grey photograph, half of the pixels, noise of 10: 0.6 times with 0.2, 0.8 times with 0.35.
-ASSUMED_SHARE, ASSUMED_SHARE_PIXELS = 0.2, 0.35
+#: network alone needs no such share.
+ASSUMED_SHARE = 0.25
 #: The same for noise that is not white, and the number of passes: rather too much is found than too little.
 SHARE_NOT_WHITE, PASSES_NOT_WHITE = 2.0, 2
 #: The measurement is disturbed by this share of the assumed level, to see how much of a disturbance the image follows.
@@ -116,8 +115,6 @@ def restored_level(
     """
     denoising = isinstance(physics, Denoising)
     share, passes, texture = (1.0, DENOISING_PASSES, NOISY_TEXTURE) if denoising else (ASSUMED_SHARE, PASSES, TEXTURE)
-    if isinstance(physics, Inpainting):
-        share = ASSUMED_SHARE_PIXELS
     if not white:
         share, passes = SHARE_NOT_WHITE, PASSES_NOT_WHITE
     gain = gain_of(physics, start)
