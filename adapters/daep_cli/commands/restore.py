@@ -150,17 +150,15 @@ def restore(
     photograph stays as it is. With --samples the result is the posterior mean; --uncertainty says how far each pixel
     may be from the truth.
 
-    **Files.** PNG, JPEG, TIFF (integers and floats of 8 to 64 bits), FITS and raw. The result has the number type, range
-    and metadata of the file; the EXIF orientation is applied. Colours under transparent pixels do not change others.
-    Pixels without a value (NaN) are missing. Results are written whole or not at all. Ctrl-C saves the latest image.
+    **Files.** PNG, JPEG, TIFF (integers, and floats of 8 to 64 bits), FITS and raw. The result has the number type,
+    range and metadata of the file, turned as EXIF says. Colours under transparent pixels do not change others. Pixels
+    without a value (NaN) are missing. Results are written whole or not at all. Ctrl-C saves the latest image.
 
     **Stacks and large images.** The pages of a TIFF and the planes of a FITS cube are restored one after another,
     images of more than 33 million pixels in blocks. The same command continues after an interruption.
 
-    **Folders**, without subfolders. Images whose result exists are skipped, so the same command continues. Several
-    processes may work on one folder. An image that fails is reported, and the others are restored.
-
-    **Exit status.** 0; 2 after an error, with one line on stderr; 130 after Ctrl-C.
+    **Folders**, without subfolders. Images whose result exists are skipped. Several processes may share one folder. An
+    image that fails is reported. **Exit status.** 0; 2 after an error, with one line on stderr; 130 after Ctrl-C.
 
     **Examples**
 
@@ -171,11 +169,13 @@ def restore(
     * `daep restore photos/ -o restored/ --noise 10`
     * `daep restore blurred.jpg --kernel psf.png --noise 2.55 --explain`
     """
+    if output is None and not explain:
+        raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     if kernel == BLIND:
         noise, preset = noise or AUTO, preset or BLIND_PRESET
     given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise, missing, white, linear)
     options = Options(parse_noise(noise), *given, format, samples, uncertainty, kernel_size, kernel_out, varying)
-    if _explain(source, options) if explain else _restore(source, output, options, overwrite):
+    if _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite):
         raise typer.Exit(2)
 
 
@@ -188,10 +188,8 @@ def _explain(source: Path, options: Options) -> int:
     return print_plans(find_images(source)[0] if source.is_dir() else [source], Job(options))
 
 
-def _restore(source: Path, output: Path | None, options: Options, overwrite: bool) -> int:
+def _restore(source: Path, output: Path, options: Options, overwrite: bool) -> int:
     """The number of images of a folder that failed."""
-    if output is None:
-        raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     if options.samples is not None:
         _sample(source, output, options, overwrite)
         return 0
