@@ -75,11 +75,10 @@ def find_blur(
 
     First the photograph itself is tested, see :func:`daep_prior.blind.sharpness.sharpness`; a sharp one needs no start.
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
-    agree; those that fail differ. Starts are added until one of each other factor agrees with the best, see
-    :func:`score`, and the restoration with it does not overshoot the photograph, see
-    :func:`daep_prior.blind.overshoot.overshoot`.
-    ``confidence`` is that agreement, see :func:`daep_prior.blind.similarity.similarity`; if it overshoots, at most
-    ``UNCERTAIN`` over the overshoot.
+    agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
+    restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
+    otherwise all starts are made and the best is taken, see :func:`score`. ``confidence`` is its least similarity to a
+    start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -155,16 +154,14 @@ def score(estimate: Estimate) -> float:
 
 
 def _chosen(estimates: list[Estimate]) -> tuple[int, float]:
-    """The number of the best estimate, and its agreement with the starts of the other factors; 0 if there are none.
+    """The number of the best estimate, and its least similarity to a start with another factor; 0 if there is none.
 
-    An estimate that a start of another factor confirms is better than one that none confirms; then the score decides.
-    The agreement is that with the most similar start of the factor that agrees least: two factors may fail alike.
+    An estimate that a start with another factor confirms is better than one that none confirms; then the score decides.
     """
-    step, ways = len(FACTORS), range(min(len(FACTORS), len(estimates)))
     agreements = []
     for i, one in enumerate(estimates):
-        alike = [similarity(one.kernel, other.kernel) for other in estimates]
-        agreements.append([max(alike[way::step]) for way in ways if way != i % step] or [0.0])
+        others = [other for j, other in enumerate(estimates) if (i - j) % len(FACTORS)]
+        agreements.append([similarity(one.kernel, other.kernel) for other in others] or [0.0])
     best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < UNCERTAIN, score(estimates[i])))
     return best, min(1.0, *agreements[best])
 
