@@ -84,7 +84,9 @@ def test_an_image_is_unwrapped_by_wrapped_differences(photograph, unet):
 
 
 @pytest.mark.parametrize("fidelity", [L2(), L2(sigma=0.02)], ids=["of the assumed level", "of a level of its own"])
-def test_deepinvs_l2_is_least_squares(fidelity, clean, blur, unet):
+def test_deepinvs_l2_is_least_squares(fidelity, clean, unet):
+    # circular blurs have a schedule of their own, but not with a given data fidelity
+    blur = dinv.physics.Blur(torch.full((1, 1, 3, 3), 1 / 9), padding="reflect", max_iter=100, tol=1e-6)
     y = blur.A(clean) + 0.02 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     given, ours = DAEP(0.02, unet, "fast", data_fidelity=fidelity), DAEP(0.02, unet, "fast")
     assert float((given(y, blur) - ours(y, blur)).square().mean().sqrt()) < 0.005
