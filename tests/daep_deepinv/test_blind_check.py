@@ -5,7 +5,7 @@ import torch
 from blind_scene import discs, measured
 from deepinv.physics import Blur
 
-from daep_deepinv import BlindDAEP, DAEPrior
+from daep_deepinv import BlindDAEP, DAEPrior, estimate_kernel
 from daep_deepinv.blind.kernels import STARTS
 from daep_prior.blind import BlindSettings, Estimate
 from daep_prior.blind.overshoot import overshoot
@@ -69,6 +69,14 @@ def test_one_start_with_a_wrong_kernel_is_warned_of_too(agreeing, blurred, diago
     agreeing(diagonal.flip(0))
     with pytest.warns(UserWarning, match="probably wrong"):
         BlindDAEP(size=11, starts=1)(blurred)
+
+
+def test_a_wide_kernel_is_warned_of_though_the_starts_agree(agreeing, blurred, monkeypatch):
+    agreeing(torch.eye(33) / 33)
+    monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
+    monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.0)
+    with pytest.warns(UserWarning, match="extends over 33 pixels"):
+        estimate_kernel(blurred, size=33)
 
 
 def test_the_noise_of_a_blurred_photograph_is_seen(scene):

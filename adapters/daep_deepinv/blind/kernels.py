@@ -110,6 +110,12 @@ def warn_of(found: FoundBlur, number: int, starts: int) -> None:
             "with the photograph, and try a region with more edges, another size= or more starts=.",
             stacklevel=4,
         )
+    elif found.verdict == "found" and found.kernel.shape[0] > LARGEST_DEFAULT:
+        warnings.warn(
+            f"y: the blur of photograph {number} extends over {found.kernel.shape[0]} pixels; kernels of more than "
+            f"{LARGEST_DEFAULT} pixels are often wrong; compare the result with the photograph.",
+            stacklevel=4,
+        )
 
 
 def checked_photographs(y: Any) -> Tensor:
