@@ -71,11 +71,11 @@ def test_one_start_with_a_wrong_kernel_is_warned_of_too(agreeing, blurred, diago
         BlindDAEP(size=11, starts=1)(blurred)
 
 
-def test_a_wide_kernel_is_warned_of_though_the_starts_agree(agreeing, blurred, monkeypatch):
-    agreeing(torch.eye(33) / 33)
+def test_a_large_size_is_warned_of_though_the_starts_agree(agreeing, blurred, diagonal, monkeypatch):
+    agreeing(diagonal)
     monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
     monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.0)
-    with pytest.warns(UserWarning, match="extends over 33 pixels"):
+    with pytest.warns(UserWarning, match="size=33; kernels of more than 31"):
         estimate_kernel(blurred, size=33)
 
 

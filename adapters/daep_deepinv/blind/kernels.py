@@ -47,7 +47,7 @@ def estimate_kernel(
     :param torch.Tensor y: blurred photographs (B, C, h, w) in [0, 1], grey or colour. Each is estimated by itself.
     :param int size: side of the largest kernel that is sought, pixels. Default: an eighth of the photograph, 9 to 31.
     :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
-    :param int starts: largest number of starts; two that agree are enough.
+    :param int starts: largest number of starts; the first two are enough if they agree.
     :param int, list seed: of the noise; one, or one an image.
     :return: (B, 1, n, n), n odd; not negative, sum 1, centre of mass in the middle pixel. One pixel: the photograph is
         sharp, or its blur is not found, which is warned of.
@@ -89,11 +89,11 @@ def found_blurs(
             for one, s in zip(photographs, seeds, strict=True)
         ]
     for number, one in enumerate(found):
-        warn_of(one, number, starts)
+        warn_of(one, number, starts, settings.size)
     return found
 
 
-def warn_of(found: FoundBlur, number: int, starts: int) -> None:
+def warn_of(found: FoundBlur, number: int, starts: int, size: int) -> None:
     """Warn if the blur of a photograph is not found, or uncertain."""
     if found.verdict in ADVICE:
         warnings.warn(f"y: the blur of photograph {number} is not found: {ADVICE[found.verdict]}.", stacklevel=4)
@@ -110,10 +110,10 @@ def warn_of(found: FoundBlur, number: int, starts: int) -> None:
             "with the photograph, and try a region with more edges, another size= or more starts=.",
             stacklevel=4,
         )
-    elif found.verdict == "found" and found.kernel.shape[0] > LARGEST_DEFAULT:
+    elif found.verdict == "found" and size > LARGEST_DEFAULT:
         warnings.warn(
-            f"y: the blur of photograph {number} extends over {found.kernel.shape[0]} pixels; kernels of more than "
-            f"{LARGEST_DEFAULT} pixels are often wrong; compare the result with the photograph.",
+            f"y: the blur of photograph {number} was sought with size={size}; kernels of more than {LARGEST_DEFAULT} "
+            "pixels are often wrong. Compare the result with the photograph.",
             stacklevel=4,
         )
 

@@ -43,7 +43,8 @@ class BlindDAEP(Reconstructor):
     :param int size: side of the largest kernel that is sought, pixels. Default: an eighth of the photograph, 9 to 31.
     :param str preset: of :class:`daep_deepinv.DAEP`, for the restoration.
     :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
-    :param int starts: largest number of starts; two that agree are enough. 1: the fastest, without ``confidence``.
+    :param int starts: largest number of starts; the first two are enough if they agree. 1: the fastest,
+        without ``confidence``.
     :param bool varying: one kernel for each of several overlapping regions.
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
     :param str, torch.device device: where the denoiser is put; default: where it is.
