@@ -32,7 +32,7 @@ from torch import Tensor
 from training_crops import RESULTS, crops, kernel
 
 from daep_deepinv import DAEP, as_filter
-from daep_deepinv.noise.by_restoration import gain_of
+from daep_deepinv.noise_estimation.by_restoration import gain_of
 
 LEVELS = (0.0, 1.0, 2.55, 7.65, 25.0)
 SIZES = (64, 128)

@@ -14,7 +14,7 @@ from daep_compare.results import Comparison, Result
 from daep_compare.run_method import Judge, run_method
 from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.noise.stated import stated_noise
-from daep_deepinv.start import starting_point, valid_margins
+from daep_deepinv.starts.starting_point import starting_point, valid_margins
 
 __all__ = ["compare", "compare_each"]
 

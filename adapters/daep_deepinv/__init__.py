@@ -6,11 +6,11 @@ from daep_deepinv.iterators import HeavyBallIteration, ProximalMomentumIteration
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.operators.degradation import as_filter, degradation
 from daep_deepinv.operators.resampling import BicubicDownsampling
-from daep_deepinv.plan import Plan, Plans
+from daep_deepinv.plans.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.reconstructor import DAEP
 from daep_deepinv.registration import register
-from daep_deepinv.start import starting_point
+from daep_deepinv.starts.starting_point import starting_point
 from daep_prior import DivergenceError
 
 __all__ = [

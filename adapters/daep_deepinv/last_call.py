@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from daep_deepinv.plan import Plans
-from daep_deepinv.run_plan import Outcome
+from daep_deepinv.plans.plan import Plans
+from daep_deepinv.plans.run_plan import Outcome
 
 __all__ = ["LastCall"]
 

@@ -15,7 +15,7 @@ from daep_deepinv.operators.number_type import HALF, in_number_type, number_type
 from daep_deepinv.operators.right_adjoint import black_image, with_right_adjoint
 from daep_deepinv.operators.scaled import ComplexAsReal, ComplexAsRealLinear, RealPart, as_complex, as_real
 from daep_deepinv.operators.trust import FAILURES
-from daep_deepinv.start import starting_point
+from daep_deepinv.starts.starting_point import starting_point
 
 __all__ = ["Measurement", "read_measurement"]
 

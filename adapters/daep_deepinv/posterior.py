@@ -13,13 +13,13 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.calibration import CALIBRATIONS, calibrated
-from daep_deepinv.data_terms.choose import data_term_for
-from daep_deepinv.make_plans import Job, plans_of
 from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.noise.model import NoiseModel
-from daep_deepinv.plan import Plan
+from daep_deepinv.plans.choose_data_term import data_term_for
+from daep_deepinv.plans.make_plans import Job, plans_of
+from daep_deepinv.plans.plan import Plan
+from daep_deepinv.plans.run_plan import Outcome, as_given
 from daep_deepinv.prior import DAEPrior
-from daep_deepinv.run_plan import Outcome, as_given
 from daep_deepinv.view import GREY_AS_COLOUR, View
 from daep_prior import NoiseSource
 from daep_prior.sampling import SamplingPlan, check_takes_levels, draw_sample, sample_seed

@@ -16,17 +16,17 @@ from torch import Tensor, nn
 
 from daep_deepinv.checks import check_callable, checked_device
 from daep_deepinv.data_terms.given import check_fidelity
-from daep_deepinv.data_terms.used_values import check_saturation
 from daep_deepinv.history import Watching
 from daep_deepinv.last_call import LastCall
-from daep_deepinv.make_plans import Choices, Job, jobs_of, plans_of
 from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.noise.given import checked_noise
-from daep_deepinv.plan import Plan, Plans
+from daep_deepinv.plans.make_plans import Choices, Job, jobs_of, plans_of
+from daep_deepinv.plans.plan import Plan, Plans
+from daep_deepinv.plans.run_plan import Follow, Outcome, combined, progress, run
 from daep_deepinv.posterior import Sampling
 from daep_deepinv.prior import DAEPrior
-from daep_deepinv.run_plan import Follow, Outcome, combined, progress, run
-from daep_deepinv.start import starting_point
+from daep_deepinv.starts.starting_point import starting_point
+from daep_deepinv.used_values import check_saturation
 from daep_deepinv.value_range import check_bounds, check_scale
 from daep_prior import Schedule
 from daep_prior.arguments import real_number

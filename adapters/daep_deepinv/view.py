@@ -12,10 +12,10 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.checks import shape_of
-from daep_deepinv.data_terms.used_values import ALL_USED, UsedValues
 from daep_deepinv.operators.of_batch import physics_of_images
 from daep_deepinv.operators.scaled import ScaledPhysics
-from daep_deepinv.start import described_start, starting_point
+from daep_deepinv.starts.starting_point import described_start, starting_point
+from daep_deepinv.used_values import ALL_USED, UsedValues
 from daep_deepinv.value_range import UNIT_RANGE, ValueRange
 from daep_prior.images import RGB
 

@@ -10,7 +10,7 @@ from protocol import Case, kodak
 from rich.console import Console
 from torch import Tensor
 
-from daep_deepinv.start import measured_region
+from daep_deepinv.starts.starting_point import measured_region
 from daep_prior.schedules import PAPER_GAMMA, PAPER_WIDTH
 from reproduction import plots
 from reproduction.methods import METHODS, build, network

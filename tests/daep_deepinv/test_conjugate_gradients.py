@@ -2,7 +2,7 @@
 
 import torch
 
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 
 
 def system(seed: int = 0) -> torch.Tensor:

@@ -10,7 +10,7 @@ from deepinv.optim.data_fidelity import LogPoissonLikelihood
 
 from daep_deepinv import DAEP
 from daep_deepinv.data_terms.given import GivenDataTerm
-from daep_deepinv.data_terms.used_values import UsedValues
+from daep_deepinv.used_values import UsedValues
 from daep_deepinv.view import COLOUR, View
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.noise.assess import assess_noise
 from daep_deepinv.noise.model import NoiseModel
-from daep_deepinv.noise.patches import visible_noise
+from daep_deepinv.noise_estimation.assess import assess_noise
+from daep_deepinv.noise_estimation.patches import visible_noise
 from daep_prior import schedules
 
 

@@ -7,14 +7,14 @@ import torch
 from deepinv.utils import TensorList
 
 from daep_deepinv import DAEP, DAEPrior, starting_point
-from daep_deepinv.noise.by_restoration import _squares, gain_of, restored_level
-from daep_deepinv.noise.estimate import contradicting_noise, estimated_noise, law_in_detail
-from daep_deepinv.noise.impulses import impulses_in
 from daep_deepinv.noise.model import NoiseModel
-from daep_deepinv.noise.neighbours import level_of_neighbours
-from daep_deepinv.noise.pixels import pixel_noise
-from daep_deepinv.noise.signal_fit import fit_line
-from daep_deepinv.noise.usable import usable_pixels
+from daep_deepinv.noise_estimation.by_restoration import _squares, gain_of, restored_level
+from daep_deepinv.noise_estimation.estimate import contradicting_noise, estimated_noise, law_in_detail
+from daep_deepinv.noise_estimation.impulses import impulses_in
+from daep_deepinv.noise_estimation.neighbours import level_of_neighbours
+from daep_deepinv.noise_estimation.pixels import pixel_noise
+from daep_deepinv.noise_estimation.signal_fit import fit_line
+from daep_deepinv.noise_estimation.usable import usable_pixels
 
 P = dinv.physics
 
@@ -287,7 +287,7 @@ def test_no_noise_is_believed_only_if_the_measurement_agrees(photograph, prior, 
 
 
 def test_a_large_image_is_sampled(photograph, monkeypatch) -> None:
-    monkeypatch.setattr("daep_deepinv.noise.pixels.MAX_TILES", 2)
+    monkeypatch.setattr("daep_deepinv.noise_estimation.pixels.MAX_TILES", 2)
     large = photograph.repeat(1, 1, 3, 3)
     level = pixel_noise(large + 0.05 * normal(large.shape)).level
     assert level == pytest.approx(0.05, rel=0.1)

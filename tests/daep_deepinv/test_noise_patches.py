@@ -13,7 +13,7 @@ from deepinv.physics import Blur
 from deepinv.physics.functional import gaussian_blur
 from PIL import Image
 
-from daep_deepinv.noise.patches import patch_level, visible_noise
+from daep_deepinv.noise_estimation.patches import patch_level, visible_noise
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_equal_channels_are_one(photograph) -> None:
 
 
 def test_an_image_that_is_sampled_is_estimated_as_well(photograph, monkeypatch) -> None:
-    monkeypatch.setattr("daep_deepinv.noise.patches.MAX_PATCHES", 2000)
+    monkeypatch.setattr("daep_deepinv.noise_estimation.patches.MAX_PATCHES", 2000)
     assert 255 * patch_level(noisy(photograph, 10)) == pytest.approx(10, rel=0.15)
 
 
@@ -63,7 +63,8 @@ def test_a_flat_image_has_no_noise(value: float) -> None:
 def test_a_level_that_rounding_makes_imaginary_is_none(monkeypatch) -> None:
     """deepinv takes the root of a variance that the rounding of a flat image may leave slightly negative."""
     monkeypatch.setattr(
-        "daep_deepinv.noise.patches.PatchCovarianceNoiseEstimator.estimate_noise", lambda *_: torch.tensor(torch.nan)
+        "daep_deepinv.noise_estimation.patches.PatchCovarianceNoiseEstimator.estimate_noise",
+        lambda *_: torch.tensor(torch.nan),
     )
     assert patch_level(torch.full((1, 3, 64, 64), 0.5)) == 0
 

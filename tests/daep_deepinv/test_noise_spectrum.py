@@ -11,7 +11,8 @@ import torch
 from deepinv.physics import Blur
 from deepinv.physics.functional import gaussian_blur
 
-from daep_deepinv.noise.spectrum import NoiseSpectrum, noise_spectra
+from daep_deepinv.noise.spectrum import NoiseSpectrum
+from daep_deepinv.noise_estimation.spectrum_fit import noise_spectra
 
 FINE, COARSE = (0.48, 0.68), (0.16, 0.32)
 
@@ -118,7 +119,7 @@ def test_a_grey_image_has_no_differences(photograph) -> None:
 
 
 def test_a_large_image_is_sampled(photograph, monkeypatch) -> None:
-    monkeypatch.setattr("daep_deepinv.noise.spectrum.MAX_SEGMENTS", 8)
+    monkeypatch.setattr("daep_deepinv.noise_estimation.spectrum_fit.MAX_SEGMENTS", 8)
     y = BLURS["Gaussian"](photograph)
     (noise,) = noise_spectra(y + 0.01 * field(y.shape), BLURS["Gaussian"], photograph)
     assert levels(noise, FINE)[1] == pytest.approx(2.55, rel=0.15)

@@ -5,9 +5,9 @@ import torch
 from deepinv.models import AnscombeDenoiser
 
 from daep_deepinv import DAEDenoiser, DAEPrior
-from daep_deepinv.noise.one_step import denoised
 from daep_deepinv.noise.stabilise import Anscombe, LogAnscombe, Logarithm, stabiliser_of
 from daep_deepinv.noise.variance import LogPoissonVariance, MapVariance, QuadraticVariance
+from daep_deepinv.plans.one_step import denoised
 
 POISSON = QuadraticVariance(0.02**2, 0.02)
 SPECKLE = QuadraticVariance(0.0, 0.0, 0.1)

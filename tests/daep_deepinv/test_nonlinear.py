@@ -9,9 +9,9 @@ from deepinv.utils import TensorList
 
 from daep_deepinv import DAEP, starting_point
 from daep_deepinv.data_terms.nonlinear import NonlinearL2
-from daep_deepinv.nonlinear_start import nonlinear_start
 from daep_deepinv.operators.linearized import backward, forward, period_of
 from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics, as_complex, as_real
+from daep_deepinv.starts.nonlinear import nonlinear_start
 
 SIZE = (1, 12, 12)
 GAUSSIAN = dinv.physics.functional.gaussian_blur(sigma=(1.0, 1.0))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from daep_deepinv import BicubicDownsampling, as_filter, degradation, starting_point
-from daep_deepinv.start import measured_region
+from daep_deepinv.starts.starting_point import measured_region
 from daep_prior.tiling.memory import peak_bytes
 
 SIZE = (3, 24, 36)

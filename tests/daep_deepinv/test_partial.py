@@ -7,8 +7,8 @@ from deepinv.physics.functional.blur import gaussian_blur
 
 from daep_deepinv import DAEP
 from daep_deepinv.data_terms.partial import PartialL2
-from daep_deepinv.data_terms.used_values import UsedValues, used_values
 from daep_deepinv.noise.stated import stated_noise
+from daep_deepinv.used_values import UsedValues, used_values
 
 SIZE = (1, 3, 32, 32)
 

@@ -7,7 +7,7 @@ from deepinv.physics import LinearPhysics
 
 from daep_deepinv import DAEP, degradation, starting_point
 from daep_deepinv.operators.geometry import image_geometry
-from daep_deepinv.start import described_start
+from daep_deepinv.starts.starting_point import described_start
 
 SIZE = (3, 24, 36)
 GAUSSIAN = dinv.physics.functional.gaussian_blur(sigma=(1.0, 1.0))

@@ -30,9 +30,9 @@ from daep_cli.screen import iterations_text
 from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan
 from daep_deepinv.blind.restoration import assumed_noise
 from daep_deepinv.blind.varying_kernel import VaryingKernel
-from daep_deepinv.noise.by_restoration import UnknownNoiseError
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.model import NoiseWarning
+from daep_deepinv.noise_estimation.by_restoration import UnknownNoiseError
 from daep_deepinv.reconstructor import ESTIMATE
 from daep_prior import load_dae
 from daep_prior.blind.several_starts import FollowStarts

@@ -12,9 +12,9 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_compare.peers.dual_start import with_dual
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.least_squares import PerImageL2
-from daep_deepinv.start import starting_point
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
+from daep_deepinv.starts.starting_point import starting_point
 
 __all__ = ["CLASSICAL_PEERS", "CLASSICAL_SOLVERS"]
 

@@ -10,7 +10,7 @@ from deepinv.optim import DPIR, EPLL
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.start import starting_point
+from daep_deepinv.starts.starting_point import starting_point
 
 __all__ = ["DOWNLOADING", "DOWNLOADING_SOLVERS"]
 

@@ -6,7 +6,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.start import starting_point
+from daep_deepinv.starts.starting_point import starting_point
 
 __all__ = ["with_dual"]
 

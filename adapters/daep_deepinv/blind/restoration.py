@@ -9,7 +9,7 @@ from deepinv.physics import Blur, GaussianNoise, LinearPhysics
 from torch import Tensor, nn
 
 from daep_deepinv.blind.varying_kernel import VaryingKernel
-from daep_deepinv.noise.patches import patch_level
+from daep_deepinv.noise_estimation.patches import patch_level
 from daep_deepinv.reconstructor import DAEP
 
 #: Least noise level that is assumed, images in [0, 1]: a found kernel is never exact, and the noise of a JPEG is hardly

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from deepinv.physics import Blur, BlurFFT, LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.frequencies import frequencies
 
-__all__ = ["FourierBlur", "frequencies"]
+__all__ = ["FourierBlur"]
 
 #: Tolerances of the border, as multiples of the physics' ``tol``: error of a border pixel relative to the root mean
 #: square of the data, and error in the image, images in [0, 1]. With deepinv's ``tol`` of 1e-4 the PSNR of training
@@ -182,9 +183,3 @@ class FourierBlur:
         image[..., : self.top, :] = above.unflatten(2, (self.top, width))
         image[..., self.top :, : self.left] = beside.unflatten(2, (height - self.top, self.left))
         return image
-
-
-def frequencies(size: tuple[int, int]) -> Tensor:
-    """Lengths of the frequencies of ``torch.fft.rfft2``, cycles a pixel, (H, W // 2 + 1)."""
-    rows, cols = torch.fft.fftfreq(size[0]), torch.fft.rfftfreq(size[1])
-    return torch.hypot(rows[:, None], cols[None])

@@ -15,7 +15,7 @@ from torch import Tensor
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.newton import absolute_slopes, newton_prox, poisson_slopes, slopes_by_autograd
 from daep_deepinv.data_terms.nonlinear import residual_of
-from daep_deepinv.data_terms.squares import squares
+from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.view import View
 
 __all__ = ["GivenDataTerm", "check_fidelity"]

@@ -10,9 +10,9 @@ from deepinv.optim.data_fidelity import L2
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
-from daep_deepinv.data_terms.squares import squares
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.noise.spectrum import NoiseSpectrum
 from daep_deepinv.operators.trust import has_closed_prox
 

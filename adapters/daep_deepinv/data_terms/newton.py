@@ -9,7 +9,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 
 __all__ = ["absolute_slopes", "newton_prox", "poisson_slopes", "slopes_by_autograd"]
 

@@ -10,9 +10,9 @@ import torch
 from deepinv.physics import Physics
 from torch import Tensor
 
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
 from daep_deepinv.data_terms.least_squares import PerImageL2
-from daep_deepinv.data_terms.squares import squares
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.operators.linearized import backward, derivatives, period_of
 
 __all__ = ["NonlinearL2", "gauss_newton", "residual_of"]

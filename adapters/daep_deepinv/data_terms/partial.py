@@ -8,8 +8,8 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.data_terms.used_values import UsedValues
 from daep_deepinv.data_terms.weighted import WeightedL2
+from daep_deepinv.used_values import UsedValues
 
 __all__ = ["PartialL2"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.data_terms.least_squares import PerImageL2
-from daep_deepinv.data_terms.preconditioned import preconditioned_conjugate_gradients
+from daep_deepinv.linear_algebra.preconditioned import preconditioned_conjugate_gradients
 from daep_deepinv.noise.variance import VarianceLaw
 from daep_deepinv.operators.trust import has_closed_prox
 

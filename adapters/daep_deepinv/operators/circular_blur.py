@@ -8,7 +8,8 @@ import torch
 from deepinv.physics import Blur
 from torch import Tensor
 
-from daep_deepinv.data_terms.fourier_blur import FourierBlur, frequencies
+from daep_deepinv.data_terms.fourier_blur import FourierBlur
+from daep_deepinv.linear_algebra.frequencies import frequencies
 from daep_prior.schedules import Task
 
 __all__ = ["circular_task", "suppressed_share"]

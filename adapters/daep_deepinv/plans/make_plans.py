@@ -11,20 +11,20 @@ from deepinv.physics import Denoising, Inpainting, LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
-from daep_deepinv.clipped_start import LIT, with_light_of_clipped
-from daep_deepinv.data_terms.choose import data_term_in_words
 from daep_deepinv.data_terms.given import OfLevel
-from daep_deepinv.data_terms.used_values import ALL_USED, Saturation, UsedValues, used_values
-from daep_deepinv.noise.decide import noise_of_images, statement_of
 from daep_deepinv.noise.given import GivenNoise, given_noise
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance, white_level
 from daep_deepinv.operators.circular_blur import circular_task
 from daep_deepinv.operators.sampling import is_sampling
-from daep_deepinv.plan import Plan, Plans
+from daep_deepinv.plans.choose_data_term import data_term_in_words
+from daep_deepinv.plans.decide_noise import noise_of_images, statement_of
+from daep_deepinv.plans.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
-from daep_deepinv.start import starting_point
+from daep_deepinv.starts.clipped import LIT, with_light_of_clipped
+from daep_deepinv.starts.starting_point import starting_point
+from daep_deepinv.used_values import ALL_USED, Saturation, UsedValues, used_values
 from daep_deepinv.value_range import UNIT_RANGE, ValueRange, bounds_warning, find_ranges
 from daep_deepinv.view import GREY_AS_COLOUR, SEVERAL, View, views_of
 from daep_prior import NoiseSource, Schedule, schedules
@@ -58,7 +58,7 @@ class Choices:
     :param str preset: ``None``: ``schedule`` is used.
     :param float scale: of the image values; ``None``: found, 1 for a given schedule and the paper's solver.
     :param bounds: limits of the image values.
-    :param saturation: see :func:`daep_deepinv.data_terms.used_values.used_values`.
+    :param saturation: see :func:`daep_deepinv.used_values.used_values`.
     """
 
     sigma: GivenNoise | None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.view import View
 
 __all__ = ["LIT", "with_light_of_clipped"]

@@ -10,10 +10,10 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
-from daep_deepinv.noise.estimate import law_in_detail
 from daep_deepinv.noise.model import NoiseModel, Source
-from daep_deepinv.noise.patches import VisibleNoise, visible_noise
-from daep_deepinv.noise.spectrum import FINE_DETAIL, MAX_FREQUENCY, ChannelNoise, noise_spectra
+from daep_deepinv.noise_estimation.estimate import law_in_detail
+from daep_deepinv.noise_estimation.patches import VisibleNoise, visible_noise
+from daep_deepinv.noise_estimation.spectrum_fit import FINE_DETAIL, MAX_FREQUENCY, ChannelNoise, noise_spectra
 from daep_prior.images import RGB
 
 __all__ = ["assess_noise", "colour_noise"]

@@ -14,7 +14,7 @@ from torch import Tensor
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.nonlinear import NonlinearL2
 from daep_deepinv.data_terms.weighted import WeightedL2, precision_level
-from daep_deepinv.noise.usable import usable_pixels
+from daep_deepinv.noise_estimation.usable import usable_pixels
 from daep_deepinv.prior import DAEPrior
 from daep_prior import restore, schedules
 

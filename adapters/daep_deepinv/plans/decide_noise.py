@@ -11,14 +11,14 @@ from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.data_terms.weighted import precision_level
-from daep_deepinv.noise.assess import assess_noise
-from daep_deepinv.noise.estimate import contradicting_noise, estimated_noise
 from daep_deepinv.noise.given import GivenNoise, given_noise
-from daep_deepinv.noise.impulses import impulses_in
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.stated import stated_noise
 from daep_deepinv.noise.statement import NoiseOfImage, StatedNoise
 from daep_deepinv.noise.variance import MapVariance, PartsVariance, QuadraticVariance, VarianceLaw, white_level
+from daep_deepinv.noise_estimation.assess import assess_noise
+from daep_deepinv.noise_estimation.estimate import contradicting_noise, estimated_noise
+from daep_deepinv.noise_estimation.impulses import impulses_in
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.view import View
 

@@ -12,7 +12,7 @@ from deepinv.physics import ComposedPhysics, PhaseRetrieval, Physics, SpatialUnw
 from torch import Tensor
 
 from daep_deepinv.data_terms.nonlinear import gauss_newton
-from daep_deepinv.data_terms.squares import squares
+from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.operators.linearized import require_differentiable
 from daep_deepinv.operators.scaled import ComplexAsReal, as_complex, as_real
 from daep_deepinv.operators.trust import FAILURES, probe, total

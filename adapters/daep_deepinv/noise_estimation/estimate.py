@@ -8,10 +8,16 @@ from typing import Any
 from deepinv.physics import Denoising, Inpainting, LinearPhysics
 from torch import Tensor
 
-from daep_deepinv.noise.by_restoration import error_of_texture, first_level, gain_of, restored_level, rises_with_signal
 from daep_deepinv.noise.model import NoiseModel
-from daep_deepinv.noise.pixels import PixelNoise, pixel_noise
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance
+from daep_deepinv.noise_estimation.by_restoration import (
+    error_of_texture,
+    first_level,
+    gain_of,
+    restored_level,
+    rises_with_signal,
+)
+from daep_deepinv.noise_estimation.pixels import PixelNoise, pixel_noise
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.prior import DAEPrior
 from daep_prior.images import RGB
@@ -26,7 +32,7 @@ DOUBT_COLOUR, DOUBT_GREY = 3 / 255, 8 / 255
 #: blurred or two and three times smaller, clean at most 4.1 and 0.7, with noise of 5.1 at least 5.2 and 5.1.
 DOUBT_FIRST, DOUBT_RESTORED = 4.5 / 255, 2.5 / 255
 #: Noise of a grey image that rises with the signal is that from this level on, solver's units; of weaker noise, texture
-#: may be what rises. Training crops: see ``LEAST_RATIO_GREY`` in :mod:`daep_deepinv.noise.pixels`.
+#: may be what rises. Training crops: see ``LEAST_RATIO_GREY`` in :mod:`daep_deepinv.noise_estimation.pixels`.
 STRONG_GREY = 12 / 255
 #: A level that the pixels of clean images show, in the solver's units: smooth training crops, 8 bits.
 CLEAN = 1.2 / 255

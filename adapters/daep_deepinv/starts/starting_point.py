@@ -10,11 +10,11 @@ from deepinv.physics import Blur, Inpainting, LinearPhysics, Physics, StackedLin
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.data_terms.conjugate_gradients import conjugate_gradients
-from daep_deepinv.data_terms.squares import squares
-from daep_deepinv.nonlinear_start import nonlinear_start
+from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.operators.trust import FAILURES
+from daep_deepinv.starts.nonlinear import nonlinear_start
 from daep_prior.back_projection import fill_missing
 
 __all__ = ["described_start", "measured_region", "starting_point", "valid_margins"]
@@ -52,7 +52,7 @@ def starting_point(y: Tensor, physics: Physics) -> Tensor:
       interpolation (the authors' program for super-resolution) where it is smaller, and padded where it is cropped;
     * several measurements (``TensorList``): the first image of the one that explains all of them best;
     * anything else linear: the pseudo-inverse, a few steps of conjugate gradients if the physics has none that works;
-    * a nonlinear physics: see :func:`daep_deepinv.nonlinear_start.nonlinear_start`.
+    * a nonlinear physics: see :func:`daep_deepinv.starts.nonlinear.nonlinear_start`.
 
     :param torch.Tensor y: measurement.
     :param deepinv.physics.Physics physics: its forward model.

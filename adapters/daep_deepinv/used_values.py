@@ -10,7 +10,7 @@ import torch
 from deepinv.physics import Inpainting, Physics
 from torch import Tensor
 
-from daep_deepinv.noise.pixels import law_of_counts
+from daep_deepinv.noise_estimation.pixels import law_of_counts
 from daep_deepinv.operators.geometry import image_geometry
 
 __all__ = ["ALL_USED", "Saturation", "UsedValues", "check_saturation", "used_values"]

@@ -13,15 +13,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from daep_deepinv.checks import check_result
-from daep_deepinv.data_terms.choose import data_term_for
 from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
-from daep_deepinv.data_terms.squares import squares
 from daep_deepinv.data_terms.weighted import WeightedL2
 from daep_deepinv.history import Recorder, Watching
-from daep_deepinv.noise.one_step import denoised, one_step
-from daep_deepinv.plan import Plan
+from daep_deepinv.linear_algebra.squares import squares
+from daep_deepinv.plans.choose_data_term import data_term_for
+from daep_deepinv.plans.one_step import denoised, one_step
+from daep_deepinv.plans.plan import Plan
 from daep_deepinv.prior import DAEPrior
-from daep_deepinv.start import measured_region
+from daep_deepinv.starts.starting_point import measured_region
 from daep_deepinv.view import GREY_AS_COLOUR, View
 from daep_prior import restore
 from daep_prior.images import RGB

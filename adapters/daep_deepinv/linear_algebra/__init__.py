@@ -1,0 +1,1 @@
+"""Linear algebra of the data terms: equations solved by iteration, norms, frequencies."""

@@ -1,0 +1,1 @@
+"""The first image of a restoration, by physics."""
