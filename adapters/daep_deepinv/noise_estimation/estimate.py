@@ -94,7 +94,8 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
         if texture or (found.white and found.level <= limit):
             return None
     noise = estimated_noise(y, physics, prior, start)
-    return None if noise.level <= limit else replace(noise, source="overruled", assumed=0.0)
+    least = noise.level * (1 - (noise.uncertainty or 0.0))  # the rest may be texture
+    return None if least <= limit else replace(noise, source="overruled", assumed=0.0)
 
 
 def law_in_detail(y: Tensor) -> NoiseModel | None:
