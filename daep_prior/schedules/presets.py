@@ -146,10 +146,7 @@ def annealed(
     again, which find a better start; and gradients of the energy, once more from a wide kernel. The first and the last
     phase have different errors: mean-shift steps remove texture, gradients add some where there is none. The result of
     a noisy measurement is the mean of both, denoised once. The result of a noise-free one is that of the gradients
-    alone.
-
-    :param float sigma: noise level of the measurement; 0: noise-free.
-    A noisy circular blur has its own numbers in the first phase and no second one.
+    alone. A noisy circular blur has its own numbers in the first phase and no second one.
 
     :param float sigma: noise level of the measurement; 0: noise-free.
     :param int iterations: in all; default 36, 40 for a noise-free measurement, 17 and 26 for a circular blur.
