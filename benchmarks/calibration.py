@@ -1,4 +1,4 @@
-"""Whether the deviation of ``DAEP.posterior`` is the error, in four tasks.
+"""Whether the deviation of ``DAEP.posterior`` is the error, in five tasks.
 
     python benchmarks/calibration.py --data FOLDER [--images kodak24] [--count 24] [--tasks tomography] [--cache FOLDER]
     python benchmarks/calibration.py --data FOLDER --images train --count 9 --choose
@@ -6,7 +6,8 @@
 * Images: crops of 64 x 64 pixels from the middle of Kodak24, or of training images (``--images train``). Fewer than 24
   crops of Kodak24 are evenly spaced.
 * Tasks: Gaussian blur of 1.6 pixels with noise of 2.55; bicubic reduction by 3 with noise of 1; 70 % of the pixels
-  missing, noise of 2.55; parallel-beam tomography with 30 angles, grey, noise of 2.55. White is 255.
+  missing, noise of 2.55; parallel-beam tomography with 30 angles, grey, noise of 2.55; noise
+  alone, of 3, 15 and 40 in turn. White is 255.
 * ``coverage``: share of the pixels within the 90 % interval. ``rank``: Spearman's correlation of deviation and absolute
   error over all pixels of a crop; ``rank 8x8``: of their root mean squares over windows of 8 x 8 pixels. ``mean`` and
   ``default``: PSNR of the estimate and of ``DAEP`` in dB. ``seconds``: of the samples of a crop. Means over the crops.
@@ -53,8 +54,10 @@ KODAK = 24
 SHARE = 0.9
 #: Side of the windows of ``rank 8x8``, pixels.
 WINDOW = 8
+#: Noise levels of the crops that are denoised.
+LEVELS = (3 / 255, 15 / 255, 40 / 255)
 #: What ``--choose`` compares.
-SHARES, WINDOWS, POWERS = (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1), (1, 3, 5), (1.0, 1.25, 1.5, 1.75)
+SHARES, WINDOWS, POWERS = (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1), (1, 3, 5), (0.5, 0.6, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 
 def deblurring(shape: tuple[int, ...], number: int) -> LinearPhysics:
@@ -80,12 +83,18 @@ def tomography(shape: tuple[int, ...], number: int) -> LinearPhysics:
     return dinv.physics.Tomography(angles=30, img_width=shape[-1], circle=False, normalize=True, noise_model=noise)
 
 
-#: Operator, noise where white is 1, and kind of task in ``CALIBRATIONS``.
-TASKS: dict[str, tuple[Callable[[tuple[int, ...], int], LinearPhysics], float, str]] = {
-    "deblurring": (deblurring, 2.55 / 255, "general"),
-    "super-resolution": (super_resolution, 1 / 255, "enlargement"),
-    "missing pixels": (missing_pixels, 2.55 / 255, "missing pixels"),
-    "tomography": (tomography, 2.55 / 255, "tomography"),
+def denoising(shape: tuple[int, ...], number: int) -> LinearPhysics:
+    """Noise alone, of another level for each of three crops in turn."""
+    return dinv.physics.Denoising(dinv.physics.GaussianNoise(LEVELS[number % len(LEVELS)]))
+
+
+#: Operator with its noise, and kind of task in ``CALIBRATIONS``.
+TASKS: dict[str, tuple[Callable[[tuple[int, ...], int], LinearPhysics], str]] = {
+    "deblurring": (deblurring, "general"),
+    "super-resolution": (super_resolution, "enlargement"),
+    "missing pixels": (missing_pixels, "missing pixels"),
+    "tomography": (tomography, "tomography"),
+    "denoising": (denoising, "denoising"),
 }
 
 
@@ -119,11 +128,12 @@ def crops_of(data: Path, which: str, count: int) -> dict[int, Tensor]:
 
 def draw(task: str, image: Tensor, number: int, samples: int) -> Drawn:
     """The samples of a crop."""
-    build, sigma, _ = TASKS[task]
+    build, _ = TASKS[task]
     x = image.mean(1, keepdim=True) if task == "tomography" else image
     side = SIZE - SIZE % 3 if task == "super-resolution" else SIZE
     x = x[..., :side, :side]
     physics = build(tuple(x.shape[1:]), number)
+    sigma = float(physics.noise_model.sigma)
     y = physics.A(x)
     y = y + sigma * torch.randn(y.shape, generator=torch.Generator().manual_seed(number))
     y = y * physics.mask if task == "missing pixels" else y
@@ -205,7 +215,7 @@ def factor_for(found: Sequence[Drawn], how: Calibration) -> float:
 
 def choose(task: str, found: Sequence[Drawn], console: Console) -> None:
     """Print by what the numbers of a task were chosen."""
-    how = CALIBRATIONS[TASKS[task][2]]
+    how = CALIBRATIONS[TASKS[task][1]]
     for share in SHARES:
         gains = [psnr(one.read(replace(how, share=share))[0], one.x) - psnr(one.restored, one.x) for one in found]
         console.print(f"{task}: share {share}: {sum(gains) / len(gains):+.3f} dB, worst {min(gains):+.3f}")
@@ -226,7 +236,7 @@ def plot(found: dict[str, Sequence[Drawn]]) -> Figure:
     axes, asked = figure.subplots(), [n / 20 for n in range(1, 20)]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     for task, crops in found.items():
-        how = CALIBRATIONS[TASKS[task][2]]
+        how = CALIBRATIONS[TASKS[task][1]]
         axes.plot(asked, [sum(coverage(one, how, p) for one in crops) / len(crops) for p in asked], label=task)
     axes.set(
         xlabel="share that the interval is to cover", ylabel="share of the pixels within", xlim=(0, 1), ylim=(0, 1)
@@ -260,7 +270,7 @@ def main() -> None:
             choose(task, found, console)
             continue
         all_found[task] = found
-        row = row_of(found, CALIBRATIONS[TASKS[task][2]])
+        row = row_of(found, CALIBRATIONS[TASKS[task][1]])
         shown = {"task": task, "crops": str(len(clean)), "samples": str(given.samples)}
         table.drop(lambda old, task=task: old["task"] == task)
         table.add(shown | {name: f"{value:.3f}" for name, value in row.items()})

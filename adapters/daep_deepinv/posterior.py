@@ -8,7 +8,7 @@ from statistics import NormalDist
 from typing import Any
 
 import torch
-from deepinv.physics import Physics, Tomography, TomographyWithAstra
+from deepinv.physics import Denoising, Physics, Tomography, TomographyWithAstra
 from deepinv.utils import TensorList
 from torch import Tensor
 
@@ -182,6 +182,8 @@ class _Chain:
             return "missing pixels"
         # with another adjoint it is the base of a physics of ours
         physics = getattr(self.view.physics, "base", self.view.physics)
+        if isinstance(physics, Denoising):
+            return "denoising"
         if isinstance(physics, (Tomography, TomographyWithAstra)):
             return "tomography"
         y = self.view.y

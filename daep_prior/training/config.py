@@ -47,6 +47,8 @@ class TrainingConfig:
         colours. Photographs have smooth, dull colours; without this a network fails on others.
     :param float blur: largest standard deviation, pixels, of a Gaussian blur of the noisy crops; the network learns the
         sharp ones. With it ``A(x) - x`` is not the mean shift of eq. 6; the energy prefers sharp images.
+    :param str noise: what the images were made for before, in words, such as the noise of a sensor whose variance was
+        stabilised; a run continues only with the same.
     :param int validation_images: images that are not trained on but used for validation.
     :param int seed: of crops, noise and initial weights.
     :raises ValueError: a setting out of range.
@@ -66,6 +68,7 @@ class TrainingConfig:
     level_power: float = 1.0
     augmentation: float = 0.15
     blur: float = 0.0
+    noise: str = ""
     validation_images: int = 12
     seed: int = 0
 

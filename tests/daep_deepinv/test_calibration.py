@@ -63,6 +63,7 @@ def test_every_kind_has_an_odd_window_and_a_share():
         ("general", lambda: degradation(torch.ones(1, 1, 5, 5) / 25, sigma=NOISE, padding="circular")),
         ("enlargement", lambda: degradation(factor=2, sigma=NOISE, img_size=(1, 16, 16))),
         ("missing pixels", lambda: dinv.physics.Inpainting((1, 16, 16), mask=torch.eye(16)[None])),
+        ("denoising", lambda: dinv.physics.Denoising(dinv.physics.GaussianNoise(NOISE))),
         ("tomography", lambda: dinv.physics.Tomography(angles=8, img_width=16, circle=False, normalize=True)),
     ],
 )

@@ -2,6 +2,7 @@
 
 import deepinv as dinv
 import pytest
+import skimage.data
 import torch
 
 from daep_deepinv import DAEP, degradation
@@ -73,6 +74,16 @@ def test_it_is_less_sure_of_missing_pixels(shipped, images):
     found = DAEP(1 / 255, shipped("dae"), "fast", check_noise=False).posterior(y, physics, n=4, levels=8)
     missing = mask[0] == 0
     assert found.deviation[..., missing].mean() > 3 * found.deviation[..., ~missing].mean()
+
+
+@pytest.mark.parametrize("level", [3, 25])
+def test_the_deviation_of_a_denoised_image_is_about_its_error(shipped, level):
+    x = torch.from_numpy(skimage.data.astronaut()[100:148, 200:248]).permute(2, 0, 1)[None] / 255
+    y = x + level / 255 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    physics = dinv.physics.Denoising(dinv.physics.GaussianNoise(level / 255))
+    found = DAEP(denoiser=shipped("dae")).posterior(y, physics, n=4)
+    error, said = (float(e.square().mean().sqrt()) for e in (found.mean - x, found.deviation))
+    assert 0.5 * error < said < 2 * error
 
 
 def test_an_image_in_other_units_has_the_same_samples_in_these(shipped, physics, y):

@@ -204,7 +204,9 @@ def _restore(source: Path, output: Path, options: Options, overwrite: bool) -> i
         if options.kernel_out is not None:
             from daep_cli.kernels.drawing import WRITABLE as KERNEL_FILES
 
-            inputs = (source, output, *options.files)
+            if options.kernel_out.resolve() == output.resolve():
+                raise ValueError(f"--kernel-out {options.kernel_out}: is the result of -o, too; choose another name.")
+            inputs = (source, *options.files)
             check_output_file(options.kernel_out, KERNEL_FILES, inputs, overwrite, option="--kernel-out")
     from daep_cli.jobs.folder import restore_folder
     from daep_cli.jobs.job import Job

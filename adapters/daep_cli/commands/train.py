@@ -132,7 +132,7 @@ def train(
     built = make_network(network, sigma)
     start = None if from_scratch else _start(built, start_from)
     chosen = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate, "blur": blur}
-    given: dict[str, Any] = {"seed": seed} | (training.FINE_TUNING if start else {})
+    given: dict[str, Any] = {"seed": seed, "noise": noise or ""} | (training.FINE_TUNING if start else {})
     if learning_rate is not None:  # the others keep their ratios to it
         given |= {"muon_learning_rate": 10 * learning_rate, "final_learning_rate": learning_rate / 100}
     given |= {name: value for name, value in chosen.items() if value is not None}

@@ -24,6 +24,7 @@ __all__ = [
     "error_of_texture",
     "first_level",
     "gain_of",
+    "measured_pixels",
     "restored_level",
     "rises_with_signal",
 ]
@@ -267,6 +268,18 @@ def _random(physics: Any, start: Tensor) -> Tensor:
     """White noise in the shape of an image: of mean 0 and level 1; for a nonlinear physics, an image in [0, 1]."""
     image = torch.rand(start.shape, generator=torch.Generator().manual_seed(0)).to(start)
     return (image - 0.5) * math.sqrt(12) if isinstance(physics, LinearPhysics) else image
+
+
+def measured_pixels(y: Tensor, physics: LinearPhysics, start: Tensor) -> Tensor | None:
+    """The pixels (h, w) of a measurement (1, C, h, w) that are measured in all channels, whatever wraps the mask.
+
+    :return: boolean; ``None``: all.
+    """
+    if isinstance(physics, Denoising):
+        return None
+    random = physics.A(_random(physics, start)).abs()
+    measured: Tensor = (random > TINY_GAIN * random.amax())[0].all(0)
+    return None if bool(measured.all()) else measured
 
 
 def gain_of(physics: LinearPhysics, start: Tensor) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deepinv.physics import Denoising, Inpainting, LinearPhysics
+from deepinv.physics import Denoising, LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.noise.model import NoiseModel
@@ -14,6 +14,7 @@ from daep_deepinv.noise_estimation.by_restoration import (
     error_of_texture,
     first_level,
     gain_of,
+    measured_pixels,
     restored_level,
     rises_with_signal,
 )
@@ -57,14 +58,15 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
     found = _in_pixels(y, physics, start)
     if found is None:
         return _restored(y, physics, prior, start)
-    sharp, colour = isinstance(physics, (Denoising, Inpainting)), y.shape[1] == RGB
+    masked, colour = measured_pixels(y, physics, start) is not None, y.shape[1] == RGB
+    sharp = masked or isinstance(physics, Denoising)
     rises = found.law is not None and (found.level >= STRONG_GREY or colour)
     sure = rises or (found.law is None and found.uncertainty <= SURE and (colour or not sharp))
     if found.white and (sure or prior.trained_width is not None):
         return _shown(found)
     restored = _restored(y, physics, prior, start, white=found.white or not colour)
     # texture adds to both; a restoration overestimates the noise of missing pixels
-    if (found.white or isinstance(physics, Inpainting)) and found.level < restored.level:
+    if (found.white or masked) and found.level < restored.level:
         return _shown(found)
     if isinstance(physics, Denoising) and not colour and found.white and rises_with_signal(y, prior, restored.level):
         return _shown(found)  # the network takes the bright half of such noise for texture
@@ -77,7 +79,8 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
     :return: ``None``: the measurement does not contradict the statement.
     """
     found = _in_pixels(y, physics, start)
-    direct = isinstance(physics, (Denoising, Inpainting))
+    masked = found is not None and measured_pixels(y, physics, start) is not None
+    direct = masked or isinstance(physics, Denoising)
     white_colour = found is not None and found.white and y.shape[1] == RGB
     if prior.trained_width is not None and not (white_colour or (direct and found is not None and found.white)):
         return None
@@ -90,7 +93,7 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
             return None
     else:
         limit = DOUBT_COLOUR if white_colour else DOUBT_GREY
-        texture = not found.white and isinstance(physics, Inpainting)
+        texture = not found.white and masked
         if texture or (found.white and found.level <= limit):
             return None
     noise = estimated_noise(y, physics, prior, start)
@@ -113,11 +116,8 @@ def _in_pixels(y: Any, physics: LinearPhysics, start: Tensor) -> PixelNoise | No
         return None
     if y.shape[1] != start.shape[1] or y.shape[1] not in (1, RGB) or image_geometry(physics, start) is None:
         return None
-    known = None
-    if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor):
-        known = (physics.mask > 0).expand_as(y)[0].all(0)
     try:
-        return pixel_noise(y, known)
+        return pixel_noise(y, measured_pixels(y, physics, start))
     except ValueError:  # too few pixels
         return None
 

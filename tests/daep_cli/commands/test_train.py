@@ -129,6 +129,8 @@ def test_noise_of_a_sensor_is_stabilised_as_in_the_restoration(daep, tmp_path, s
     assert set(crops.unique().tolist()) == {0.5, 1.5} and 60 < (crops[:, 0, 0, 0] > 1).sum() < 140
     outcome = daep("train", folder, "-o", tmp_path / "w.safetensors", "--noise", "poisson:8:10", "--blur", 1, *QUICK)
     assert (outcome.status, outcome.err) == (0, "")
+    other = daep("train", folder, "-o", tmp_path / "w.safetensors", "--noise", "poisson:9", "--blur", 1, *QUICK)
+    assert other.status == 2 and "another noise" in other.err
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "crop", "learning_rate"])
