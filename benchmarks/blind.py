@@ -1,6 +1,6 @@
 """Blind deblurring: found kernels beside true ones.
 
-    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|limits] [--cases N] [--starts 3] [--preset fast]
+    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|limits] [--cases N] [--starts 5] [--preset fast]
                                [--again]
 
 * Sets: see ``blind_cases.py``. One setting for all. Settings are chosen on ``training`` and ``hard``;
@@ -29,6 +29,7 @@ from rich.console import Console
 from torch import Tensor
 
 from daep_deepinv import BlindDAEP
+from daep_deepinv.blind.kernels import STARTS
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import similarity
 
@@ -136,7 +137,7 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--set", choices=tuple(SETS), default="levin")
     parser.add_argument("--cases", type=int, help="the first so many; default all")
-    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=STARTS)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)

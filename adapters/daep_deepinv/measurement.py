@@ -54,9 +54,8 @@ def read_measurement(y: Any, physics: Physics, init: Any = starting_point, x_gt:
     """
     if isinstance(physics, SinglePhotonLidar):
         raise ValueError(
-            "physics: SinglePhotonLidar has depth, intensity and background in one tensor, in different units, which a "
-            "prior on images cannot see together; invert it, x = physics.A_dagger(y), and denoise the depth alone: "
-            "DAEP('estimate')(x[:, :1], Denoising())."
+            "physics: got SinglePhotonLidar; expected one image, but depth, intensity and background differ in unit; "
+            "denoise the depth alone: DAEP('estimate')(physics.A_dagger(y)[:, :1], Denoising())."
         )
     physics, init = _with_known_haze(physics, init)
     y = checked_measurement(_out_of_list(y, physics), physics)

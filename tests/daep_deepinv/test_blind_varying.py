@@ -177,6 +177,6 @@ def test_a_photograph_that_is_sharp_everywhere_comes_back_as_it_was(regions, blu
 
 def test_starts_are_counted_over_the_regions(regions, blurred):
     regions(*[blur(ACROSS)] * 3)
-    told = []
-    BlindDAEP(size=7, varying=True, starts=2)(blurred, callback=lambda *what: told.append(what[0]))
-    assert told == [0, 2, 4]
+    begun = []
+    BlindDAEP(size=7, varying=True, starts=2)(blurred, callback=lambda *what: begun.append(what[0]))
+    assert begun == [0, 2, 4]

@@ -170,8 +170,8 @@ def test_physics_without_noise_means_zero(factor, images):
     """Even of a small measurement, whose texture may be noise: a trained network must tell."""
     physics = degradation(factor=factor)
     y = physics(images(1, *SIZE))
-    told = DAEP(0, max_iter=ITERATIONS)(y, physics)
-    assert torch.equal(DAEP(max_iter=ITERATIONS)(y, physics), told)
+    given = DAEP(0, max_iter=ITERATIONS)(y, physics)
+    assert torch.equal(DAEP(max_iter=ITERATIONS)(y, physics), given)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def found_varying_blur(
 
 
 def smoothed(kernels: Tensor, trusted: Tensor) -> Tensor:
-    """The kernels (rows, columns, n, n), each the mean of itself and its trusted neighbours, also across the corner.
+    """The kernels (rows, columns, n, n), averaged with their trusted neighbours, also those across the corner.
 
     The weight of a neighbour is the similarity to it to the power of :data:`ALIKE`. So the errors of regions of almost
     one blur average out, and unlike trails do not mix.

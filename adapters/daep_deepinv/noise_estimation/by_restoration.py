@@ -194,7 +194,7 @@ def _levels(
         used = usable_pixels(y[0].detach().cpu()).to(y.device).expand_as(y)
         y, counted = _squares(y), [_squares(used)]
     else:
-        counted = [part.abs() > TINY_GAIN * part.abs().amax() for part in _parts(physics.A(_random(physics, start)))]
+        counted = _measured(physics, start)
     parts, generator = _parts(y), torch.Generator().manual_seed(1)
     signs = [_signs(part, generator) for part in parts]
     disturbed = [p + DISTURBANCE * s * sign for p, s, sign in zip(parts, assumed, signs, strict=True)]
@@ -270,15 +270,19 @@ def _random(physics: Any, start: Tensor) -> Tensor:
     return (image - 0.5) * math.sqrt(12) if isinstance(physics, LinearPhysics) else image
 
 
-def measured_pixels(y: Tensor, physics: LinearPhysics, start: Tensor) -> Tensor | None:
-    """The pixels (h, w) of a measurement (1, C, h, w) that are measured in all channels, whatever wraps the mask.
+def _measured(physics: Any, start: Tensor) -> list[Tensor]:
+    """Which values of each part of a measurement depend on the image; the others are those of missing pixels."""
+    return [part.abs() > TINY_GAIN * part.abs().amax() for part in _parts(physics.A(_random(physics, start)))]
+
+
+def measured_pixels(physics: LinearPhysics, start: Tensor) -> Tensor | None:
+    """The pixels (h, w) of a measurement (1, C, h, w) that depend on the image in all channels, also behind a wrapper.
 
     :return: boolean; ``None``: all.
     """
     if isinstance(physics, Denoising):
         return None
-    random = physics.A(_random(physics, start)).abs()
-    measured: Tensor = (random > TINY_GAIN * random.amax())[0].all(0)
+    measured: Tensor = _measured(physics, start)[0][0].all(0)
     return None if bool(measured.all()) else measured
 
 

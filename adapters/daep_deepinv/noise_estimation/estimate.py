@@ -55,11 +55,10 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
     :param torch.Tensor start: first image (1, C, H, W).
     :raises UnknownNoiseError: the denoiser is for one level, and the noise does not show without it.
     """
-    found = _in_pixels(y, physics, start)
+    found, masked = _in_pixels(y, physics, start)
     if found is None:
         return _restored(y, physics, prior, start)
-    masked, colour = measured_pixels(y, physics, start) is not None, y.shape[1] == RGB
-    sharp = masked or isinstance(physics, Denoising)
+    sharp, colour = masked or isinstance(physics, Denoising), y.shape[1] == RGB
     rises = found.law is not None and (found.level >= STRONG_GREY or colour)
     sure = rises or (found.law is None and found.uncertainty <= SURE and (colour or not sharp))
     if found.white and (sure or prior.trained_width is not None):
@@ -78,8 +77,7 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
 
     :return: ``None``: the measurement does not contradict the statement.
     """
-    found = _in_pixels(y, physics, start)
-    masked = found is not None and measured_pixels(y, physics, start) is not None
+    found, masked = _in_pixels(y, physics, start)
     direct = masked or isinstance(physics, Denoising)
     white_colour = found is not None and found.white and y.shape[1] == RGB
     if prior.trained_width is not None and not (white_colour or (direct and found is not None and found.white)):
@@ -110,16 +108,20 @@ def law_in_detail(y: Tensor) -> NoiseModel | None:
     return None if found.law is None else _shown(found)
 
 
-def _in_pixels(y: Any, physics: LinearPhysics, start: Tensor) -> PixelNoise | None:
-    """The level of a measurement that looks like an image, from its pixels; ``None``: it does not, or it is small."""
+def _in_pixels(y: Any, physics: LinearPhysics, start: Tensor) -> tuple[PixelNoise | None, bool]:
+    """The level of a measurement from its pixels, and whether some are missing.
+
+    The level is ``None`` if the measurement does not look like an image, or is small.
+    """
     if not isinstance(y, Tensor) or y.ndim != start.ndim or y.ndim != 4 or y.is_complex():
-        return None
+        return None, False
     if y.shape[1] != start.shape[1] or y.shape[1] not in (1, RGB) or image_geometry(physics, start) is None:
-        return None
+        return None, False
+    measured = measured_pixels(physics, start)
     try:
-        return pixel_noise(y, measured_pixels(y, physics, start))
+        return pixel_noise(y, measured), measured is not None
     except ValueError:  # too few pixels
-        return None
+        return None, False
 
 
 def _shown(found: PixelNoise) -> NoiseModel:

@@ -1,4 +1,4 @@
-"""Stacks and large images need bounded memory: many more pages no more of it, a large image a few copies of itself."""
+"""Memory is bounded: a stack of more pages needs no more, a large image a few copies of itself."""
 
 from __future__ import annotations
 
