@@ -8,6 +8,7 @@ from blind_scene import discs, measured
 from deepinv.physics import Denoising
 
 from daep_deepinv import BlindDAEP, estimate_kernel
+from daep_deepinv.blind.kernels import checked_size
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, Estimate, FoundBlur, similarity
 from daep_prior.blind.several_starts import find_blur, texture
@@ -158,7 +159,13 @@ def test_a_kernel_of_one_pixel_restores_nothing(blurred):
         (torch.rand(1, 1, 16, 40), {}, "at least 32 x 32"),
         (torch.rand(1, 1, 40, 40), {"size": 2}, "size: got 2"),
         (torch.rand(1, 1, 40, 40), {"size": 21}, "expected at most 13"),
+        (torch.rand(1, 1, 120, 120), {"size": 40}, "size: got 40 .* at most 39"),
+        (torch.rand(1, 1, 40, 40), {"size": "9"}, "size: got '9'"),
+        (torch.rand(1, 1, 40, 40), {"size": True}, "size: got True"),
         (torch.rand(1, 1, 40, 40), {"starts": 0}, "starts: got 0"),
+        (torch.rand(1, 1, 40, 40), {"starts": 1.5}, "starts: got 1.5"),
+        (torch.rand(1, 1, 40, 40), {"seed": True}, "seed: got True"),
+        (torch.rand(1, 1, 40, 40), {"seed": None}, "seed: got None"),
         (torch.rand(2, 1, 40, 40), {"seed": [1, 2, 3]}, "3 seeds for 2"),
         (torch.rand(1, 1, 40, 40), {"denoiser": "dae-sigma25"}, "noise-conditional"),
     ],
@@ -166,6 +173,25 @@ def test_a_kernel_of_one_pixel_restores_nothing(blurred):
 def test_bad_input_is_one_clear_sentence(y, options, message):
     with pytest.raises(ValueError, match=message):
         estimate_kernel(y, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"size": 2}, {"starts": False}, {"seed": "one"}, {"seed": [1, None]}, {"preset": "fastest"}]
+)
+def test_bad_options_are_refused_before_there_is_a_photograph(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"{name}: got .*; expected"):
+        BlindDAEP(**options)
+
+
+def test_varying_is_true_or_false():
+    with pytest.raises(TypeError, match="varying: got 'yes'; expected True or False"):
+        BlindDAEP(varying="yes")
+
+
+def test_an_even_size_counts_as_the_next_odd_one():
+    y = torch.rand(1, 1, 64, 64)
+    assert [checked_size(size, y) for size in (8, 9, 20)] == [9, 9, 21]
 
 
 def test_a_known_physics_is_refused(blurred):

@@ -142,6 +142,17 @@ def test_the_photograph_is_restored_with_the_kernels_where_they_stand(regions, s
     assert errors[0] < 0.4 * errors[1] and errors[0] < 0.7 * errors[2]
 
 
+def test_no_kernel_is_larger_than_size(regions, blurred):
+    shifted = torch.zeros(7, 7)
+    shifted[3, 1:] = 1 / 6  # half a pixel is moved
+    regions(blur(ACROSS), blur(shifted), blur(ACROSS))
+    model = BlindDAEP(size=7, varying=True)
+    model(blurred)
+    (kernel,) = model.kernel
+    assert kernel.kernels.shape[-1] <= 7
+    assert kernel.kernels.sum((-2, -1)).flatten().tolist() == pytest.approx([1] * 3)
+
+
 def test_a_region_that_is_not_found_gets_the_kernel_of_its_neighbours(regions, blurred):
     regions(blur(ACROSS), LOST, blur(ACROSS))
     model = BlindDAEP(size=7, varying=True)

@@ -14,12 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daep_deepinv.prior import DAEPrior
+from daep_prior.arguments import checked_seeds, whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
 from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
 
 #: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,
 #: pixels. Levin's photographs have kernels of up to 27 pixels in 255.
 SIZE_SHARE, SMALLEST_SIZE, LARGEST_DEFAULT = 1 / 8, 9, 31
+#: Least side of the largest kernel, pixels: at the coarsest scale it has three.
+SMALLEST_SIDE = 3
 #: Smallest height and width of a photograph, in sides of the largest kernel, and in pixels. Chosen by hand.
 LEAST_SIDES, LEAST_PIXELS = 3, 32
 #: A photograph whose largest value is above this is not in [0, 1].
@@ -45,7 +48,8 @@ def estimate_kernel(
     """The blur kernel of each photograph, as deepinv's :class:`~deepinv.physics.Blur` takes it.
 
     :param torch.Tensor y: blurred photographs (B, C, h, w) in [0, 1], grey or colour. Each is estimated by itself.
-    :param int size: side of the largest kernel that is sought, pixels. Default: an eighth of the photograph, 9 to 31.
+    :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
+        one. Default: an eighth of the photograph, 9 to 31.
     :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
     :param int starts: largest number of starts; the first two are enough if they agree.
     :param int, list seed: of the noise; one, or one an image.
@@ -73,11 +77,7 @@ def found_blurs(
 ) -> list[FoundBlur]:
     """The blur of each photograph; warns of those that are not found. The parameters are those above."""
     settings = replace(BlindSettings(), size=checked_size(size, y))
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-        raise ValueError(f"starts: got {starts!r}; expected a whole number >= 1.")
-    seeds = [seed] * len(y) if isinstance(seed, int) else list(seed)
-    if len(seeds) != len(y):
-        raise ValueError(f"seed: got {len(seeds)} seeds for {len(y)} photographs; give one, or one a photograph.")
+    starts, seeds = whole_number("starts", starts), seeds_of(seed, len(y))
 
     def denoise(x: Tensor, width: float) -> Tensor:
         return prior.denoise(x.to(prior.device), width).to(x.device)
@@ -137,22 +137,34 @@ def checked_photographs(y: Any) -> Tensor:
     return y
 
 
+def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:
+    """The seed of each of ``count`` photographs.
+
+    :raises ValueError: no whole numbers, or not as many as photographs.
+    """
+    seeds = checked_seeds(seed)
+    if isinstance(seeds, int):
+        return [seeds] * count
+    if len(seeds) != count:
+        raise ValueError(f"seed: got {len(seeds)} seeds for {count} photographs; give one, or one a photograph.")
+    return seeds
+
+
 def checked_size(size: int | None, y: Tensor) -> int:
-    """The side of the largest kernel for photographs ``y``, odd.
+    """The side of the largest kernel for photographs ``y``, odd; an even ``size`` counts as the next odd one.
 
     :raises ValueError: it is not a whole number from 3 on, or too large for the photographs.
     """
     smaller = min(y.shape[2:])
     if size is None:
         return 2 * (round(min(LARGEST_DEFAULT, max(SMALLEST_SIZE, SIZE_SHARE * smaller))) // 2) + 1
-    if isinstance(size, bool) or int(size) != size or size < 3:
-        raise ValueError(f"size: got {size!r}; expected a whole number of pixels >= 3.")
-    if LEAST_SIDES * size > smaller:
+    side = 2 * (whole_number("size", size, SMALLEST_SIDE) // 2) + 1
+    if LEAST_SIDES * side > smaller:
         raise ValueError(
             f"size: got {size} pixels for a photograph of {y.shape[3]} x {y.shape[2]}; expected at most "
-            f"{smaller // LEAST_SIDES}, a third of its smaller side."
+            f"{(smaller // LEAST_SIDES - 1) // 2 * 2 + 1}, a third of its smaller side."
         )
-    return 2 * (int(size) // 2) + 1
+    return side
 
 
 def as_blind_prior(denoiser: nn.Module | str | os.PathLike[str]) -> DAEPrior:

@@ -12,13 +12,22 @@ from deepinv.models import Reconstructor
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from daep_deepinv.blind.kernels import STARTS, as_blind_prior, checked_photographs, found_blurs, stacked
+from daep_deepinv.blind.kernels import (
+    SMALLEST_SIDE,
+    STARTS,
+    as_blind_prior,
+    checked_photographs,
+    found_blurs,
+    seeds_of,
+    stacked,
+)
 from daep_deepinv.blind.restoration import deblurred
 from daep_deepinv.blind.varying import VaryingBlur, found_varying_blur
 from daep_deepinv.blind.varying_kernel import VaryingKernel
-from daep_prior.arguments import real_number
+from daep_prior.arguments import checked_seeds, real_number, whole_number
 from daep_prior.blind import FoundBlur
 from daep_prior.blind.several_starts import FollowStarts
+from daep_prior.schedules import check_preset
 
 
 class BlindDAEP(Reconstructor):
@@ -40,7 +49,8 @@ class BlindDAEP(Reconstructor):
     and ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
 
     :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph.
-    :param int size: side of the largest kernel that is sought, pixels. Default: an eighth of the photograph, 9 to 31.
+    :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
+        one. Default: an eighth of the photograph, 9 to 31.
     :param str preset: of :class:`daep_deepinv.DAEP`, for the restoration.
     :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
     :param int starts: largest number of starts; the first two are enough if they agree. 1: the fastest,
@@ -49,7 +59,9 @@ class BlindDAEP(Reconstructor):
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
     :param str, torch.device device: where the denoiser is put; default: where it is.
     :param bool verbose: with ``show_progress_bar``, show start, scale and round.
-    :raises ValueError: a negative or not finite ``sigma``, an unknown preset, or a denoiser for one level.
+    :raises ValueError: a negative or not finite ``sigma``, an unknown preset, a denoiser for one level, or no whole
+        number for ``size``, ``starts`` or ``seed``.
+    :raises TypeError: ``varying`` is not a bool.
 
     >>> import torch
     >>> from daep_deepinv import BlindDAEP
@@ -74,7 +86,12 @@ class BlindDAEP(Reconstructor):
     ):
         super().__init__()
         self.sigma = None if sigma is None else real_number("sigma", sigma, "a finite noise level")
-        self.size, self.preset, self.starts, self.varying, self.seed = size, preset, starts, varying, seed
+        check_preset(preset)
+        if not isinstance(varying, bool):
+            raise TypeError(f"varying: got {varying!r}; expected True or False.")
+        self.size = None if size is None else whole_number("size", size, SMALLEST_SIDE)
+        self.preset, self.varying = preset, varying
+        self.starts, self.seed = whole_number("starts", starts), checked_seeds(seed)
         self.prior = as_blind_prior(denoiser)
         if device is not None:
             self.prior.denoiser.to(device)
@@ -99,7 +116,7 @@ class BlindDAEP(Reconstructor):
                 "physics, use DAEP."
             )
         y = checked_photographs(y)
-        seeds = [self.seed] * len(y) if isinstance(self.seed, int) else list(self.seed)
+        seeds = seeds_of(self.seed, len(y))
         found: Sequence[FoundBlur | VaryingBlur]
         with _progress(callback, self._bar) as follow:
             if self.varying:

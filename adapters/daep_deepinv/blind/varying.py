@@ -55,8 +55,8 @@ def found_varying_blur(
     The parameters are those of :func:`daep_deepinv.blind.kernels.found_blurs`; ``follow`` counts the starts of all
     regions.
     """
-    size = checked_size(size, y)
-    side = max(LEAST_SIDE, SIDES_PER_KERNEL * size)
+    largest = checked_size(size, y)
+    side = max(LEAST_SIDE, SIDES_PER_KERNEL * largest)
     shape = (y.shape[2], y.shape[3])
     rows, columns = (region_count(n, side, MOST_REGIONS) for n in shape)
     if rows * columns == 1:
@@ -75,8 +75,9 @@ def found_varying_blur(
     kernels = stacked([one.kernel for one in found])[:, 0]
     if kernels.shape[-1] > 1:
         kernels = in_the_middle(kernels)
-        side = trimmed(kernels.amax(0)).shape[0]
+        side = min(largest, trimmed(kernels.amax(0)).shape[0])
         kernels = torch.stack([fitted(kernel, side) for kernel in kernels])
+        kernels = kernels / kernels.sum((1, 2), keepdim=True)  # the shift may put a little light outside ``size``
     kernels = filled(smoothed(kernels.view(rows, columns, *kernels.shape[1:]), trusted), trusted)
     confidence = sum(one.confidence for one, good in zip(found, trusted.flatten(), strict=True) if good) / len(found)
     verdict = "sharp" if kernels.shape[-1] == 1 else "found"
