@@ -6,43 +6,33 @@
 * Kernels: twelve of 9 to 41 pixels, see :func:`kernels`: camera shake, straight motion, defocus, Gaussian, and
   compositions. Photograph i has kernel i modulo 12, with ``--all`` each.
 * Noise of 1 %, 8 bits, valid borders.
-* ``BlindDAEP(size=41)`` for all, beside the same restoration with the true kernel. PSNR as in ``blind.py``: 15 pixels
-  cropped from each side, the best shift in quarter pixels within 5 pixels.
+* ``BlindDAEP(size=41)`` for all, beside the same restoration with the true kernel; measured as in ``blind.py``.
 
-Kodak reports; ``training`` is for choices. Writes ``results/blind-synthetic-SET.csv``, ``.md``, ``.npz`` and ``.png``,
-the found kernels beside the true ones. Cases in the file are not measured again.
+Kodak reports; ``training`` is for choices. Writes ``results/blind-synthetic-SET.*``, as ``blind.py`` does.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from blind import draw, squared_error
+from blind import measure_missing
 from blind_cases import BlindCase, trail
-from csv_table import Table
 from deepinv.physics import Blur
 from PIL import Image
 from protocol import data_folder, eight_bits, read
-from rich.console import Console
 from scipy.signal import convolve2d
 from torch import Tensor
 
 from daep_cli.kernels.shapes import disk, gaussian, motion
-from daep_deepinv import BlindDAEP
-from daep_deepinv.blind.restoration import deblurred
-from daep_prior.blind import similarity
+from daep_deepinv.blind.kernels import STARTS
 
 RESULTS = Path(__file__).parent / "results"
-#: Side of a photograph and of the largest kernel, pixels; noise level; limit of a case that counts as found, dB.
-SIDE, SIZE, NOISE, FOUND = 384, 41, 2.55 / 255, 3.0
+#: Side of a photograph and of the largest kernel, pixels; noise level.
+SIDE, SIZE, NOISE = 384, 41, 2.55 / 255
 
 
 def kernels() -> dict[str, Tensor]:
@@ -91,49 +81,7 @@ def cases(data: Path, which: str, everything: bool) -> Iterator[BlindCase]:
             y = Blur(kernel[None, None], padding="valid").A(x)
             noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(number))
             sharp = x[..., margin : margin + SIDE, margin : margin + SIDE]
-            yield BlindCase(f"{path.stem}, {name}", sharp, eight_bits(y + NOISE * noise), kernel)
-
-
-def measured(case: BlindCase) -> tuple[dict[str, str], Tensor]:
-    """The row of a case, and the found kernel."""
-    model, began = BlindDAEP(size=SIZE), time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the row has the verdict and the confidence
-        x = model(case.y)
-    seconds = time.perf_counter() - began
-    known = deblurred(case.y, case.kernel, None, model.preset, model.prior.denoiser)
-    blurred, found, true = (
-        -10 * math.log10(squared_error(eight_bits(image), case.sharp)) for image in (case.y, x, known)
-    )
-    kernel = model.kernel[0][0]
-    row = {
-        "case": case.name,
-        "blurred": f"{blurred:.2f}",
-        "psnr": f"{found:.2f}",
-        "psnr, true kernel": f"{true:.2f}",
-        "gap": f"{true - found:.2f}",
-        "similarity": f"{similarity(kernel, case.kernel):.3f}",
-        "confidence": f"{model.confidence[0]:.3f}",
-        "verdict": model.verdict[0],
-        "seconds": f"{seconds:.1f}",
-    }
-    return row, kernel
-
-
-def summary(rows: list[dict[str, str]]) -> str:
-    """Means as a Markdown table."""
-
-    def mean(column: str) -> float:
-        return sum(float(row[column]) for row in rows) / len(rows)
-
-    gaps = sorted(float(row["gap"]) for row in rows)
-    within = sum(gap <= FOUND for gap in gaps)
-    return (
-        "| cases | blurred | found kernel | true kernel | gap, mean | gap, median | gap <= 3 dB |\n"
-        "|---|---|---|---|---|---|---|\n"
-        f"| {len(rows)} | {mean('blurred'):.2f} | {mean('psnr'):.2f} | {mean('psnr, true kernel'):.2f} | "
-        f"{mean('gap'):.2f} | {gaps[len(gaps) // 2]:.2f} | {within} |\n"
-    )
+            yield BlindCase(f"{path.stem}, {name}", sharp, eight_bits(y + NOISE * noise), kernel, SIZE)
 
 
 def main() -> None:
@@ -146,25 +94,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    base, console = arguments.results / f"blind-synthetic-{arguments.set}", Console()
-    table = Table(base.with_suffix(".csv"), "case")
-    if arguments.again:
-        table.drop(lambda row: True)
-    store = base.with_suffix(".npz")
-    store.parent.mkdir(parents=True, exist_ok=True)
-    found = dict(np.load(store)) if store.exists() and not arguments.again else {}
     wanted = list(cases(data_folder(arguments.data), arguments.set, arguments.all))[: arguments.cases]
-    for case in wanted:
-        if table.find(case.name) is None:
-            row, kernel = measured(case)
-            found[case.name] = kernel.numpy()
-            np.savez_compressed(store, **found)
-            table.add(row)
-            base.with_suffix(".md").write_text(summary(table.rows))
-            console.print("  ".join(row.values()), highlight=False)
-    pairs = [(c.name.replace(", ", "\n"), c.kernel, torch.as_tensor(found[c.name])) for c in wanted if c.name in found]
-    draw(pairs, base.with_suffix(".png"))
-    console.print(summary(table.rows), highlight=False)
+    base = arguments.results / f"blind-synthetic-{arguments.set}"
+    measure_missing(wanted, base, arguments.again, STARTS, "fast")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sys
 
+import blind
 import blind_synthetic
 import blind_varying
 import pytest
@@ -33,7 +34,7 @@ def quick(monkeypatch):
         return [FoundBlur(torch.ones(1, 1), 0.9, "sharp", [])]
 
     monkeypatch.setattr("daep_deepinv.blind.reconstructor.found_blurs", found)
-    monkeypatch.setattr(blind_synthetic, "deblurred", lambda y, *_: y)
+    monkeypatch.setattr(blind, "deblurred", lambda y, *_: y)
     return asked
 
 
