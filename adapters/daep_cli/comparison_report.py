@@ -51,12 +51,10 @@ def run_comparison(
     names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     if names is not None and (not names or set(names) - set(known_methods())):
         raise ValueError(f"--methods {methods}: expected names among {', '.join(known_methods())}.")
-    if options.level is None:
-        raise ValueError("--noise: give a number; compare adds white noise, so there is nothing to estimate.")
-    job = Job(options)
+    job, sigma = Job(options), options.level or 0.0
     clean = _clean_image(source, crop, options.scale).to(job.device)
     physics = _physics(job, clean)
-    names = list(usual_methods(physics, options.level)) if names is None else names
+    names = list(usual_methods(physics, sigma)) if names is None else names
     files = [output / name for name in (TABLE, PICTURES, CURVES, *(f"{name}.png" for name in names))]
     check_output_folder(output, source)
     output.mkdir(exist_ok=True)
@@ -64,7 +62,7 @@ def run_comparison(
         check_output_file(file, (".csv", ".png"), (source, *options.files), overwrite)
     network = read_network(options.denoiser or "dae", job.device)
     comparison, running = compare_each(
-        clean, physics, names, sigma=options.level, denoiser=network, seed=options.seed, lpips=lpips
+        clean, physics, names, sigma=sigma, denoiser=network, seed=options.seed, lpips=lpips
     )
     with progress_bar(len(names), source.name) as bar:
         for result in running:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from daep_cli.wording import in_options
+
 #: Subclasses of RuntimeError that mean a programming error.
 BUGS = (NotImplementedError, RecursionError)
 
@@ -45,7 +47,7 @@ def named(option: str, given: object) -> Iterator[None]:
             raise
         text = str(error)
         kind = type(error) if isinstance(error, (FileNotFoundError, ConnectionError)) else ValueError
-        raise kind(option + (text if text.startswith(str(given)) else f"{given}: {text}")) from error
+        raise kind(option + (text if text.startswith(f"{given}:") else f"{given}: {text}")) from error
 
 
 def explain(error: BaseException) -> str | None:
@@ -61,7 +63,7 @@ def explain(error: BaseException) -> str | None:
         return "not enough memory for an image of this size; use a smaller image or another --device."
     own_runtime_error = isinstance(error, RuntimeError) and type(error) is not RuntimeError
     if isinstance(error, (ValueError, OSError, FloatingPointError)) or own_runtime_error:
-        return None if isinstance(error, BUGS) else one_line(str(error) or type(error).__name__)
+        return None if isinstance(error, BUGS) else one_line(in_options(str(error)) or type(error).__name__)
     return None
 
 

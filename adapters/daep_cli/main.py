@@ -1,5 +1,6 @@
 """The command line ``daep``: its commands, and how errors become one line and an exit status."""
 
+import sys
 import warnings
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from daep_cli.commands.restore import restore
 from daep_cli.commands.train import train
 from daep_cli.errors import Interrupted, explain
 from daep_cli.screen import complain, remark
+from daep_cli.wording import in_options
 
 #: Exit status of an error that the user can mend, the same as of typer's usage errors; after Ctrl-C (128 + SIGINT); and
 #: if the reader of the output has closed it (128 + SIGPIPE).
@@ -45,6 +47,14 @@ def options(
     """Options of ``daep`` itself."""
 
 
+def _check_filled(arguments: list[str]) -> None:
+    """Refuse an empty text, as a shell variable without a value gives: as a path it would be the present folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument.strip():
+            what = before if before.startswith("-") else "an argument"
+            raise ValueError(f"{what}: is empty; give a value, or leave it out.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
@@ -52,9 +62,12 @@ def main(arguments: list[str] | None = None) -> int:
     :return: exit status: 0, 2 after an error that the user can mend, 130 after Ctrl-C, 141 if the reader of the output
         has closed it.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = arguments[0] if arguments else ""
     try:
+        _check_filled(arguments)
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: remark(str(message))
+            warnings.showwarning = lambda message, *_: remark(in_options(str(message), command))
             status: Any = typer.main.get_command(app).main(arguments, prog_name="daep", standalone_mode=False)
     except Interrupted as error:
         remark(f"interrupted {error}")
@@ -71,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
         if message is None:
             raise
         if message:  # empty after the help of `daep` alone
-            complain(message)
+            complain(in_options(message, command))
         return BAD_INPUT
     if status == INTERRUPTED:
         remark("interrupted")

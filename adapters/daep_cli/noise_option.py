@@ -53,7 +53,12 @@ def parse_noise(text: str | None) -> Noise | None:
 
 def _counts(text: str, numbers: list[str]) -> Counts:
     values = [_number(number) for number in numbers]
-    if not 1 <= len(values) <= 2 or not 0 < values[0] < math.inf or not all(0 <= value < math.inf for value in values):
+    if values and values[0] <= 0:
+        raise ValueError(
+            f"--noise {text}: the gain is {values[0]:g}; expected the value of one photon in the file, above 0. If "
+            "there is no noise of photons, give a standard deviation from 0 to 255 (white is 255)."
+        )
+    if len(values) not in (1, 2) or not all(0 <= value < math.inf for value in values):
         raise ValueError(
             f"--noise {text}: expected {POISSON}:GAIN or {POISSON}:GAIN:READ, the value of one photon and the standard "
             "deviation of the read noise, in the values of the file."

@@ -1,7 +1,7 @@
 """``daep train``: the images below a folder, of every format that is read, with the values of their files."""
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,8 @@ from daep_prior.training import TrainingImage
 ARRAYS, PILLOW = frozenset({".npy", ".npz", ".zarr"}), frozenset({".bmp", ".webp"})
 #: Channels of an image, at most; a longer axis counts images.
 MOST_CHANNELS = 4
+#: Share of the values of a file that may be above a given white, as saturated stars are. Chosen by hand.
+MOST_ABOVE_WHITE = 0.1
 #: Characters of the reason why a file is skipped.
 LONGEST_REASON = 200
 
@@ -39,7 +41,7 @@ def read_training_images(
 ) -> tuple[list[TrainingImage], int]:
     """Every usable image below ``folder``, in the order of their paths: pages and slices one after another.
 
-    What cannot be used is skipped with one line.
+    What cannot be used is skipped with one line; another says how images of other channels are shown.
 
     :param int channels: of the network; ``None``: as many as all images have, or 3.
     :param int smallest: least height and width, pixels.
@@ -53,14 +55,19 @@ def read_training_images(
     known = READABLE | ARRAYS | PILLOW
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in known and _is_data(path))
     found: list[tuple[Path, TrainingImage]] = []
+    why: list[str] = []
     for path in paths:
         try:
             photos = list(_photos(path, channels))
             span = find_range(photos, white)
+            if white is not None:
+                _check_white(photos, white)
             images = [_image(photo, span, smallest, str(path), counts) for photo in photos]
         except (ValueError, OSError, MemoryError) as error:
             reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
-            log(f"skipped {path.name}: {textwrap.shorten(one_line(reason), LONGEST_REASON).rstrip('.')}")
+            reason = textwrap.shorten(one_line(reason), LONGEST_REASON).rstrip(".")
+            why.append(f"{path.name}: {reason}")
+            log(f"skipped {why[-1]}")
             continue
         found += [(path, image) for image in images]
     if channels is None:
@@ -73,12 +80,29 @@ def read_training_images(
         else:
             count = image.values.shape[2]
             skipped.add(path)
-            log(f"skipped {path.name}: {count} channels, the network has {channels}; --channels sets another number")
+            why.append(f"{path.name}: {count} channels, the network has {channels}; --channels sets another number")
+            log(f"skipped {why[-1]}")
     if not usable:
-        raise ValueError(f"{folder}: no usable image among {len(paths)} files; expected images or arrays.")
+        reason = f"; {why[0]}" if why else ""
+        raise ValueError(f"{folder}: no usable image among {len(paths)} images and arrays{reason}.")
+    _say_how_shown(usable, channels, log)
     if skipped:
         log(f"{len(skipped)} of {len(paths)} files skipped")
     return usable, channels
+
+
+def _say_how_shown(images: list[TrainingImage], channels: int, log: Callable[[str], None]) -> None:
+    others = sum(image.values.shape[2] != channels for image in images)
+    if others and channels == 1:
+        log(f"{others} of {len(images)} images are colour; the network has one channel and sees them as grey")
+    elif others:
+        log(f"{others} of {len(images)} images are grey; the network has {channels} channels and sees them in each")
+
+
+def _check_white(photos: Sequence[Photo], white: float) -> None:
+    above = float(np.mean([np.mean(photo.colour > white) for photo in photos]))
+    if above > MOST_ABOVE_WHITE:
+        raise ValueError(f"{100 * above:.0f} % of its values are above --white {white:g}")
 
 
 def _is_data(path: Path) -> bool:

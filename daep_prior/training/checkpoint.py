@@ -15,9 +15,23 @@ from daep_prior.pretrained import read_safetensors, write_safetensors
 from daep_prior.training.muon import Muon
 from daep_prior.training.run import TrainingRun
 
-__all__ = ["checkpoint_path", "load_checkpoint", "save_checkpoint"]
+__all__ = ["OtherSettings", "checkpoint_path", "load_checkpoint", "save_checkpoint"]
 
 CHECKPOINT_FORMAT = "daep-prior-checkpoint/2"
+
+
+class OtherSettings(ValueError):
+    """A checkpoint belongs to a run with other settings.
+
+    :param dict settings: those that differ: name in :class:`daep_prior.training.TrainingConfig` -> value of that run.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]):
+        super().__init__(
+            f"{path}: belongs to a run with another {', '.join(settings)}; "
+            "give the same settings, or another output file to start anew."
+        )
+        self.path, self.settings = path, settings
 
 
 def checkpoint_path(output: Path) -> Path:
@@ -50,17 +64,15 @@ def save_checkpoint(run: TrainingRun, path: Path) -> None:
 def load_checkpoint(run: TrainingRun, path: Path) -> None:
     """Continue from a checkpoint. Of the settings, only ``steps`` may have changed since it was written.
 
-    :raises ValueError: not a checkpoint, a damaged one, or one with other settings.
+    :raises OtherSettings: it has other settings, a ``ValueError``.
+    :raises ValueError: not a checkpoint, or a damaged one.
     """
     tensors, metadata = read_safetensors(path)
     state = _state(metadata, path)
     now = json.loads(json.dumps(asdict(run.config)))
     changed = sorted(k for k in now if k != "steps" and now[k] != state["config"].get(k))
     if changed:
-        raise ValueError(
-            f"{path}: belongs to a run with another {', '.join(changed)}; "
-            "give the same settings, or another output file to start anew."
-        )
+        raise OtherSettings(path, {name: state["config"].get(name) for name in changed})
     for name, target in _tensors(run).items():
         if name not in tensors or tensors[name].shape != target.shape:
             raise ValueError(f"{path}: a damaged training checkpoint ({name} is missing or misshapen).")

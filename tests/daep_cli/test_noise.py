@@ -26,13 +26,18 @@ def test_numbers_and_auto_are_understood() -> None:
 def test_the_noise_of_a_sensor_is_in_the_values_of_the_file() -> None:
     assert parse_noise("poisson:2.5") == Counts(2.5)
     assert parse_noise("Poisson:2.5:8") == Counts(2.5, 8)
-    for text in ("poisson", "poisson:", "poisson:0", "poisson:-1", "poisson:1:-2", "poisson:1:2:3", "poisson:a"):
+    for text in ("poisson", "poisson:", "poisson:1:-2", "poisson:1:2:3", "poisson:a"):
         with pytest.raises(ValueError, match=r"--noise .*: expected poisson:GAIN or poisson:GAIN:READ"):
+            parse_noise(text)
+    for text in ("poisson:0", "poisson:-1"):
+        with pytest.raises(ValueError, match=r"the gain is .*; expected the value of one photon in the file, above 0"):
             parse_noise(text)
     photo = Photo(np.full((8, 8, 1), 900, np.uint16), range=(0.0, 4095.0))
     noise = Job(Options(noise=Counts(2.0, 8.0))).measure(photo).noise
     assert isinstance(noise, SignalNoise)
     assert (noise.gain, noise.sigma) == pytest.approx((2 / 4095, 8 / 4095))
+    with pytest.raises(ValueError, match=r"--noise poisson:5000: one photon would be more than white, 4095"):
+        Job(Options(noise=Counts(5000.0))).measure(photo)
 
 
 def test_the_noise_of_light_follows_the_tone_curve() -> None:

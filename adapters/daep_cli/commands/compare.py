@@ -8,7 +8,7 @@ import typer
 from daep_cli.commands.shared_options import PRESETS, Denoiser, Device, Overwrite, Seed
 from daep_cli.jobs.restore_options import Options
 from daep_cli.kernels.blind import BLIND
-from daep_cli.noise_option import parse_noise
+from daep_cli.noise_option import AUTO, parse_noise
 
 #: Those of :mod:`daep_compare`, whose import takes seconds: without a download, and with one.
 METHODS = [
@@ -67,9 +67,25 @@ def compare(
     """
     if kernel == BLIND:
         raise ValueError("--kernel blind: the photograph of a comparison is sharp; give the kernel that shall blur it.")
-    options = Options(parse_noise(noise), kernel, scale, mask, denoiser, seed=seed, device=device)
+    level = _level(noise)
+    if kernel is not None and level is None:
+        raise ValueError("--kernel: needs --noise, the noise that is added (0 to 255); --noise 0 adds none.")
+    if not level and kernel is None and scale is None and mask is None:
+        raise ValueError("nothing to compare; give --noise above 0 (denoise), --kernel, --scale or --mask.")
+    options = Options(level, kernel, scale, mask, denoiser, seed=seed, device=device)
     from daep_cli.comparison_report import run_comparison
     from daep_prior.inference.heap import keep_freed_memory
 
     keep_freed_memory()
     run_comparison(source, output, options, methods, crop, lpips, overwrite)
+
+
+def _level(noise: str | None) -> float | None:
+    """The noise that is added, standard deviation where white is 255; ``None``: not given."""
+    try:
+        level = parse_noise(noise)
+    except ValueError:
+        level = AUTO
+    if level is None or isinstance(level, float):
+        return level
+    raise ValueError(f"--noise {noise}: expected a standard deviation from 0 to 255 (white is 255); it is added.")

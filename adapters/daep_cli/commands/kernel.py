@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from daep_cli.commands.shared_options import Overwrite
+from daep_cli.kernels.blind import BLIND
 from daep_cli.kernels.reading import kernel_path
 from daep_cli.paths import check_output_file
 from daep_cli.screen import say
@@ -37,7 +38,7 @@ def kernel(name: Name, output: Output = None, size: Size = None, overwrite: Over
     * **gaussian:SIGMA**: a soft blur, as of the atmosphere and many lenses. Standard deviation in pixels.
     * **disk:RADIUS**: a lens out of focus. Radius in pixels.
     * **spot:PHOTO**: a photograph of one point of light on a dark background with the same blur: a distant lamp, a
-      star, a pinhole in front of a lamp. The background is subtracted, and the point is cut out and centred.
+      star, a pinhole in front of a lamp. The background is subtracted, and the point is cut out and centred to a pixel.
     * A file: an image, .npy, .txt, .csv, or .npz:KEY. Several pages, planes or colours are one kernel a page or
       channel. A white or grey ground is removed, and said.
 
@@ -56,6 +57,8 @@ def kernel(name: Name, output: Output = None, size: Size = None, overwrite: Over
     from daep_cli.kernels.reading import read_kernel
     from daep_cli.whole_files import write_whole
 
+    if size is not None and not name.startswith(f"{BLIND}:"):
+        raise ValueError(f"--size {size}: is for a kernel that is found; give {BLIND}:PHOTO.")
     if output is not None:
         check_output_file(output, WRITABLE, (kernel_path(name),), overwrite)
     values = read_kernel(name, size)

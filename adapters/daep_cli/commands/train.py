@@ -120,10 +120,13 @@ def train(
     """
     from daep_cli.devices import pick_device
     from daep_cli.training_files import read_training_images
+    from daep_cli.training_options import settings, stated_noise
     from daep_prior import training
     from daep_prior.inference.heap import keep_freed_memory
 
     keep_freed_memory()
+    if from_scratch and start_from is not None:
+        raise ValueError(f"--start-from {start_from} and --from-scratch exclude each other; leave one out.")
     begun = training.checkpoint_path(output).exists()  # it replaces its own result; any other file is the user's
     check_output_file(output, (".safetensors",), (), overwrite or begun)
     place, counts = pick_device(device), _counts(noise)
@@ -132,22 +135,24 @@ def train(
     built = make_network(network, sigma)
     start = None if from_scratch else _start(built, start_from)
     chosen = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate, "blur": blur}
-    given: dict[str, Any] = {"seed": seed, "noise": noise or ""} | (training.FINE_TUNING if start else {})
-    if learning_rate is not None:  # the others keep their ratios to it
-        given |= {"muon_learning_rate": 10 * learning_rate, "final_learning_rate": learning_rate / 100}
-    given |= {name: value for name, value in chosen.items() if value is not None}
+    given = settings(start is not None, seed, stated_noise(noise, white), chosen)
     smallest = training.TrainingConfig(**given).crop  # a wrong number is noticed before the images are read
     images, channels = read_training_images(folder, channels, smallest, white, say, counts)
     config = training.TrainingConfig(network=make_network(network, sigma, channels).config(), **given)
     every = max(1, min(VALIDATE_EVERY, config.steps // VALIDATIONS))
-    with _resumable():
+    with _resumable(config.network):
         training.train(images, output, config, place, say, validate_every=every, start_from=start, overwrite=overwrite)
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def _resumable(network: dict[str, Any]) -> Iterator[None]:
+    from daep_cli.training_options import other_run
+    from daep_prior.training.checkpoint import OtherSettings
+
     try:
         yield
+    except OtherSettings as error:
+        raise ValueError(other_run(error, network)) from error
     except KeyboardInterrupt as error:
         if not error.args:  # a second Ctrl-C, without a checkpoint
             raise

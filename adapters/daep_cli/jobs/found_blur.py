@@ -11,6 +11,7 @@ from daep_cli.jobs.measurement import Measurement
 from daep_cli.kernels.blind import as_picture, blind_kernel
 from daep_cli.kernels.choosing import without_effect
 from daep_cli.kernels.drawing import encode_kernel
+from daep_cli.screen import remark
 from daep_cli.whole_files import write_whole
 from daep_prior.blind.several_starts import FollowStarts
 
@@ -29,5 +30,7 @@ def with_found_blur(
 
 
 def write_found_kernel(measured: Measurement, path: Path, overwrite: bool) -> None:
-    """Write the kernel of a measurement as ``daep kernel`` does."""
+    """Write the kernel of a measurement as ``daep kernel`` does; says so if it is one pixel."""
+    if measured.kernel is None:
+        remark(f"--kernel-out {path}: contains a kernel of one pixel, which blurs nothing: {measured.blur}.")
     write_whole(path, encode_kernel(as_picture(measured.kernel), path.suffix), overwrite)

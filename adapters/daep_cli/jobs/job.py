@@ -37,7 +37,6 @@ from daep_deepinv.reconstructor import ESTIMATE
 from daep_prior import load_dae
 from daep_prior.blind.several_starts import FollowStarts
 from daep_prior.restore_measurement import default_network
-from daep_prior.schedules import PRESETS
 from daep_prior.tiling import SMALLEST_TILE
 
 #: Largest number of pixels of a batch on a processor. Batches are faster only while an image is too small to use it
@@ -71,8 +70,6 @@ class Job:
             self.kernel = read_kernel(options.kernel)
         if options.mask is not None:
             self.mask = read_mask(options.mask)
-        if options.preset is not None and options.preset not in PRESETS:
-            raise ValueError(f"--preset {options.preset}: expected one of {', '.join(PRESETS)}.")
         self.device = pick_device(options.device)
 
     @cached_property
@@ -94,7 +91,7 @@ class Job:
             seed=options.seed,
             tile="auto" if options.tile is None else options.tile,
             device=self.device,
-            check_noise=options.check_noise and not (options.kernel == BLIND and options.noise == AUTO),
+            check_noise=options.check_noise and not measured.checked,
             bounds=measured.bounds,
             scale=None if options.white is None else 1.0,  # given: the values that matter are below it
         )
@@ -140,7 +137,7 @@ class Job:
                 return measured
             if options.noise == AUTO:
                 error = measured.kernel.error if isinstance(measured.kernel, VaryingKernel) else 0.0
-                return measured._replace(noise=assumed_noise(measured.image(), error=error))
+                return measured._replace(noise=assumed_noise(measured.image(), error=error), checked=True)
         return measured._replace(noise=self.noise_of(measured))
 
     def noise_of(self, measured: Measurement) -> float | str | SignalNoise:
@@ -152,6 +149,11 @@ class Job:
             if curve is not None:
                 raise ValueError("--noise poisson: counts are amounts of light already; leave --linear out.")
             gain, read = (value / photo.white for value in options.noise)
+            if gain > 1:
+                raise ValueError(
+                    f"--noise poisson:{options.noise.gain:g}: one photon would be more than white, {photo.white:g}; "
+                    "give the value of one photon in the file."
+                )
             return SignalNoise(gain, read)
         level = options.level or 0.0
         return level if curve is None or level == 0 else light_noise(measured.middle(NOISE_SIDE), curve, level)
@@ -234,11 +236,17 @@ class Job:
             noise += "(--no-check-noise trusts --noise)"
         if measured.curve is not None:
             noise += f", in linear light (tone curve {measured.curve.name})"
-        photo = measured.photo
-        if photo.range is not None:
-            black = f"black {photo.black:.6g}, " if photo.black else ""
-            noise += f", {black}white {photo.white:.6g}" + ("" if self.options.white else " (--white sets another)")
+        values = range_of(measured.photo, self.options.white)
+        noise += f", {values}" if values else ""
         return f"{self.options.task}{noise}, {iterations_text(len(plan.schedule))}, preset {plan.preset}"
+
+
+def range_of(photo: Photo, white: float | None) -> str:
+    """Black and white of a photograph, in words; empty: those of its type. ``white``: that was given."""
+    if photo.range is None:
+        return ""
+    black = f"black {photo.black:.6g}, " if photo.black else ""
+    return f"{black}white {photo.white:.6g}" + ("" if white else " (--white sets another)")
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Measurement(NamedTuple):
     :param known: which pixels are known, (H, W); ``None``: all.
     :param kernel: (h, w), or (C, h, w) for one a channel, or one that varies over the image; ``None``: no blur.
     :param blur: what is said of a kernel that was found in the photograph.
+    :param checked: the noise has been compared with the photograph, or was found in it; it is not checked again.
     :param curve: it is restored in amounts of light by this tone curve; ``None``: in its values.
     """
 
@@ -41,6 +42,7 @@ class Measurement(NamedTuple):
     kernel: Kernel | VaryingKernel | None = None
     curve: ToneCurve | None = None
     blur: str = ""
+    checked: bool = False
 
     @property
     def bounds(self) -> tuple[float, None] | Literal["found"]:

@@ -6,6 +6,7 @@ command continues. No more than a few parts are in memory at a time.
 
 import hashlib
 import itertools
+import math
 import os
 import shutil
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from daep_cli.errors import Interrupted, one_line
-from daep_cli.jobs.job import Job
+from daep_cli.jobs.job import NOISE_SIDE, Job
 from daep_cli.jobs.measurement import Measurement
 from daep_cli.jobs.progress import progress_bar
 from daep_cli.photographs.photo import FITS, TIFF, Photo
@@ -26,6 +27,8 @@ from daep_cli.photographs.value_range import find_range
 from daep_cli.photographs.writing import encode
 from daep_cli.whole_files import write_whole
 from daep_deepinv.blind.varying_kernel import VaryingKernel
+from daep_deepinv.noise.given import SignalNoise
+from daep_deepinv.noise.variance import QuadraticVariance
 from daep_deepinv.reconstructor import ESTIMATE
 
 #: Images of more pixels are restored in blocks. Some ten copies in float32 are needed at a time: 4 GB in colour.
@@ -160,7 +163,7 @@ def restore_stack(source: Path, output: Path, pages: int, job: Job, temporary: P
 def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) -> tuple[bytes, str]:
     """Restore an image in overlapping blocks.
 
-    The noise is that of the middle block, so that all blocks are restored alike.
+    The noise is estimated, or checked, in the middle of the image, so that all blocks are restored alike.
 
     :return: the content of the result, and what was done.
     :raises Interrupted: Ctrl-C; the blocks that are done remain.
@@ -171,10 +174,7 @@ def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) 
             f"--varying: restores at most {LARGEST_AT_ONCE} pixels; reduce the image, or cut it into parts."
         )
     parts, began = Parts(source, output, job), time.perf_counter()
-    noise = f", {measured.blur}" if measured.blur else ""
-    if measured.noise == ESTIMATE:
-        level = job.plan_of(measured.middle(BLOCK)).noise.level
-        noise, measured = f"{noise}, noise {255 * level:.2f} as estimated", measured._replace(noise=level)
+    measured, noise = _with_one_noise(measured, job)
     width, height = photo.size
     reach = SURROUNDINGS + (0 if measured.kernel is None else max(measured.kernel.shape[-2:]) // 2)
     reach += -reach % GRID
@@ -210,6 +210,24 @@ def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) 
         content,
         f"{shape[1]} x {shape[0]} pixels in {seconds:.1f} s ({job.options.task}{noise}, {len(places)} blocks, {rate})",
     )
+
+
+def _with_one_noise(measured: Measurement, job: Job) -> tuple[Measurement, str]:
+    """The measurement with the noise of all its blocks, and what is said of it."""
+    said = f", {measured.blur}" if measured.blur else ""
+    if measured.noise != ESTIMATE and (measured.checked or not job.options.check_noise or measured.kernel is None):
+        return measured, said
+    noise = job.plan_of(measured.middle(NOISE_SIDE)).noise
+    if measured.noise == ESTIMATE:
+        said += f", noise {255 * noise.level:.2f} as estimated"
+    elif noise.assumed is not None:
+        said += f", for noise {255 * noise.level:.3g} instead of {255 * noise.assumed:.3g}"
+    else:
+        return measured._replace(checked=True), said
+    level: float | SignalNoise = noise.level
+    if isinstance(noise.law, QuadraticVariance) and noise.law.linear > 0 and noise.law.quadratic == 0:
+        level = SignalNoise(noise.law.linear, math.sqrt(max(0.0, noise.law.constant)))
+    return measured._replace(noise=level, checked=True), said
 
 
 def _span(start: int, side: int, reach: int) -> slice:

@@ -40,8 +40,6 @@ class Options:
     varying: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"--seed {self.seed}: expected a whole number >= 0.")
         if self.kernel is not None and self.scale is not None:
             raise ValueError("--kernel and --scale do not work together yet; give one of them.")
         if self.white is not None and not 0 < self.white < math.inf:

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from daep_cli.kernels.shapes import SHAPES
 from daep_cli.photographs.photo import Array
 from daep_prior.images import RGB
 
@@ -55,10 +56,13 @@ def fitted(kernel: npt.NDArray[np.float64], size: tuple[int, int], name: str, im
     middle = (rows // 2, columns // 2)
     cut = planes[:, middle[0] - reach[0] : middle[0] + reach[0] + 1, middle[1] - reach[1] : middle[1] + reach[1] + 1]
     if cut.shape[2] > width or cut.shape[1] > height:
-        photo = f", or if it is a photograph of a point of light, give spot:{name}" if image else ""
+        advice = "cut off its empty border"
+        if image:
+            advice += f", or if it is a photograph of a point of light, give spot:{name}"
+        elif name.partition(":")[0] in SHAPES:
+            advice = "give a smaller one"
         raise ValueError(
-            f"--kernel {name}: {columns} x {rows}, larger than the image of {width} x {height} pixels; "
-            f"cut off its empty border{photo}."
+            f"--kernel {name}: {columns} x {rows}, larger than the image of {width} x {height} pixels; {advice}."
         )
     if cut.sum() < 0.9999 * planes.sum():
         lost = 100 * (1 - cut.sum() / planes.sum())

@@ -35,6 +35,8 @@ def facts(kernel: Kernel) -> dict[str, str]:
     centre = "in the middle"
     if math.hypot(x, y) >= 0.005:
         centre = f"{_side(x, 'right', 'left')} of the middle, {_side(y, 'below', 'above')} it"
+        if max(abs(x), abs(y)) <= 0.5:
+            centre = f"in the middle pixel: {centre}"
     found = {
         "size": f"{width} x {height} pixels (width x height)",
         "sum": f"{kernel.sum():.4f}",

@@ -46,7 +46,9 @@ def read_kernel(name: str, size: int | None = None) -> Kernel:
     if not Path(name).exists():
         if prefix in SHAPES:
             return draw_kernel(name)
-        if prefix == BLIND and rest:
+        if prefix in (BLIND, SPOT) and not rest:
+            raise ValueError(f"--kernel {name}: names no photograph; expected one, as in {prefix}:photo.png.")
+        if prefix == BLIND:
             return read_blind(Path(rest), size)
         if prefix == SPOT:
             from daep_cli.kernels.point_of_light import read_spot

@@ -40,6 +40,8 @@ def find_range(photos: Iterable[Photo], white: float | None = None) -> tuple[flo
     if white is not None:
         if not black < white < math.inf:
             raise ValueError(f"--white {white:g}: expected a value above {black:g}, the smallest of the image.")
+        if kind.kind in "iu" and alike and white > np.iinfo(kind).max:
+            raise ValueError(f"--white {white:g}: expected at most {np.iinfo(kind).max}, the largest value of {kind}.")
         return black, white
     if not alike or high <= black:
         return None

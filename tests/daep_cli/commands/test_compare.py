@@ -90,9 +90,9 @@ def test_the_help_names_the_methods():
         (("--noise", 25, "--methods", "magic"), "--methods magic"),
         (("--noise", 25, "--methods", ","), "--methods"),
         (("--noise", 25, "--crop", 500), "--crop 500: expected 16 to 36"),
-        ((), "nothing to do"),
+        ((), "nothing to compare"),
         (("--noise", -1), "--noise"),
-        (("--noise", "auto"), "--noise: give a number; compare adds white noise"),
+        (("--noise", "auto"), "--noise auto: expected a standard deviation"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(arguments, words, refused, clean, tmp_path):

@@ -51,10 +51,10 @@ def test_the_sketch_shows_the_kernel_and_fits_on_the_screen() -> None:
     ("arguments", "reason"),
     [
         ("none.png", "none.png: no such file, and no shape such as motion:15:30"),
-        ("moton:15:30", "--kernel moton:15:30: no such file, and no shape such as motion:15:30"),
+        ("moton:15:30", "error: moton:15:30: no such file, and no shape such as motion:15:30"),
         ("motion:15", "expected motion:LENGTH:ANGLE"),
-        ("spot:none.jpg", "--kernel spot:none.jpg: no such file; check its name"),
-        ("spot:{photo}", "--kernel spot:"),
+        ("spot:none.jpg", "error: spot:none.jpg: no such file; check its name"),
+        ("spot:{photo}", "error: spot:"),
         ("disk:4 -o k.jpg", "cannot write this format"),
         ("disk:4 -o none/k.png", "create it first"),
         ("disk:4 -o {photo}", "give --overwrite"),

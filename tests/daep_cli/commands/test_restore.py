@@ -222,7 +222,7 @@ def test_explain_prints_the_plan_and_writes_nothing(daep, photo, tmp_path, kerne
     options = ["--kernel", kernel, "--noise", "2.55", *quick, "--explain"]
     outcome = daep("restore", photo, *options)
     assert (outcome.status, outcome.err) == (0, "")
-    for words in (f"{photo}:\n", "3 x 26 x 36, colour", "2.55/255, white Gaussian", "least squares", "2 iterations"):
+    for words in (f"{photo}:\n", "32 x 24 pixels, colour", "2.55/255, white Gaussian", "least squares", "2 iterations"):
         assert words in outcome.out
     assert daep("restore", photo, "-o", tmp_path / "out.png", *options).out == outcome.out
     assert sorted(tmp_path.iterdir()) == before

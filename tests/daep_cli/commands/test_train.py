@@ -130,7 +130,7 @@ def test_noise_of_a_sensor_is_stabilised_as_in_the_restoration(daep, tmp_path, s
     outcome = daep("train", folder, "-o", tmp_path / "w.safetensors", "--noise", "poisson:8:10", "--blur", 1, *QUICK)
     assert (outcome.status, outcome.err) == (0, "")
     other = daep("train", folder, "-o", tmp_path / "w.safetensors", "--noise", "poisson:9", "--blur", 1, *QUICK)
-    assert other.status == 2 and "another noise" in other.err
+    assert other.status == 2 and "belongs to a run with --noise poisson:8:10; give the same options" in other.err
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "crop", "learning_rate"])
@@ -189,10 +189,11 @@ def test_training_from_another_architecture_is_refused(daep, folder, tmp_path, s
         (["{folder}", "-o", "{tmp}/none/w.safetensors"], "create it first"),
         (["{folder}", "-o", "{out}", "--sigma", "0"], "--sigma 0"),
         (["{folder}", "-o", "{out}", "--sigma", "nan"], "--sigma nan"),
-        (["{folder}", "-o", "{out}", "--steps", "0"], "steps: got 0"),
-        (["{folder}", "-o", "{out}", "--learning-rate", "-1"], "learning_rate"),
-        (["{folder}", "-o", "{out}", "--crop", "4096"], "no usable image"),
-        (["{folder}", "-o", "{out}", "--blur", "30"], "blur: got 30"),
+        (["{folder}", "-o", "{out}", "--steps", "0"], "--steps: got 0"),
+        (["{folder}", "-o", "{out}", "--learning-rate", "-1"], "--learning-rate: got -1"),
+        (["{folder}", "-o", "{out}", "--crop", "4096"], "a.png: 24 x 24 pixels, smaller than a crop of 4096"),
+        (["{folder}", "-o", "{out}", "--blur", "30"], "--blur: got 30"),
+        (["{folder}", "-o", "{out}", "--from-scratch", "--start-from", "dae"], "exclude each other"),
         (["{folder}", "-o", "{out}", "--noise", "25"], "--noise 25: expected poisson:GAIN"),
         (["{folder}", "-o", "{out}", "--noise", "poisson"], "expected poisson:GAIN"),
         (["{folder}", "-o", "{out}", "--device", "toaster"], "--device toaster"),
@@ -371,3 +372,26 @@ def test_colours_under_transparency_are_not_learned(tmp_path: Path) -> None:
     write_photo(Photo(colour, alpha), tmp_path / "a.png")
     (image,), _, _ = read(tmp_path)
     assert (image.values == 100).all()
+
+
+def test_a_run_with_other_options_is_refused_by_their_names(daep, folder, tmp_path, small) -> None:
+    command = ["train", folder, "-o", tmp_path / "w.safetensors", "--from-scratch"]
+    assert daep(*command, *QUICK, "--noise", "poisson:2", "--white", 255).status == 0
+    for options, words in (
+        (["--batch", 3], "a run with neither"),
+        (["--batch", 3, "--noise", "poisson:2", "--white", 255], "a run with --batch 2; give the same options"),
+        (["--noise", "poisson:2"], "a run with --noise poisson:2 --white 255; give"),
+        (["--noise", "poisson:2", "--white", 255, "--sigma", 20], "a run with no --sigma; give"),
+        (["--noise", "poisson:2", "--white", 255, "--channels", 1], "a run with --channels 3; give"),
+        (["--noise", "poisson:2", "--white", 255, "--learning-rate", 1], "a run with --learning-rate 0.001; give"),
+    ):
+        outcome = daep(*command, *QUICK, *options)
+        assert outcome.status == 2
+        assert words.replace("neither", "--noise poisson:2 --white 255, --batch 2") in outcome.err
+
+
+def test_how_other_channels_are_shown_is_said(tmp_path: Path, scene) -> None:
+    write_photo(Photo(scene(24, 24)), tmp_path / "colour.png")
+    write_photo(Photo(scene(24, 24, 1)), tmp_path / "grey.png")
+    assert read(tmp_path)[2] == ["1 of 2 images are grey; the network has 3 channels and sees them in each"]
+    assert read(tmp_path, 1)[2] == ["1 of 2 images are colour; the network has one channel and sees them as grey"]

@@ -129,7 +129,7 @@ def test_one_kernel_a_page(daep, stack, tmp_path, weights) -> None:
 def test_the_plan_of_a_stack_is_that_of_its_first_page(daep, stack, options) -> None:
     outcome = daep("restore", stack, *options, "--explain")
     assert outcome.status == 0, outcome.err
-    assert f"pages      {PAGES}" in outcome.out and "1 x 20 x 24" in outcome.out
+    assert f"pages      {PAGES}" in outcome.out and "24 x 20 pixels, grey" in outcome.out
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -163,3 +163,27 @@ def test_blocks_are_enlarged_and_deblurred(daep, scene, tmp_path, weights, monke
     outcome = daep(*command, "--iterations", 2)
     assert (outcome.status, outcome.err) == (0, "")
     assert read_photo(tmp_path / "out.png").size == ((104, 80) if task == "--scale" else (52, 40))
+
+
+@pytest.mark.parametrize("noise", ["2", "auto", "poisson:1"])
+def test_all_blocks_are_restored_for_one_noise(daep, scene, tmp_path, weights, monkeypatch, noise) -> None:
+    """A given level is compared with the middle of the image alone, and what is found there holds for all."""
+    pixels = scene(128, 192) + np.random.default_rng(0).normal(0, 9, (128, 192, 3))
+    write_photo(Photo(pixels.clip(0, 255).astype(np.uint8)), tmp_path / "in.png")
+    monkeypatch.setattr(one_image, "LARGEST_AT_ONCE", 1000)
+    monkeypatch.setattr(parts, "BLOCK", 64)
+    seen = []
+    run = Job.run
+
+    def watched(job, batch, *rest):
+        seen.extend((one.noise, one.checked or noise == "poisson:1") for one in batch)
+        return run(job, batch, *rest)
+
+    monkeypatch.setattr(Job, "run", watched)
+    command = ["restore", tmp_path / "in.png", "-o", tmp_path / "out.png", "--noise", noise]
+    command += [] if noise == "auto" else ["--kernel", "gaussian:2"]
+    outcome = daep(*command, "--denoiser", weights, "--iterations", 1)
+    assert outcome.status == 0, outcome.err
+    assert len(seen) == 6 and len(set(map(repr, seen))) == 1 and seen[0][1]
+    if noise == "2":
+        assert "instead of 2" in outcome.out and seen[0][0] > 6 / 255

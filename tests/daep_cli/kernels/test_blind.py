@@ -133,9 +133,23 @@ def test_kernels_that_vary_are_written_side_by_side_and_restore_the_photograph(f
     assert tifffile.imread(tmp_path / "psf.tif").shape == (6, 9)
 
 
+def test_a_kernel_of_one_pixel_is_written_with_its_reason(found, sharpened, tmp_path):
+    found(torch.ones(1, 1), "not found")
+    outcome = sharpened("--kernel-out", tmp_path / "psf.png")
+    assert outcome.status == 0
+    assert "psf.png: contains a kernel of one pixel, which blurs nothing: its blur is not found" in outcome.err
+
+
+def test_a_plan_of_a_photograph_that_stays_as_it_is_has_no_noise(found, sharpened):
+    found(torch.ones(1, 1), "not found")
+    out = sharpened("--explain").out
+    assert "blur   its blur is not found, it stays as it is" in out and "noise" not in out
+
+
 def test_explain_says_what_is_found_and_assumed(found, sharpened):
     found(MOTION)
     out = sharpened("--explain").out
+    assert "(estimated)" in out and "given" not in out
     assert "blur       blur found, kernel of 3 x 3 pixels, confidence 0.97" in out
     assert "assumed: one blur over the whole image, of the values of the file" in out
 

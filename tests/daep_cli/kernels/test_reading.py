@@ -184,8 +184,8 @@ def test_a_photograph_that_is_too_large_for_a_kernel_may_be_one_of_a_point_of_li
     path = write_plane(tmp_path / "k.png", np.ones((9, 9)))
     with pytest.raises(ValueError, match=f"empty border, or if it is a photograph of a .*, give spot:{path}"):
         fitted(read_kernel(path), (8, 20), path, image=True)
-    for name in ("disk:4", f"spot:{path}"):
-        with pytest.raises(ValueError, match=r"empty border\."):
+    for name, advice in (("disk:4", "give a smaller one"), (f"spot:{path}", "cut off its empty border")):
+        with pytest.raises(ValueError, match=rf"{advice}\."):
             fitted(np.ones((9, 9)), (8, 20), name, image=False)
 
 

@@ -1,0 +1,43 @@
+"""Messages of the library in the words of the command line: options as they are typed, not Python arguments."""
+
+import re
+
+#: Argument of the library -> what the user typed.
+TYPED = {
+    "batch": "--batch",
+    "blur": "--blur",
+    "channels": "--channels",
+    "crop": "--crop",
+    "denoiser": "--denoiser",
+    "device": "--device",
+    "learning_rate": "--learning-rate",
+    "max_iter": "--iterations",
+    "preset": "--preset",
+    "seed": "--seed",
+    "sigma": "--noise",
+    "size": "--kernel-size",
+    "steps": "--steps",
+    "tile": "--tile",
+    "y": "the image",
+}
+#: Parts of sentences about Python, and what they are here.
+PHRASES = {
+    "the blur of photograph 0 ": "its blur ",
+    ", another size= or more starts=": ", or another --kernel-size",
+    "with size=": "with --kernel-size ",
+    "DAEP(check_noise=False) trusts sigma": "--no-check-noise trusts --noise",
+}
+
+
+def in_options(message: str, command: str = "") -> str:
+    """A message in which the options are named as they are typed.
+
+    :param str command: of ``daep``; ``kernel`` takes a kernel as its argument, not as ``--kernel``.
+    """
+    for python, words in PHRASES.items():
+        message = message.replace(python, words)
+    names = "|".join(TYPED)
+    message = re.sub(rf"(^|: )({names}): ", lambda found: f"{found[1]}{TYPED[found[2]]}: ", message)
+    if command == "kernel":
+        message = message.removeprefix("--kernel ").replace("--kernel-size", "--size")
+    return message
