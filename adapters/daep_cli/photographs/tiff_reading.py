@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +44,45 @@ SHAPE = b'{"shape"'
 
 def count_pages(path: Path) -> int:
     """Number of images of the file, without thumbnails and reduced copies."""
+    places = _places(path)
+    if places is not None:
+        return len(places)
     with _open(path) as file:
-        stack = _stack(file)
-        return len(stack) if stack is not None else len(_pages(file))
+        return len(_stack(file))
 
 
 def read_page(path: Path, number: int) -> Photo:
     """One page of the file."""
+    places = _places(path)
     with _open(path) as file:
-        stack = _stack(file)
-        page: Any = file.pages[0] if stack is not None else _pages(file)[number]
+        page: Any = file.pages[0] if places is None else _page_at(file, *places[number])
         metadata, icc, orientation = _metadata(file, page, path), _icc(page), _orientation(page)
-        if stack is not None:
-            return replace(split(np.array(stack[number]), icc, alpha=False), metadata=metadata)
+        if places is None:
+            return replace(split(np.array(_stack(file)[number]), icc, alpha=False), metadata=metadata)
         _check_size(page)
         if page.bitspersample < 8 or page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC):
-            return replace(_by_pillow(path, number, icc), metadata=metadata)
+            return replace(_by_pillow(path, page.index, icc), metadata=metadata)
         return replace(_by_tifffile(path, page, icc, orientation), metadata=metadata)
+
+
+def _places(path: Path) -> tuple[tuple[int, int], ...] | None:
+    """Index and offset of the description of each page; ``None``: one page describes a stack, see :func:`_stack`."""
+    found = path.stat()
+    return _places_of(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache(maxsize=4)
+def _places_of(path: Path, *_: int) -> tuple[tuple[int, int], ...] | None:
+    """Remembered, because page ``n`` is reached through all before it: a stack would take the square of its pages."""
+    with _open(path) as file:
+        return None if _stack(file) is not None else tuple((page.index, page.offset) for page in _pages(file))
+
+
+def _page_at(file: Any, index: int, offset: int) -> Any:
+    import tifffile
+
+    file.filehandle.seek(offset)
+    return tifffile.TiffPage(file, index)
 
 
 def _open(path: Path) -> Any:
@@ -189,6 +212,12 @@ def _resolution(page: Any) -> tuple[float, float] | None:
     return (across, down) if across > 0 and down > 0 else None
 
 
+def _no_camera_data(tag: int) -> bool:
+    """Whether a tag tells of the storage, is one of XMP, IPTC and Photoshop, or is private."""
+    folders = (exif.EXIF_FOLDER, exif.GPS_FOLDER)
+    return tag not in folders and (tag in STORAGE or tag in (700, 33723, 34377) or 50000 <= tag < 66000)
+
+
 def _exif(path: Path, page: Any) -> bytes:
     """The description of a TIFF page as an EXIF record, for other formats and for the folders in it."""
     try:
@@ -199,8 +228,8 @@ def _exif(path: Path, page: Any) -> bytes:
             record.load_from_fp(file, page.offset)
             for folder in (exif.EXIF_FOLDER, exif.GPS_FOLDER):
                 record.get_ifd(folder)
-            for tag in [*STORAGE, 700, 33723, 34377, *range(50000, 66000)]:
-                if tag in record and tag not in (exif.EXIF_FOLDER, exif.GPS_FOLDER):
+            for tag in list(record):
+                if _no_camera_data(tag):
                     del record[tag]
             record.bigtiff = False  # EXIF is classic
             content = record.tobytes() if len(record) else b""

@@ -14,10 +14,10 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from daep_cli.photographs import metadata, photo, reading
+from daep_cli.photographs import metadata, photo, reading, tiff_reading
 from daep_cli.photographs.exif import ORIENTATION
 from daep_cli.photographs.photo import Photo
-from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.writing import encode, write_photo
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -315,3 +315,29 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(photo: Path, monkeypa
     monkeypatch.setattr(reading, "open_pillow", refuse)
     with pytest.raises(PermissionError, match="Permission denied"):
         read_photo(photo)
+
+
+# -- stacks ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_of_a_stack_are_found_once_and_again_in_another_file(tmp_path: Path, monkeypatch) -> None:
+    """Page ``n`` is reached through all before it: else a stack would take the square of the number of its pages."""
+    found, search = [], tiff_reading._pages
+    monkeypatch.setattr(tiff_reading, "_pages", lambda file: found.append(file) or search(file))
+    path = tmp_path / "stack.tif"
+    for first in (0, 100):
+        stack = np.arange(first, first + 30, dtype=np.uint8)[:, None, None] * np.ones((4, 5), np.uint8)
+        tifffile.imwrite(path, stack, photometric="minisblack")
+        assert [read_photo(path, page).colour[0, 0, 0] for page in range(count_pages(path))] == [*stack[:, 0, 0]]
+    assert len(found) == 2
+
+
+def test_a_thumbnail_before_the_pages_does_not_count(tmp_path: Path) -> None:
+    pages = np.random.default_rng(0).integers(0, 2, (3, 8, 16)).astype(bool)
+    with tifffile.TiffWriter(tmp_path / "bits.tif") as file:
+        file.write(np.zeros((4, 8), np.uint8), photometric="minisblack", subfiletype=1)
+        for page in pages:
+            file.write(page, photometric="minisblack")
+    assert count_pages(tmp_path / "bits.tif") == 3
+    for number, page in enumerate(pages):
+        assert np.array_equal(read_photo(tmp_path / "bits.tif", number).colour[..., 0] > 0, page)
