@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from daep_cli.errors import Interrupted, one_line
 from daep_cli.jobs.job import NOISE_SIDE, Job
@@ -26,6 +27,7 @@ from daep_cli.photographs.tiff_writing import encode_tiff, write_tiff
 from daep_cli.photographs.value_range import find_range
 from daep_cli.photographs.writing import encode
 from daep_cli.whole_files import write_whole
+from daep_deepinv import Plan
 from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.variance import QuadraticVariance
@@ -83,12 +85,19 @@ def _run(parts: Parts, count: int, name: str, job: Job, measure: Callable[[int],
         with progress_bar(count, name) as bar:
             bar(advance=done)
             for batch in _batches(job, ((number, measure(number)) for number in todo)):
-                first = batch[0][0] + 1
+                first, shown = batch[0][0] + 1, 0.0
                 bar(description=one_line(f"{name}, {noun} {first} of {count}"))
-                for (number, _), (photo, _) in zip(batch, job.run([one for _, one in batch]), strict=True):
+
+                def follow(plan: Plan, _: int, images: Tensor) -> None:
+                    nonlocal shown
+                    shown += len(images) / len(plan.schedule)
+                    bar(advance=len(images) / len(plan.schedule))
+
+                results = job.run([one for _, one in batch], follow)
+                bar(advance=len(batch) - shown)
+                for (number, _), (photo, _) in zip(batch, results, strict=True):
                     parts.write(number, photo)
                     done += 1
-                    bar(advance=1)
     except KeyboardInterrupt as error:
         raise Interrupted(f"after {done} of {count} {noun}s; the same command continues from here.") from error
     return len(todo)
@@ -181,7 +190,12 @@ def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) 
     places = list(itertools.product(range(0, height, BLOCK), range(0, width, BLOCK)))
     outer = [[_span(start, n, reach) for start, n in zip(place, (height, width), strict=True)] for place in places]
 
+    pixels = 0
+
     def measure(number: int) -> Measurement:
+        nonlocal pixels
+        top, left = places[number]
+        pixels += min(BLOCK, height - top) * min(BLOCK, width - left)
         return measured.part(*outer[number])
 
     _run(parts, len(places), source.name, job, measure, "block")
@@ -205,10 +219,11 @@ def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) 
     content = encode(result if job.options.format is None else replace(result, range=None), output.suffix)
     parts.remove()
     seconds = time.perf_counter() - began
-    rate = f"{width * height / 1e6 / seconds:.3g} million pixels a second"
+    # of the blocks that were restored now: others may be of a command that was interrupted
+    rate = f", {pixels / 1e6 / seconds:.3g} million pixels a second" if pixels else ""
     return (
         content,
-        f"{shape[1]} x {shape[0]} pixels in {seconds:.1f} s ({job.options.task}{noise}, {len(places)} blocks, {rate})",
+        f"{shape[1]} x {shape[0]} pixels in {seconds:.1f} s ({job.options.task}{noise}, {len(places)} blocks{rate})",
     )
 
 

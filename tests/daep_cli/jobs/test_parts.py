@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,31 @@ def test_all_blocks_are_restored_for_one_noise(daep, scene, tmp_path, weights, m
     assert len(seen) == 6 and len(set(map(repr, seen))) == 1 and seen[0][1]
     if noise == "2":
         assert "instead of 2" in outcome.out and seen[0][0] > 6 / 255
+
+
+def test_an_interrupted_large_image_is_continued_and_the_bar_follows_the_iterations(
+    daep, scene, tmp_path, options, monkeypatch
+) -> None:
+    steps: list[float] = []
+
+    @contextmanager
+    def bar(total, text=""):
+        steps.clear()
+        yield lambda advance=0.0, **_: steps.append(advance)
+
+    write_photo(Photo(scene(40, 52)), tmp_path / "in.png")
+    command = ["restore", tmp_path / "in.png", "-o", tmp_path / "out.png", *options, "--kernel", "disk:2"]
+    with monkeypatch.context() as patch:
+        for name, value in (("LARGEST_AT_ONCE", 1000), ("BLOCK", 32), ("progress_bar", bar)):
+            patch.setattr(one_image if name == "LARGEST_AT_ONCE" else parts, name, value)
+        with monkeypatch.context() as stopped:
+            stopped.setattr(parts.Parts, "write", interrupted_after(1))
+            assert "after 1 of 4 blocks; the same command continues" in daep(*command).err
+        run, restored = Job.run, []
+        patch.setattr(Job, "run", lambda job, batch, *more: restored.extend(batch) or run(job, batch, *more))
+        outcome = daep(*command)
+        assert outcome.status == 0, outcome.err
+        assert len(restored) == 3 and "4 blocks, " in outcome.out
+        assert sum(steps) == pytest.approx(4) and steps.count(1.5) == 2  # three blocks, two iterations
+        assert daep(*command[:3], tmp_path / "again.png", *command[4:]).status == 0
+    np.testing.assert_array_equal(read_photo(tmp_path / "out.png").colour, read_photo(tmp_path / "again.png").colour)
