@@ -156,6 +156,7 @@ def main() -> int:
     parser.add_argument("--targets", default="targets", help="module with TARGETS")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "helpers"))  # the good files
     targets = __import__(arguments.targets).TARGETS
     if arguments.worker:
         numbers = range(arguments.first, arguments.first + arguments.cases)
