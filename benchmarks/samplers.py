@@ -76,13 +76,14 @@ PROBLEMS: dict[str, Callable[[tuple[int, ...], int], Any]] = {
 }
 
 
-def ours(**options: Any) -> Mean:
-    """``DAEP.posterior``."""
+def estimate(y: Tensor, physics: Physics, n: int, network: DAEDenoiser) -> Tensor:
+    """``DAEP.posterior``, whose estimate is the restored image."""
+    return DAEP(NOISE, network, check_noise=False).posterior(y, physics, n=n, seed=SEED).mean
 
-    def mean(y: Tensor, physics: Physics, n: int, network: DAEDenoiser) -> Tensor:
-        return DAEP(NOISE, network, check_noise=False).posterior(y, physics, n=n, seed=SEED, **options).mean
 
-    return mean
+def mean_of_ours(y: Tensor, physics: Physics, n: int, network: DAEDenoiser) -> Tensor:
+    """``DAEP.sample``."""
+    return DAEP(NOISE, network, check_noise=False).sample(y, physics, n=n, seed=SEED).mean(0)
 
 
 def in_one_batch(make: Callable[[DAEDenoiser], Any]) -> Mean:
@@ -135,7 +136,8 @@ def chain(sampler: type, step: float, **options: Any) -> Mean:
 
 
 METHODS: dict[str, Mean] = {
-    "DAEP.posterior": ours(),
+    "DAEP.posterior": estimate,
+    "DAEP.sample": mean_of_ours,
     "DiffPIR, 30 steps": in_one_batch(lambda network: DiffPIR(network, L2(), sigma=NOISE, max_iter=30, zeta=0.3)),
     "DiffPIR, 100 steps": in_one_batch(lambda network: DiffPIR(network, L2(), sigma=NOISE, max_iter=100, zeta=0.3)),
     "DDRM, 20 levels": in_one_batch(lambda network: DDRM(network, sigmas=np.linspace(1, 0, 20))),

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daep_prior.arguments import real_number, whole_number
 from daep_prior.noise_fields import NoiseSource
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.restoration import require_finite
@@ -58,11 +59,11 @@ class SamplingPlan:
     fresh: float = FRESH
 
     def __post_init__(self) -> None:
-        if not 0 < self.last <= self.first < float("inf"):
-            raise ValueError(f"first, last: got {self.first} and {self.last}; expected first >= last > 0.")
-        if self.levels < 1:
-            raise ValueError(f"levels: got {self.levels}; expected at least 1.")
-        if not 0 <= self.fresh <= 1:
+        first, last = (real_number(k, getattr(self, k), "a noise level", positive=True) for k in ("first", "last"))
+        if last > first:
+            raise ValueError(f"first, last: got {self.first} and {self.last}; expected first >= last.")
+        whole_number("levels", self.levels)
+        if real_number("fresh", self.fresh, "a share of at most 1 and") > 1:
             raise ValueError(f"fresh: got {self.fresh}; expected a share from 0 to 1.")
 
     def noise_levels(self) -> list[float]:
@@ -70,7 +71,7 @@ class SamplingPlan:
         if self.levels == 1:
             return [self.first]
         ratio = (self.last / self.first) ** (1 / (self.levels - 1))
-        return [self.first * ratio**k for k in range(self.levels)]
+        return [self.first * ratio**k for k in range(int(self.levels))]
 
 
 def draw_sample(

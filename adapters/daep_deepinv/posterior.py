@@ -12,7 +12,7 @@ from deepinv.physics import Denoising, Physics, Tomography, TomographyWithAstra
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.calibration import CALIBRATIONS, calibrated
+from daep_deepinv.calibration import CALIBRATIONS, expected_error
 from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.plans.choose_data_term import data_term_for
@@ -22,6 +22,7 @@ from daep_deepinv.plans.run_plan import Outcome, as_given
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.view import GREY_AS_COLOUR, View
 from daep_prior import NoiseSource
+from daep_prior.arguments import real_number, whole_number
 from daep_prior.sampling import SamplingPlan, check_takes_levels, draw_sample, sample_seed
 
 __all__ = ["Posterior", "Sampling"]
@@ -36,11 +37,10 @@ SAMPLES = 16
 class Posterior:
     """What the samples say of each pixel.
 
-    :param torch.Tensor mean: (B, C, H, W), the estimate of the posterior mean. It lies on the line from the restored
-        image to the mean of the samples: for blur halfway, for other tasks at or near the restored image, see
-        :class:`daep_deepinv.calibration.Calibration`.
-    :param torch.Tensor deviation: (B, C, H, W), the expected error of the mean: the standard deviation of the samples
-        times a factor that makes it right on training images.
+    :param torch.Tensor mean: (B, C, H, W), the estimate: the restored image. On training crops it is nearer to the
+        truth than the mean of the samples, which is ``model.sample(y, physics).mean(0)``.
+    :param torch.Tensor deviation: (B, C, H, W), the expected error of the estimate: the standard deviation of the
+        samples, corrected on training images, see :class:`daep_deepinv.calibration.Calibration`.
     :param int samples: how many.
     """
 
@@ -53,15 +53,24 @@ class Posterior:
 
         :raises ValueError: ``q`` is not between 0 and 1.
         """
-        if not 0 < q < 1:
-            raise ValueError(f"q: got {q}; expected a probability between 0 and 1, without both.")
-        return self.mean + NormalDist().inv_cdf(q) * self.deviation
+        return self.mean + NormalDist().inv_cdf(_probability("q", q)) * self.deviation
 
     def interval(self, share: float = 0.9) -> tuple[Tensor, Tensor]:
-        """Limits between which the pixel is with probability ``share``, each (B, C, H, W)."""
-        if not 0 < share < 1:
-            raise ValueError(f"share: got {share}; expected a probability between 0 and 1, without both.")
-        return self.quantile((1 - share) / 2), self.quantile((1 + share) / 2)
+        """Limits between which the pixel is with probability ``share``, each (B, C, H, W).
+
+        :raises ValueError: ``share`` is not between 0 and 1.
+        """
+        outside = (1 - _probability("share", share)) / 2
+        return self.quantile(outside), self.quantile(1 - outside)
+
+
+def _probability(name: str, value: Any) -> float:
+    """``value`` as a float above 0 and below 1."""
+    what = "a probability below 1 and"
+    number = real_number(name, value, what, positive=True)
+    if number >= 1:
+        raise ValueError(f"{name}: got {value!r}; expected {what} > 0.")
+    return number
 
 
 class Sampling:
@@ -82,13 +91,15 @@ class Sampling:
         :param torch.Tensor y: measurement, as for a restoration. An image has the same samples alone and in a batch.
         :param deepinv.physics.Physics physics: forward model.
         :param int n: number of samples.
-        :param int seed: the same seed gives the same samples; the first of 16 are those of 4.
+        :param int seed: at least 0; the same seed gives the same samples; the first of 16 are those of 4.
         :param sigma: the noise of this call, as in the constructor.
         :param options: ``first``, ``last``, ``levels`` and ``fresh`` of :class:`daep_prior.sampling.SamplingPlan`.
         :return: (n, B, C, H, W).
-        :raises ValueError: ``n`` below 1, an option out of its range, or a denoiser for one level.
+        :raises ValueError: ``n`` is no whole number of at least 1, ``seed`` none of at least 0, an option is out of its
+            range, or the denoiser is for one level.
         """
-        chains, plan = self._chains(y, physics, n, sigma), SamplingPlan(**options)
+        n, seed, plan = whole_number("n", n), whole_number("seed", seed, 0), SamplingPlan(**options)
+        chains = self._chains(y, physics, sigma)
         return torch.stack([chains.draw(seed, number, plan) for number in range(n)])
 
     def posterior(
@@ -102,15 +113,14 @@ class Sampling:
         callback: Callable[[int], None] | None = None,
         **options: Any,
     ) -> Posterior:
-        """Mean, standard deviation and quantiles of ``n`` samples, of which one is held at a time.
+        """The restored image, and by ``n`` samples, of which one is held at a time, its expected error and quantiles.
 
         The parameters and errors are those of :meth:`sample`; ``n`` is at least 2.
 
         :param Callable callback: is called with the number of each sample that is drawn.
         """
-        if n < 2:
-            raise ValueError(f"n: got {n}; expected at least 2 samples, for a deviation.")
-        chains, plan = self._chains(y, physics, n, sigma), SamplingPlan(**options)
+        n, seed, plan = whole_number("n", n, 2), whole_number("seed", seed, 0), SamplingPlan(**options)
+        chains = self._chains(y, physics, sigma)
         mean = squares = torch.zeros(())
         for k in range(n):  # Welford's sums
             x = chains.draw(seed, k, plan)
@@ -119,15 +129,13 @@ class Sampling:
             squares = squares + (change * (x - mean).conj()).real
             if callback is not None:
                 callback(k)
-        return Posterior(*chains.calibrated(mean, squares / (n - 1)), n)
+        return Posterior(chains.restored, chains.expected_error(squares / (n - 1)), n)
 
-    def _chains(self, y: Any, physics: Physics, n: int, sigma: Any) -> _Chains:
+    def _chains(self, y: Any, physics: Physics, sigma: Any) -> _Chains:
         """One chain for each plan, each at the restored images.
 
-        :raises ValueError: see :meth:`sample`.
+        :raises ValueError: the denoiser is for one level.
         """
-        if n < 1:
-            raise ValueError(f"n: got {n}; expected at least 1 sample.")
         check_takes_levels(self.prior)
         with torch.inference_mode(False), torch.no_grad():
             asked = read_measurement(y, physics, self._init)
@@ -153,16 +161,14 @@ class _Chains:
             parts = [chain.draw(sample_seed(seed, number), plan) for chain in self.chains]
             return self.asked.result(torch.stack([parts[c][p] for c, p in self.places]))
 
-    def calibrated(self, average: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """Estimate and expected error of each image, by its kind of task."""
+    def expected_error(self, variance: Tensor) -> Tensor:
+        """Of each image, by its kind of task."""
         chains = [self.chains[c] for c, _ in self.places]
-        images = zip(self.restored.split(1), average.split(1), variance.split(1), chains, strict=True)
         found = [
-            calibrated(restored, mean, spread, CALIBRATIONS[chain.kind], chain.plan.range.scale)
-            for restored, mean, spread, chain in images
+            expected_error(spread, CALIBRATIONS[chain.kind], chain.plan.range.scale)
+            for spread, chain in zip(variance.split(1), chains, strict=True)
         ]
-        means, deviations = zip(*found, strict=True)
-        return torch.cat(means), torch.cat(deviations)
+        return torch.cat(found)
 
 
 class _Chain:

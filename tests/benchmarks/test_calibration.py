@@ -1,5 +1,7 @@
 """The measures of ``calibration.py``, what ``gallery.py`` compares, and how ``samplers.py`` counts."""
 
+from dataclasses import replace
+
 import calibration
 import gallery
 import pytest
@@ -42,14 +44,36 @@ def test_windows_hold_root_mean_squares():
     assert torch.allclose(calibration.in_windows(x).flatten(), torch.tensor([3.0, 0, 0, 0]))
 
 
+def test_the_limit_is_below_one_even_for_the_error_itself():
+    """Equal deviations order nothing; the more they differ, the higher is the limit."""
+    generator = torch.Generator().manual_seed(0)
+    error = torch.randn((1, 3, 64, 64), generator=generator)
+    scale = torch.logspace(-2, 0, 64)
+    assert calibration.limit(error) < 0.35
+    assert 0.7 < calibration.limit(scale * error) < 1
+
+
+def test_ranks_over_channels_and_over_all_crops(crops):
+    """Two crops, of which one has a constant deviation ten times that of the other: only together are they ordered."""
+    flat = [
+        replace(one, std=torch.full_like(one.std, v), restored=one.x + v * (one.restored - one.x))
+        for one, v in zip(crops, (0.01, 0.1), strict=True)
+    ]
+    row = calibration.row_of(flat, Calibration(1.0, 1))
+    assert abs(row["rank"]) < 0.2
+    assert row["rank together"] > 0.5
+    row = calibration.row_of(crops, Calibration(1.0, 1))
+    assert row["rank colour"] > 0.3
+
+
 def test_the_factor_is_found_and_covers_what_is_asked_for(crops):
-    how = Calibration(0.0, 1.0, 1)
+    how = Calibration(1.0, 1)
     factor = calibration.factor_for(crops, how)
     assert factor == pytest.approx(2, rel=0.02)
-    row = calibration.row_of(crops, Calibration(0.0, factor, 1))
+    row = calibration.row_of(crops, Calibration(factor, 1))
     assert row["coverage"] == pytest.approx(0.9, abs=0.01)
     assert row["lowest"] <= row["coverage"] <= row["highest"]
-    assert row["mean"] == row["default"]
+    assert row["samples"] == row["restored"]
     assert calibration.row_of(crops, how)["coverage"] == pytest.approx(0.589, abs=0.02)  # 1.645/2 deviations
 
 

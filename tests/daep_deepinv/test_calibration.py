@@ -1,59 +1,43 @@
-"""From samples to an estimate and its expected error: by kind of task, in every shape, the same in all units."""
+"""From the variance of samples to the expected error: by kind of task, in every shape, the same in all units."""
 
 import deepinv as dinv
 import pytest
 import torch
 
 from daep_deepinv import DAEP, degradation
-from daep_deepinv.calibration import CALIBRATIONS, Calibration, calibrated
+from daep_deepinv.calibration import CALIBRATIONS, Calibration, expected_error
 
 NOISE = 5 / 255
 
 
 @pytest.fixture
-def statistics():
-    """Restored image, mean and variance of samples."""
-    generator = torch.Generator().manual_seed(0)
-    return [torch.rand(2, 3, 9, 8, generator=generator) for _ in range(3)]
+def variance():
+    return torch.rand(2, 3, 9, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_estimate_is_between_the_restored_image_and_the_mean_of_the_samples(statistics):
-    restored, average, variance = statistics
-    estimate, deviation = calibrated(restored, average, variance, Calibration(0.25, 3.0, 1))
-    assert torch.allclose(estimate, 0.75 * restored + 0.25 * average)
-    assert torch.allclose(deviation, 3 * variance.sqrt())
-
-
-def test_the_variance_is_a_mean_over_windows_also_at_the_border(statistics):
-    restored, average, variance = statistics
-    deviation = calibrated(restored, average, variance, Calibration(0.0, 1.0, 3))[1]
+def test_the_variance_is_a_mean_over_windows_also_at_the_border(variance):
+    deviation = expected_error(variance, Calibration(1.0, 3))
     assert torch.allclose(deviation[..., 4, 4], variance[..., 3:6, 3:6].mean((-2, -1)).sqrt())
     assert torch.allclose(deviation[..., 0, 0], variance[..., :2, :2].mean((-2, -1)).sqrt())
-    constant = calibrated(restored, average, torch.ones_like(variance), Calibration(0.0, 2.0, 5))[1]
+    constant = expected_error(torch.ones_like(variance), Calibration(2.0, 5))
     assert torch.allclose(constant, torch.full_like(constant, 2.0))
 
 
-def test_a_power_counts_in_units_of_the_image(statistics):
-    restored, average, variance = statistics
-    how = Calibration(0.5, 2.0, 1, power=1.5)
-    deviation = calibrated(restored, average, variance, how)[1]
+def test_a_power_counts_in_units_of_the_image(variance):
+    how = Calibration(2.0, 1, power=1.5)
+    deviation = expected_error(variance, how)
     assert torch.allclose(deviation, 2 * variance**0.75)
-    large = calibrated(255 * restored, 255 * average, 255**2 * variance, how, unit=255.0)[1]
-    assert torch.allclose(large, 255 * deviation)
+    assert torch.allclose(expected_error(255**2 * variance, how, unit=255.0), 255 * deviation)
 
 
-def test_planes_of_a_volume_are_read_one_by_one(statistics):
-    volume = [x.reshape(1, 2, 3, 9, 8) for x in statistics]
-    how = Calibration(0.5, 2.0, 3)
-    for a, b in zip(calibrated(*volume, how), calibrated(*statistics, how), strict=True):
-        assert torch.allclose(a.reshape(b.shape), b)
+def test_planes_of_a_volume_are_read_one_by_one(variance):
+    how = Calibration(2.0, 3)
+    volume = expected_error(variance.reshape(1, 2, 3, 9, 8), how)
+    assert torch.allclose(volume.reshape(variance.shape), expected_error(variance, how))
 
 
-def test_every_kind_has_an_odd_window_and_a_share():
-    for how in CALIBRATIONS.values():
-        assert how.window % 2 == 1
-        assert 0 <= how.share <= 1
-        assert how.factor > 0
+def test_every_kind_has_an_odd_window():
+    assert all(how.window % 2 == 1 and how.factor > 0 for how in CALIBRATIONS.values())
 
 
 @pytest.mark.parametrize(
@@ -70,7 +54,7 @@ def test_every_kind_has_an_odd_window_and_a_share():
 def test_the_kind_of_task_is_found_in_the_physics(unet, monkeypatch, kind, build):
     physics = build()
     y = physics.A(torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)))
-    with_other = {name: Calibration(0.0, 0.0, 1) for name in CALIBRATIONS} | {kind: Calibration(0.0, 1.0, 1)}
+    with_other = {name: Calibration(0.0, 1) for name in CALIBRATIONS} | {kind: Calibration(1.0, 1)}
     for name, how in with_other.items():
         monkeypatch.setitem(CALIBRATIONS, name, how)
     found = DAEP(NOISE, unet, "fast", max_iter=1, check_noise=False).posterior(y, physics, n=2, levels=2)

@@ -7,6 +7,7 @@ import torch
 
 from daep_deepinv import DAEP, degradation
 from daep_deepinv.calibration import CALIBRATIONS, Calibration
+from daep_deepinv.posterior import Posterior
 
 NOISE = 5 / 255
 SHORT = {"levels": 4}
@@ -46,10 +47,10 @@ def test_an_image_has_the_same_samples_alone_and_in_a_batch(model, physics, y):
 
 
 def test_statistics_are_those_of_the_samples(model, physics, y, monkeypatch):
-    monkeypatch.setitem(CALIBRATIONS, "general", Calibration(share=0.25, factor=1.5, window=1))
+    monkeypatch.setitem(CALIBRATIONS, "general", Calibration(factor=1.5, window=1))
     samples = model.sample(y, physics, n=4, **SHORT)
     found = model.posterior(y, physics, n=4, **SHORT)
-    assert torch.allclose(found.mean, 0.25 * samples.mean(0) + 0.75 * model(y, physics), atol=1e-6)
+    assert torch.equal(found.mean, model(y, physics))
     assert torch.allclose(found.deviation, 1.5 * samples.std(0), atol=1e-5)
     low, high = found.interval(0.9)
     assert torch.allclose(high - low, 2 * 1.6449 * found.deviation, rtol=1e-3, atol=1e-6)
@@ -86,14 +87,28 @@ def test_the_deviation_of_a_denoised_image_is_about_its_error(shipped, level):
     assert 0.5 * error < said < 2 * error
 
 
+@pytest.mark.parametrize("task", ["blur", "enlargement"])
+def test_nine_of_ten_pixels_are_within_their_interval(shipped, task):
+    x = torch.from_numpy(skimage.data.astronaut()[100:148, 200:248]).permute(2, 0, 1)[None] / 255
+    blur = {"kernel": dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)), "padding": "circular"}
+    physics = degradation(**({"factor": 3, "img_size": (3, 48, 48)} if task == "enlargement" else blur), sigma=1 / 255)
+    y = physics.A(x)
+    y = y + torch.randn(y.shape, generator=torch.Generator().manual_seed(0)) / 255
+    low, high = DAEP(1 / 255, shipped("dae"), check_noise=False).posterior(y, physics, n=6).interval(0.9)
+    assert 0.75 < float(((low <= x) & (x <= high)).float().mean()) < 0.99
+
+
 def test_an_image_in_other_units_has_the_same_samples_in_these(shipped, physics, y):
+    """Both ranges are given, for one that is found may scale an image. In float32: bf16 rounds the two differently."""
+    network = shipped("dae")
+    network.compute_dtype = torch.float32
     options = {"check_noise": False, "preset": "fast"}
-    small = DAEP(NOISE, shipped("dae"), **options)
-    unit = small.sample(y, physics, n=1, levels=6)
-    large = DAEP(255 * NOISE, shipped("dae"), **options, scale=255.0, bounds=(0, 255))
-    assert (large.sample(255 * y, physics, n=1, levels=6) - 255 * unit).abs().mean() < 0.5  # bf16 rounds differently
+    small = DAEP(NOISE, network, **options, scale=1.0, bounds=(0, 1))
+    large = DAEP(255 * NOISE, network, **options, scale=255.0, bounds=(0, 255))
+    unit, same = small.sample(y, physics, n=1, levels=6), large.sample(255 * y, physics, n=1, levels=6)
+    assert (same - 255 * unit).abs().max() < 0.05
     found, expected = (m.posterior(v, physics, n=2, levels=6) for m, v in ((large, 255 * y), (small, y)))
-    assert (found.deviation - 255 * expected.deviation).abs().mean() < 0.05 * 255 * expected.deviation.mean()
+    assert (found.deviation - 255 * expected.deviation).abs().max() < 0.01 * 255 * expected.deviation.mean()
 
 
 def test_what_cannot_be_sampled_is_refused(model, physics, y, conv):
@@ -105,5 +120,22 @@ def test_what_cannot_be_sampled_is_refused(model, physics, y, conv):
         model.sample(y, physics, temperature=2)
     with pytest.raises(ValueError, match="25/255 alone"):
         DAEP(NOISE, conv).sample(y, physics)
-    with pytest.raises(ValueError, match="q: got 1"):
-        model.posterior(y, physics, n=2, **SHORT).quantile(1)
+
+
+@pytest.mark.parametrize(
+    ("argument", "given"),
+    [("n", True), ("n", "4"), ("n", 2.5), ("n", None), ("seed", True), ("seed", "1"), ("seed", -1)],
+)
+def test_what_is_no_number_is_refused_before_any_work(model, physics, y, monkeypatch, argument, given):
+    monkeypatch.setattr(model, "_chains", None)
+    for draw in (model.sample, model.posterior):
+        with pytest.raises(ValueError, match=f"^{argument}: got {given!r}; expected a whole number"):
+            draw(y, physics, **{argument: given})
+
+
+@pytest.mark.parametrize("given", [0, 1, True, "0.5", None, float("nan"), [0.1, 0.9]])
+def test_a_quantile_needs_a_probability(given):
+    found = Posterior(torch.zeros(1), torch.ones(1), 2)
+    for name, of in (("q", found.quantile), ("share", found.interval)):
+        with pytest.raises(ValueError, match=f"^{name}: got .*; expected a probability"):
+            of(given)

@@ -68,7 +68,11 @@ def test_levels_fall_from_the_first_to_the_last():
     assert SamplingPlan(levels=1).noise_levels() == [SamplingPlan().first]
 
 
-@pytest.mark.parametrize("options", [{"first": 0.001}, {"last": 0.0}, {"levels": 0}, {"fresh": 1.5}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"first": 0.001}, {"last": 0.0}, {"levels": 0}, {"levels": 2.5}, {"fresh": 1.5}, {"fresh": "1"}, {"first": True}],
+    ids=str,
+)
 def test_a_number_out_of_its_range_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         SamplingPlan(**options)

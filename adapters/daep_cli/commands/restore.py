@@ -23,8 +23,9 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", he
 Noise = Annotated[
     str | None,
     typer.Option(
-        metavar="SIGMA|auto",
-        help="Noise standard deviation where white is 255; auto: estimate it from the image. Alone: denoise.",
+        metavar="SIGMA|auto|poisson:GAIN:READ",
+        help="Noise standard deviation where white is 255; auto: estimate it from the image; poisson: the value of a "
+        "photon in the file, and the read noise. Alone: denoise.",
     ),
 ]
 Kernel = Annotated[
@@ -86,7 +87,7 @@ Samples = Annotated[
     typer.Option(
         metavar="N",
         min=2,
-        help="Draw N samples of the posterior; the result is their mean. 16 take 4 to 8 times as long.",
+        help="Draw N samples of the posterior, for --uncertainty. 16 take 4 to 8 times as long.",
     ),
 ]
 Uncertainty = Annotated[
@@ -147,8 +148,7 @@ def restore(
 
     --kernel deblurs, --scale enlarges, --mask and --missing inpaint, --noise alone denoises. --mask works together with
     --kernel and with --scale. --kernel blind finds kernel and noise in the photograph; its preset is fast. A sharp
-    photograph stays as it is. With --samples the result is the posterior mean; --uncertainty says how far each pixel
-    may be from the truth.
+    photograph stays as it is. --uncertainty says, by samples, how far each pixel may be from the truth.
 
     **Files.** PNG, JPEG, TIFF (integers, and floats of 8 to 64 bits), FITS and raw. The result has the number type,
     range and metadata of the file, turned as EXIF says. Colours under transparent pixels do not change others. Pixels
@@ -223,7 +223,7 @@ def _restore(source: Path, output: Path, options: Options, overwrite: bool) -> i
 
 
 def _sample(source: Path, output: Path, options: Options, overwrite: bool) -> None:
-    """The mean of samples, and their deviation."""
+    """The restored image, and its expected error by samples."""
     from daep_cli.jobs.job import Job
     from daep_cli.jobs.samples import check_uncertainty, sample_file
     from daep_prior.inference.heap import keep_freed_memory

@@ -1,4 +1,4 @@
-"""``daep restore --samples``: the mean of posterior samples of one image, and the deviation of each pixel."""
+"""``daep restore --samples``: one restored image, and by posterior samples the expected error of each pixel."""
 
 import time
 import warnings
@@ -37,7 +37,7 @@ def check_uncertainty(source: Path, output: Path, options: Options, overwrite: b
 
 
 def sample_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
-    """Write the mean of the samples of one image, and with ``--uncertainty`` their deviation.
+    """Write the restored image, and with ``--uncertainty`` its expected error by samples.
 
     The files are written when both are complete. Ctrl-C writes nothing.
 
@@ -68,7 +68,7 @@ def sample_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
         write_whole(options.uncertainty, draw(deviation, result.black, result.white), overwrite)
     write_whole(output, content, overwrite)
     seconds, error = time.perf_counter() - began, 255 * float(np.sqrt(np.mean(deviation**2)))
-    what = f"mean of {number} samples, expected error {error:.3g} where white is 255"
+    what = f"{number} samples, expected error {error:.3g} where white is 255"
     say(f"{output}: {width} x {height} pixels in {seconds:.1f} s ({what}; {job.summary(plan, measured)})")
 
 

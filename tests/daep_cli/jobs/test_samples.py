@@ -1,4 +1,4 @@
-"""``daep restore --samples``: the mean, the heat map and the deviation as a TIFF; the same seed, the same files."""
+"""``daep restore --samples``: the result, the heat map and the deviation as a TIFF; the same seed, the same files."""
 
 import numpy as np
 import pytest
@@ -35,14 +35,14 @@ def mask(tmp_path):
     return path
 
 
-def test_the_result_is_the_posterior_mean_and_comes_again(daep, small, tmp_path, quick):
+def test_the_result_is_the_estimate_of_the_posterior_and_comes_again(daep, small, tmp_path, quick):
     options = ["--kernel", "gaussian:1", "--noise", 5, *quick, "--seed", 3]
     files = []
     for name in ("a", "b"):
         out, sure = tmp_path / f"{name}.png", tmp_path / f"{name}-sure.png"
         outcome = daep("restore", small, "-o", out, *options, "--uncertainty", sure)
         assert (outcome.status, outcome.err) == (0, "")
-        assert "mean of 2 samples" in outcome.out
+        assert "(2 samples, expected error" in outcome.out
         files.append((out.read_bytes(), sure.read_bytes()))
     assert files[0] == files[1]
     y = torch.from_numpy(read_photo(small).colour[None, ..., 0] / np.float32(255))[None].float()
