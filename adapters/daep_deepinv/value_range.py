@@ -60,7 +60,8 @@ class ValueRange:
         return low, high
 
     def __str__(self) -> str:
-        limits = " to ".join("any" if limit is None else f"{limit:g}" for limit in self.bounds)
+        limits = " to ".join("unbounded" if limit is None else f"{limit:g}" for limit in self.bounds)
+        limits = "unbounded" if self.bounds == (None, None) else limits
         offsets = sorted(set(self.offset))
         shift = "" if offsets == [0] else f", shifted by {', '.join(f'{value:g}' for value in offsets)}"
         return f"{limits} ({self.source})" + ("" if self.scale == 1 else f", scaled by {self.scale:g}") + shift

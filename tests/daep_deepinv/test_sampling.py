@@ -6,6 +6,7 @@ import torch
 from deepinv.physics import LinearPhysics
 
 from daep_deepinv import DAEP
+from daep_deepinv.operators.right_adjoint import with_right_adjoint
 from daep_deepinv.operators.sampling import is_sampling
 
 SIZE = (1, 16, 16)
@@ -113,3 +114,12 @@ def test_unknowns_in_unlike_units_are_refused():
     lidar = dinv.physics.SinglePhotonLidar()
     with pytest.raises(ValueError, match="denoise the depth alone"):
         DAEP()(torch.ones(1, 50, 8, 8), lidar)
+
+
+def test_a_transform_whose_adjoint_is_mended_samples_as_before():
+    """deepinv's ``SequentialMRI`` averages the samples of a frequency that is measured twice."""
+    lines = torch.zeros(1, 1, 2, 16, 16)
+    lines[:, :, 0, :, ::4], lines[:, :, 1, :, 6:10] = 1, 1
+    physics, like = dinv.physics.SequentialMRI(lines, (16, 16)), torch.rand(1, 2, 16, 16)
+    mended = with_right_adjoint(physics, like)
+    assert mended is not physics and is_sampling(mended, physics.A(like), like, exact=True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from daep_deepinv import DAEP
-from daep_deepinv.value_range import find_ranges
+from daep_deepinv.value_range import ValueRange, find_ranges
 
 SIZE, NOISE = (3, 24, 32), 0.02
 
@@ -140,3 +140,8 @@ def test_limits_that_the_measurement_contradicts_warn(clean, blur, unet):
 def test_a_measurement_of_zeros_is_restored_to_zeros(blur, unet, sigma):
     found = DAEP(sigma, unet, "fast")(torch.zeros(1, 3, 24, 24), blur)
     assert float(found.abs().max()) < 0.05
+
+
+def test_a_range_without_a_limit_says_so():
+    assert str(ValueRange(bounds=(0.0, None), source="found")) == "0 to unbounded (found)"
+    assert str(ValueRange(bounds=(None, None), source="given")) == "unbounded (given)"

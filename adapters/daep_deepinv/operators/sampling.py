@@ -11,6 +11,7 @@ from torch import Tensor
 
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
 from daep_deepinv.operators.trust import probe, total
 
 __all__ = ["is_sampling"]
@@ -38,7 +39,8 @@ def is_sampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool = F
         is 10 dB worse with the schedule for missing pixels. A mask beside a blur with another noise level is 1.6 dB
         worse.
     """
-    if isinstance(physics, (Inpainting, MRIMixin)):
+    given = physics.base if isinstance(physics, DifferentiatedAdjoint) else physics
+    if isinstance(given, (Inpainting, MRIMixin)):
         return True
     if isinstance(physics, StackedLinearPhysics):
         return not exact and any(isinstance(part, Inpainting) for part in physics.physics_list)
