@@ -30,7 +30,6 @@ __all__ = [
     "denoising",
     "fast",
     "fixed_width",
-    "for_noise_estimation",
     "missing_pixels",
     "paper",
     "paper_sr",
@@ -202,15 +201,6 @@ def _annealed(
 def _circular(sigma: float, table: SettingsTable | None, task: Task) -> FastSettings | None:
     """The numbers of a noisy circular blur; ``None``: it is none, or there are none."""
     return (table or shipped_settings()).circular_at(sigma) if task in CIRCULAR_ITERATIONS else None
-
-
-@checked_numbers
-def for_noise_estimation(sigma: float) -> Schedule:
-    """The second phase of :func:`annealed` alone. Its prior weight is so high that ``sigma`` need not be well known.
-
-    :param float sigma: assumed noise level of the measurement.
-    """
-    return sequence(shipped_settings().at(sigma).restart.phase(ITERATIONS[1], gradient=False, average_last=0))
 
 
 @checked_numbers

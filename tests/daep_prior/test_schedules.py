@@ -218,17 +218,6 @@ def test_a_phase_can_weigh_more_in_the_mean():
     assert shares(schedules.sequence(phase, more)) == pytest.approx([0, 1 / 7, 3 / 7, 3 / 7])
 
 
-def test_the_noise_is_estimated_with_more_prior_weight_than_images_are_restored():
-    """So that the assumed level, which may be wrong, matters less."""
-    estimating, fast = schedules.for_noise_estimation(0.02), schedules.fast(0.02)
-
-    def strength(schedule):
-        return [w * s**2 for w, s in zip(schedule.prior_weight, schedule.kernel_width, strict=True)]
-
-    assert min(strength(estimating)) > min(strength(fast)) and max(strength(estimating)) > max(strength(fast))
-    assert set(estimating.jacobian) == {0} and estimating.final_width is None
-
-
 def test_the_image_is_seen_from_all_sides_in_turn():
     for preset in (schedules.annealed, schedules.fast, schedules.best, schedules.fixed_width):
         assert preset(0.1).flip[:5] == (0, 1, 2, 3, 0)
