@@ -61,17 +61,17 @@ def found_varying_blur(
     rows, columns = (region_count(n, side, MOST_REGIONS) for n in shape)
     if rows * columns == 1:
         reason = f"it is too small for two regions of {side} pixels; a smaller size= needs smaller ones"
-        return _one_kernel(y, size, prior, starts, seed, follow, reason)
+        return _one_kernel(y, largest, prior, starts, seed, follow, reason)
     found: list[FoundBlur] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about regions; those that are not found are replaced
         for number, (down, across) in enumerate(_regions(shape, (rows, columns), side)):
             counted = None if follow is None else _counted(follow, number * starts)
-            found += found_blurs(y[..., down, across], size, prior, starts, seed, counted)
+            found += found_blurs(y[..., down, across], largest, prior, starts, seed, counted)
     trusted = torch.tensor([_trusted(one, starts) for one in found]).view(rows, columns)
     if float(trusted.float().mean()) < LEAST_TRUSTED:
         reason = f"it is found in {int(trusted.sum())} of {rows * columns} regions"
-        return _one_kernel(y, size, prior, starts, seed, follow, reason)
+        return _one_kernel(y, largest, prior, starts, seed, follow, reason)
     kernels = stacked([one.kernel for one in found])[:, 0]
     if kernels.shape[-1] > 1:
         kernels = in_the_middle(kernels)
