@@ -8,11 +8,12 @@ from deepinv.utils import TensorList
 
 from daep_deepinv import DAEP, DAEPrior, starting_point
 from daep_deepinv.noise.model import NoiseModel
-from daep_deepinv.noise_estimation.by_restoration import _squares, gain_of, restored_level
+from daep_deepinv.noise_estimation.by_restoration import _squares, restored_level
 from daep_deepinv.noise_estimation.estimate import contradicting_noise, estimated_noise, law_in_detail
 from daep_deepinv.noise_estimation.impulses import impulses_in
 from daep_deepinv.noise_estimation.neighbours import level_of_neighbours
 from daep_deepinv.noise_estimation.pixels import pixel_noise
+from daep_deepinv.noise_estimation.response import gain_of
 from daep_deepinv.noise_estimation.signal_fit import fit_line
 from daep_deepinv.noise_estimation.usable import usable_pixels
 
@@ -214,6 +215,27 @@ def test_parts_of_unlike_noise_have_a_level_each(texture, prior) -> None:
     y = TensorList([part + s * normal(part.shape, k) for k, (part, s) in enumerate(zip(y, (0.02, 0.1), strict=True))])
     noise = estimated(y, physics, prior)
     assert [part.constant**0.5 for part in noise.law.parts] == pytest.approx([0.02, 0.1], rel=0.3)
+
+
+def test_the_photons_of_a_tomograph_have_a_gain(photograph, prior) -> None:
+    """A sinogram is no image, but amounts; its noise rises with them, or does not."""
+    x = photograph.mean(1, keepdim=True)[..., :32, :32]
+    physics, gain = P.Tomography(20, 32, circle=False, normalize=True), 0.003
+    clean = physics.A(x).clamp_min(0)
+    torch.manual_seed(0)
+    photons = estimated(gain * torch.poisson(clean / gain), physics, prior)
+    assert photons.law.linear == pytest.approx(gain, rel=0.35) and "Poisson" in photons.words
+    assert photons.level == pytest.approx(float((gain * clean).mean()) ** 0.5, rel=0.25)
+    assert estimated(clean + 0.03 * normal(clean.shape, 5), physics, prior).law is None
+
+
+def test_missing_colours_without_noise_are_believed(photograph, prior) -> None:
+    """Where each channel misses pixels of its own, few pixels show all colours: a restoration shows the noise."""
+    x = photograph[..., :64, :64]
+    physics = P.Inpainting((3, 64, 64), mask=(torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)) < 0.5))
+    clean = physics.A(x)
+    assert contradicting(clean, physics, prior) is None
+    assert contradicting(clean + 0.06 * normal(clean.shape) * (clean != 0), physics, prior) is not None
 
 
 def test_a_large_noisy_image_is_estimated_from_squares(photograph, prior) -> None:

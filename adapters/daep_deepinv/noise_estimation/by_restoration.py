@@ -14,17 +14,19 @@ from torch import Tensor
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.nonlinear import NonlinearL2
 from daep_deepinv.data_terms.weighted import WeightedL2, precision_level
+from daep_deepinv.noise.variance import QuadraticVariance
+from daep_deepinv.noise_estimation.response import Response, real_parts, response_of
+from daep_deepinv.noise_estimation.signal_fit import law_of_bins
 from daep_deepinv.noise_estimation.usable import usable_pixels
+from daep_deepinv.operators.sampling import is_sampling
 from daep_deepinv.prior import DAEPrior
-from daep_prior import restore, schedules
+from daep_prior import Schedule, restore, schedules
 
 __all__ = [
     "RestoredLevel",
     "UnknownNoiseError",
     "error_of_texture",
     "first_level",
-    "gain_of",
-    "measured_pixels",
     "restored_level",
     "rises_with_signal",
 ]
@@ -35,13 +37,17 @@ __all__ = [
 #: too low: a network that assumes too little takes noise for texture.
 FIRST_GUESS = 12 / 255
 #: Maximum number of passes: of a noisy image, which take two evaluations of the network, and of any other measurement,
-#: which take two times nine. The default preset takes 55. Relative change at which they end.
+#: which take two times nine, or two times ``SAMPLED_ITERATIONS``. Relative change at which they end.
 DENOISING_PASSES, PASSES, TOLERANCE = 6, 3, 0.04
 #: The level that a restoration assumes, as a share of the level found so far. Below 1, it removes less texture, which
-#: its residual would count as noise. Two training crops of 64 pixels, one smooth, noise of 12.75, nine operators: with
-#: the true level assumed, 1.0 to 2.2 times that is found, with 0.4 of it 0.98 to 1.65, with 0.2 0.86 to 1.32. The
-#: network alone needs no such share. A quarter too little costs less PSNR than as much too much.
-ASSUMED_SHARE = 0.2
+#: its residual would count as noise. The second: of an operator that samples the image.
+#: Chosen by ``benchmarks/noise_estimation.py --shares`` on training crops, noise of 7.65 and 25: relative error 0.33, 0.25,
+#: 0.24, 0.24 for 0.1, 0.2, 0.3, 0.45; of the second 0.30, 0.26, 0.32 for 0.3, 0.5, 0.7. The least share of the best ones is
+#: taken: weaker noise wants less.
+ASSUMED_SHARE, SAMPLED_SHARE = 0.2, 0.5
+#: Iterations of the schedule for missing pixels, which estimates the noise of operators that sample the image: of
+#: multiples of a projection, and of random projections.
+EXACT_ITERATIONS, RANDOM_ITERATIONS = 12, 20
 #: The same for noise that is not white, and the number of passes: rather too much is found than too little.
 SHARE_NOT_WHITE, PASSES_NOT_WHITE = 2.0, 2
 #: The measurement is disturbed by this share of the assumed level, to see how much of a disturbance the image follows.
@@ -64,11 +70,10 @@ CLEAR_RISE = 1.3
 SQUARES, SIDE = 2, 128
 #: Limits of the image, as the network knows them.
 BOUNDS = (0.0, 1.0)
-#: Measured values below this share of the largest are those of missing pixels.
-TINY_GAIN = 1e-6
-#: An operator sees a white image if its power is spread over at least this share of the measured values. A blur: 1, a
-#: random matrix: a third, a Fourier transform: one value.
-SPREAD = 0.1
+#: Least value that a restoration gives to a measurement of nothing but amounts, as a share of the largest one.
+LEAST_AMOUNT = -0.05
+#: Bins of like brightness in which the noise of amounts is compared, and their least number of values.
+BINS, VALUES_PER_BIN = 10, 50
 
 
 class UnknownNoiseError(ValueError):
@@ -81,15 +86,54 @@ class RestoredLevel(NamedTuple):
     :param float level: standard deviation, in the units of the measurement; of unlike parts that of the mean precision.
     :param float uncertainty: relative standard error.
     :param tuple parts: standard deviation of each part of the measurement.
+    :param QuadraticVariance law: of amounts whose noise rises with them; ``None``: one level.
     """
 
     level: float
     uncertainty: float
     parts: tuple[float, ...]
+    law: QuadraticVariance | None = None
+
+
+class _Pass(NamedTuple):
+    """What one restoration shows.
+
+    :param tuple levels: of each part.
+    :param bool stable: whether it amplifies no disturbance: with eigenvalues of ``J`` in [0, 1], the squares of
+        ``I - J`` sum up to no more than its trace.
+    """
+
+    levels: tuple[float, ...]
+    stable: bool
+    law: QuadraticVariance | None
+
+
+class _Task(NamedTuple):
+    """How the noise of a measurement is found.
+
+    :param Response response: of the operator.
+    :param float share: the assumed level as a share of the found one.
+    :param int passes: at most.
+    :param int iterations: of the schedule for missing pixels; ``None``: ``fast``.
+    """
+
+    response: Response
+    share: float
+    passes: int
+    iterations: int | None
+
+    @property
+    def gain(self) -> float:
+        """Of the operator."""
+        return self.response.gain
+
+    def schedule(self, width: float) -> Schedule:
+        """Of a restoration."""
+        return schedules.fast(width) if self.iterations is None else schedules.missing_pixels(width, self.iterations)
 
 
 def restored_level(
-    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, *, white: bool = True
+    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, *, white: bool = True, share: float | None = None
 ) -> RestoredLevel:
     r"""Noise level of one measurement, from the residual of a restoration :math:`f(y)` of :math:`Kx`.
 
@@ -100,33 +144,35 @@ def restored_level(
 
     This fixed point, the most likely level, is found by repetition.
 
-    *Any other measurement*: :math:`f` is ``K`` times the result of ``fast``, which is no posterior mean. With its
-    Jacobian :math:`J`, the noise alone leaves :math:`s^2 \|I - J\|_F^2`, so :math:`\|y - f(y)\|^2 / \|I - J\|_F^2` is
-    :math:`s^2` and what the restoration lost of the image. That is less, the less noise is assumed.
+    *Any other measurement*: :math:`f` is ``K`` times the result of ``fast``, or of a few iterations for missing pixels
+    where ``K`` samples the image. That is no posterior mean. With its Jacobian :math:`J`, the noise alone leaves
+    :math:`s^2 \|I - J\|_F^2`, so :math:`\|y - f(y)\|^2 / \|I - J\|_F^2` is :math:`s^2` and what the restoration lost of
+    the image. That is less, the less noise is assumed.
 
     Both traces are measured with one random disturbance of the measurement (Ramani, Blu and Unser, IEEE TIP 2008).
-    Operators may have any gain (:func:`gain_of`). The parts of stacked physics have a level each.
+    Operators may have any gain (:class:`~daep_deepinv.noise_estimation.response.Response`).
+    The parts of stacked physics have a level each.
 
     :param y: measurement of one image.
     :param DAEPrior prior: with a noise-conditional denoiser.
     :param torch.Tensor start: first image (1, C, H, W), values in [0, 1] or signed.
     :param bool white: ``False``: the noise is known not to be white. It looks like texture; so that all of it is
         counted, more noise is assumed than was found.
+    :param float share: the level that a restoration assumes as a share of the found one; ``None``: the shipped one.
     :raises UnknownNoiseError: the denoiser is for one level.
     """
     denoising = isinstance(physics, Denoising)
-    share, passes, texture = (1.0, DENOISING_PASSES, NOISY_TEXTURE) if denoising else (ASSUMED_SHARE, PASSES, TEXTURE)
-    if not white:
-        share, passes = SHARE_NOT_WHITE, PASSES_NOT_WHITE
-    gain = gain_of(physics, start)
+    task = _task(y, physics, start, white, share)
+    share, gain = task.share, task.gain
     found = accepted = assumed = _first_guess(y, gain)
+    law: QuadraticVariance | None = None
     before: tuple[float, float] | None = None
-    for _ in range(passes):
-        now, stable = _levels(y, physics, prior, start, assumed, gain)
+    for _ in range(task.passes):
+        now, stable, rises = _levels(y, physics, prior, start, assumed, task)
         if before is not None and not stable:
             assumed = tuple(math.sqrt(a * b) for a, b in zip(assumed, accepted, strict=True))
             continue
-        step, found, accepted = math.log(_rms(now) / _rms(found)), now, assumed
+        step, found, accepted, law = math.log(_rms(now) / _rms(found)), now, assumed, rises
         at, gap = math.log(_rms(assumed)), math.log(share * _rms(found) / _rms(assumed))
         settled = before is not None and (at == before[0] or (not denoising and abs(step) < TOLERANCE))
         if settled or abs(gap) < TOLERANCE:
@@ -137,9 +183,24 @@ def restored_level(
         before = at, gap
         assumed = tuple(max(factor * share * level, schedules.SMALLEST_NOISE * gain) for level in found)
     level = precision_level(_variances(y, found)) if len(found) > 1 else found[0]
-    signal = torch.cat([part.flatten() for part in _parts(y)]).double().square().mean()
+    signal = torch.cat([part.flatten() for part in real_parts(y)]).double().square().mean()
+    texture = NOISY_TEXTURE if denoising else TEXTURE
     error = error_of_texture(level, texture * math.sqrt(max(float(signal) - level**2, 0.0)))
-    return RestoredLevel(level, max(LEAST_ERROR, error), found)
+    return RestoredLevel(level, max(LEAST_ERROR, error), found, law)
+
+
+def _task(y: Any, physics: LinearPhysics, start: Tensor, white: bool, share: float | None) -> _Task:
+    response, linear = response_of(physics, start), isinstance(physics, LinearPhysics)
+    if isinstance(physics, Denoising):
+        chosen, passes, iterations = 1.0, DENOISING_PASSES, None
+    elif linear and not isinstance(y, TensorList) and is_sampling(physics, y, start):
+        exact = is_sampling(physics, y, start, exact=True)
+        chosen, passes, iterations = SAMPLED_SHARE, PASSES, EXACT_ITERATIONS if exact else RANDOM_ITERATIONS
+    else:
+        chosen, passes, iterations = ASSUMED_SHARE, PASSES, None
+    if not white:
+        chosen, passes, iterations = SHARE_NOT_WHITE, PASSES_NOT_WHITE, None
+    return _Task(response, chosen if share is None else share, passes, iterations)
 
 
 def error_of_texture(level: float, texture: float) -> float:
@@ -165,8 +226,8 @@ def rises_with_signal(y: Tensor, prior: DAEPrior, level: float) -> bool:
 
 def first_level(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> float:
     """The level that the first pass of :func:`restored_level` finds, of all parts."""
-    gain = gain_of(physics, start)
-    return _rms(_levels(y, physics, prior, start, _first_guess(y, gain), gain)[0])
+    task = _Task(response_of(physics, start), 1.0, 1, None)
+    return _rms(_levels(y, physics, prior, start, _first_guess(y, task.gain), task).levels)
 
 
 def _first_guess(y: Any, gain: float) -> tuple[float, ...]:
@@ -175,12 +236,9 @@ def _first_guess(y: Any, gain: float) -> tuple[float, ...]:
 
 
 def _levels(
-    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, assumed: Sequence[float], gain: float
-) -> tuple[tuple[float, ...], bool]:
-    """The level of each part that a restoration finds which assumes these levels, and whether it is stable.
-
-    A stable restoration amplifies no disturbance: with eigenvalues of ``J`` in [0, 1], the squares of ``I - J`` sum up
-    to no more than its trace.
+    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, assumed: Sequence[float], task: _Task
+) -> _Pass:
+    """What a restoration shows that assumes these levels.
 
     :raises UnknownNoiseError: the denoiser is for one level.
     """
@@ -194,14 +252,14 @@ def _levels(
         used = usable_pixels(y[0].detach().cpu()).to(y.device).expand_as(y)
         y, counted = _squares(y), [_squares(used)]
     else:
-        counted = _measured(physics, start)
-    parts, generator = _parts(y), torch.Generator().manual_seed(1)
+        counted = task.response.measured
+    parts, generator = real_parts(y), torch.Generator().manual_seed(1)
     signs = [_signs(part, generator) for part in parts]
     disturbed = [p + DISTURBANCE * s * sign for p, s, sign in zip(parts, assumed, signs, strict=True)]
     seen, moved = (
-        _parts(_restored(one, physics, prior, start, assumed, gain)) for one in (y, _as_measurement(disturbed, y))
+        real_parts(_restored(one, physics, prior, start, assumed, task)) for one in (y, _as_measurement(disturbed, y))
     )
-    found, stable = [], True
+    found, stable, law = [], True, None
     for part, s, sign, one, other, used in zip(parts, assumed, signs, seen, moved, counted, strict=True):
         used = used if bool(used.any()) else torch.ones_like(used)
         left = (sign - (other - one) / (DISTURBANCE * s))[used].double()  # (I - J) sign
@@ -209,11 +267,28 @@ def _levels(
         stable &= squares <= UNSTABLE * trace
         power = float((part - one)[used].double().square().mean())
         found.append(math.sqrt(max(power, 1e-30) / min(max(trace if denoising else squares, LEAST_FREE), 1.0)))
-    return tuple(found), stable or denoising
+        if not denoising and len(parts) == 1:
+            law = _law(one[used], (part - one)[used], left)
+    return _Pass(tuple(found), stable or denoising, law)
+
+
+def _law(mean: Tensor, residual: Tensor, left: Tensor) -> QuadraticVariance | None:
+    """The law of the noise of amounts, which are not negative; ``None``: they are, or their noise has one level.
+
+    :param torch.Tensor mean: the measurement of the restored image, as ``residual`` and ``left``: (n).
+    :param torch.Tensor left: what the restoration leaves of random signs.
+    """
+    if len(mean) < BINS * VALUES_PER_BIN or float(mean.min()) < LEAST_AMOUNT * float(mean.max()):
+        return None
+    bins = mean.argsort().chunk(BINS)
+    powers = [
+        float(residual[k].double().square().mean()) / max(float(left[k].square().mean()), LEAST_FREE) for k in bins
+    ]
+    return law_of_bins(torch.tensor([float(mean[k].double().mean()) for k in bins]), torch.tensor(powers))
 
 
 def _restored(
-    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, levels: Sequence[float], gain: float
+    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, levels: Sequence[float], task: _Task
 ) -> Any:
     """``K`` times the restored image."""
     prior = prior.adapted(start)
@@ -223,9 +298,9 @@ def _restored(
         data: PerImageL2 = WeightedL2(_variances(y, levels))
     else:
         data = (PerImageL2 if isinstance(physics, LinearPhysics) else NonlinearL2)(sigma=levels[0])
-    width = float(data.norm) ** -0.5 / gain
+    width = float(data.norm) ** -0.5 / task.gain
     bounds = BOUNDS if prior.transform is None else None  # real and imaginary parts are signed
-    return physics.A(restore(data.prox_of(y, physics), start, prior, schedules.fast(width), bounds=bounds))
+    return physics.A(restore(data.prox_of(y, physics), start, prior, task.schedule(width), bounds=bounds))
 
 
 def _variances(y: TensorList, levels: Sequence[float]) -> TensorList:
@@ -246,12 +321,6 @@ def _squares(image: Tensor) -> Tensor:
     return torch.cat([image[..., i : i + SIDE, j : j + SIDE] for i in rows for j in columns])
 
 
-def _parts(y: Any) -> list[Tensor]:
-    """The parts of a measurement as real numbers."""
-    parts = list(y) if isinstance(y, TensorList) else [y]
-    return [torch.view_as_real(part) if part.is_complex() else part for part in parts]
-
-
 def _as_measurement(parts: list[Tensor], like: Any) -> Any:
     """The opposite of :func:`_parts`."""
     originals = list(like) if isinstance(like, TensorList) else [like]
@@ -262,44 +331,3 @@ def _as_measurement(parts: list[Tensor], like: Any) -> Any:
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
     """Random numbers 1 and -1."""
     return (2 * torch.randint(0, 2, like.shape, generator=generator) - 1).to(like)
-
-
-def _random(physics: Any, start: Tensor) -> Tensor:
-    """White noise in the shape of an image: of mean 0 and level 1; for a nonlinear physics, an image in [0, 1]."""
-    image = torch.rand(start.shape, generator=torch.Generator().manual_seed(0)).to(start)
-    return (image - 0.5) * math.sqrt(12) if isinstance(physics, LinearPhysics) else image
-
-
-def _measured(physics: Any, start: Tensor) -> list[Tensor]:
-    """Which values of each part of a measurement depend on the image; the others are those of missing pixels."""
-    return [part.abs() > TINY_GAIN * part.abs().amax() for part in _parts(physics.A(_random(physics, start)))]
-
-
-def measured_pixels(physics: LinearPhysics, start: Tensor) -> Tensor | None:
-    """The pixels (h, w) of a measurement (1, C, h, w) that depend on the image in all channels, also behind a wrapper.
-
-    :return: boolean; ``None``: all.
-    """
-    if isinstance(physics, Denoising):
-        return None
-    measured: Tensor = _measured(physics, start)[0][0].all(0)
-    return None if bool(measured.all()) else measured
-
-
-def gain_of(physics: LinearPhysics, start: Tensor) -> float:
-    """Root mean square of the measured values of a white image of ones: 1 for a blur, a path length for tomography.
-
-    Missing pixels do not count. Operators that see a white image in few values, as a Fourier transform, have the gain
-    of a random one.
-    """
-
-    def powers(image: Tensor) -> Tensor:
-        return torch.cat([part.flatten() for part in _parts(physics.A(image))]).double().square()
-
-    random = powers(_random(physics, start))
-    measured = random > TINY_GAIN**2 * random.max()
-    if not bool(measured.any()):
-        return 1.0
-    white = powers(torch.ones_like(start))[measured]
-    spread = float(white.sum()) ** 2 / max(float(white.square().sum()), 1e-300)
-    return math.sqrt(float((white if spread >= SPREAD * len(white) else random[measured]).mean()))

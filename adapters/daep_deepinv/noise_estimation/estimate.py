@@ -13,12 +13,11 @@ from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance
 from daep_deepinv.noise_estimation.by_restoration import (
     error_of_texture,
     first_level,
-    gain_of,
-    measured_pixels,
     restored_level,
     rises_with_signal,
 )
 from daep_deepinv.noise_estimation.pixels import PixelNoise, pixel_noise
+from daep_deepinv.noise_estimation.response import gain_of, measured_pixels
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.prior import DAEPrior
 from daep_prior.images import RGB
@@ -33,7 +32,7 @@ DOUBT_COLOUR, DOUBT_GREY = 3 / 255, 8 / 255
 #: blurred or two and three times smaller, clean at most 4.1 and 0.7, with noise of 5.1 at least 5.2 and 5.1.
 DOUBT_FIRST, DOUBT_RESTORED = 4.5 / 255, 2.5 / 255
 #: Noise of a grey image that rises with the signal is that from this level on, solver's units; of weaker noise, texture
-#: may be what rises. Training crops: see ``LEAST_RATIO_GREY`` in :mod:`daep_deepinv.noise_estimation.pixels`.
+#: may be what rises. Training crops: see ``LEAST_RATIO`` in :mod:`daep_deepinv.noise_estimation.signal_fit`.
 STRONG_GREY = 12 / 255
 #: A level that the pixels of clean images show, in the solver's units: smooth training crops, 8 bits.
 CLEAN = 1.2 / 255
@@ -57,7 +56,7 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
     """
     found, masked = _in_pixels(y, physics, start)
     if found is None:
-        return _restored(y, physics, prior, start)
+        return _restored(y, physics, prior, start, amounts=True)
     sharp, colour = masked or isinstance(physics, Denoising), y.shape[1] == RGB
     rises = found.law is not None and (found.level >= STRONG_GREY or colour)
     sure = rises or (found.law is None and found.uncertainty <= SURE and (colour or not sharp))
@@ -130,9 +129,16 @@ def _shown(found: PixelNoise) -> NoiseModel:
     return NoiseModel(found.level, "estimated", law=found.law, words=found.words, uncertainty=uncertainty)
 
 
-def _restored(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, *, white: bool = True) -> NoiseModel:
-    """From a quick restoration; parts of a measurement whose levels differ have a law each."""
+def _restored(
+    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, *, white: bool = True, amounts: bool = False
+) -> NoiseModel:
+    """From a quick restoration; parts of a measurement whose levels differ have a law each.
+
+    :param bool amounts: whether noise that rises with the signal is looked for.
+    """
     found = restored_level(y, physics, prior, start, white=white)
+    if amounts and found.law is not None:
+        return _shown(PixelNoise(found.law.level(y.clamp_min(0))[0], found.uncertainty, found.law))
     uncertainty = round(min(found.uncertainty, 1.0), 2)
     if max(found.parts) <= LEAST_PART_RATIO * min(found.parts):
         return NoiseModel(found.level, "estimated", uncertainty=uncertainty)

@@ -12,7 +12,7 @@ from daep_deepinv.noise.stabilise import stabiliser_of
 from daep_deepinv.noise.variance import QuadraticVariance
 from daep_deepinv.noise_estimation.neighbours import level_of_neighbours, variances_of_neighbours
 from daep_deepinv.noise_estimation.patches import patch_level
-from daep_deepinv.noise_estimation.signal_fit import fit_line
+from daep_deepinv.noise_estimation.signal_fit import LEAST_RATIO, law_of_bins
 from daep_deepinv.noise_estimation.usable import flat_pixels, usable_pixels
 
 __all__ = ["PixelNoise", "law_of_counts", "pixel_noise"]
@@ -34,7 +34,7 @@ FLAT_SHARE = 0.25
 #: 112 x 112 pixels: white noise of 2.55 and 12.75 has a ratio of at most 1.4 in colour; in grey of at most 2.2 at
 #: 12.75, and at 2.55 of up to 19, mostly with a texture of 1.05 to 1.16. Gains of 0.002, 0.01 and 0.05 with a ratio of
 #: 3 and more are found within 5 % in colour, in grey within 30 % but for 0.002.
-LEAST_RATIO, LEAST_RATIO_GREY, LEAST_SIGMAS, MOST_TEXTURE = 1.7, 2.5, 3.0, 1.05
+LEAST_RATIO_COLOUR, MOST_TEXTURE = 1.7, 1.05
 #: Noise is white if every second pixel shows at most this many times the level, and the mean of the channels at most
 #: this many times that of their differences. 16 training crops, sharp and blurred, noise of 2.55 and 7.65: for the
 #: first, white noise at most 1.28 but for one crop, averaged over 3 x 3 pixels 1.6 and more, stored as JPEG 90 1.4 and
@@ -170,13 +170,8 @@ def _law(image: Tensor, usable: Tensor) -> QuadraticVariance | None:
     found = variances_of_neighbours(image, usable)
     if found is None or found.texture > MOST_TEXTURE:
         return None
-    fit = fit_line(found.mean, found.variance)
-    least = LEAST_RATIO if image.shape[0] > 1 else LEAST_RATIO_GREY
-    if fit is None or fit.ratio < least or fit.sigmas < LEAST_SIGMAS:
-        return None
-    if fit.quadratic > 0:
-        return QuadraticVariance(0.0, 0.0, fit.quadratic)
-    return QuadraticVariance(fit.constant, fit.linear)
+    least = LEAST_RATIO_COLOUR if image.shape[0] > 1 else LEAST_RATIO
+    return law_of_bins(found.mean, found.variance, least)
 
 
 def _halves(image: Tensor, usable: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["SignalFit", "fit_line"]
+from daep_deepinv.noise.variance import QuadraticVariance
+
+__all__ = ["SignalFit", "fit_line", "law_of_bins"]
 
 #: Relative standard error of the variance of a bin: its values, and texture. Training crops of 96 x 96 pixels.
 BIN_ERROR = 0.25
@@ -15,6 +17,10 @@ BIN_ERROR = 0.25
 STEPS = 12
 #: Smallest variance, relative to the largest; against division by zero.
 FLOOR = 1e-6
+
+#: Noise rises with the signal if the variance does by this factor over its range, by this many standard errors: of grey
+#: images, see :mod:`daep_deepinv.noise_estimation.pixels`.
+LEAST_RATIO, LEAST_SIGMAS = 2.5, 3.0
 
 
 class SignalFit(NamedTuple):
@@ -63,6 +69,19 @@ def fit_line(mean: Tensor, variance: Tensor) -> SignalFit | None:
     better = _misfit(parabola, v) < _misfit(line, v)
     ratio = highest / max(lowest, FLOOR * highest)
     return SignalFit(constant, linear, ratio, linear / error, quadratic if better else 0.0)
+
+
+def law_of_bins(mean: Tensor, variance: Tensor, least_ratio: float = LEAST_RATIO) -> QuadraticVariance | None:
+    """The law of noise that rises with the signal; ``None``: it does not rise clearly. As :func:`fit_line`.
+
+    :param float least_ratio: of the variance at the highest mean to that at the lowest.
+    """
+    fit = fit_line(mean, variance)
+    if fit is None or fit.ratio < least_ratio or fit.sigmas < LEAST_SIGMAS:
+        return None
+    return (
+        QuadraticVariance(0.0, 0.0, fit.quadratic) if fit.quadratic > 0 else QuadraticVariance(fit.constant, fit.linear)
+    )
 
 
 def _square(x: Tensor, v: Tensor) -> tuple[float, Tensor]:
