@@ -39,7 +39,8 @@ def other_run(error: OtherSettings, network: dict[str, Any]) -> str:
     were = dict(error.settings)
     options = []
     if FROM_SCRATCH in were:
-        options.append("--from-scratch" if were[FROM_SCRATCH] == TrainingConfig.warmup else "no --from-scratch")
+        if "network" not in were:  # a network of another kind may have to start from new weights
+            options.append("--from-scratch" if were[FROM_SCRATCH] == TrainingConfig.warmup else "no --from-scratch")
         were = {name: value for name, value in were.items() if name not in ("learning_rate", "batch")}
     if "network" in were:
         options += _network_options(were["network"] or {}, network)

@@ -227,6 +227,8 @@ class Job:
 
     def summary(self, plan: Plan, measured: Measurement) -> str:
         """What was done to an image, for the line that is printed about it."""
+        if self.options.kernel == BLIND and measured.kernel is None:
+            return f"unchanged: {measured.blur}"
         level, noise = 255 * plan.noise.level, f", {measured.blur}" if measured.blur else ""
         if self.options.noise == AUTO:
             words = f" ({plan.noise.words})" if plan.noise.law is not None else ""
