@@ -30,6 +30,10 @@ LEAST_OF_UNIT = 0.65
 #: The highest value counts as at least this many times the noise level, so that the noise stays within the levels
 #: that the network is trained for: 75/255 at scale 1.
 NOISE_LEVELS = 3.5
+#: A field is dark if this share of the squares is darker than that share of its peak, the highest mean of ``PEAK_SIDE``
+#: squared pixels: stars, or cells far apart. A blur lowers narrow peaks, so the highest value is the peak times its
+#: ratio to the mean around it, at most ``SHARPER``. ``benchmarks/ranges.py --dark``.
+DARK_SQUARES, DARK, PEAK_SIDE, SHARPER = 0.75, 0.25, 3, 1.8
 #: Keeps a scale positive.
 TINY = 1e-12
 #: Standard deviations of the noise that a value must be beyond a limit to contradict it.
@@ -149,16 +153,29 @@ def _range(image: Tensor, scale: float | None, bounds: Bounds | Literal["found"]
     given: Bounds | None = None if bounds == "found" else bounds or (None, None)
     if not largest > 0:  # an image of zeros
         return ValueRange(scale or 1.0, (0.0,) * len(lows), given or (0.0, None), "found" if given is None else "given")
+    signed = min(*lows, darkest) < -SIGNED * largest
+    high = high if signed else max(high, _peak_of_dark(flat, squares, noise))
     if given is not None and given != (None, None):
         offset = (min(given[0] or 0.0, 0.0),) * len(lows)
         return ValueRange(scale or _snapped(max(high - offset[0], TINY)), offset, given, "given")
-    signed = min(*lows, darkest) < -SIGNED * largest
     offset = tuple(-_snapped(-low) if signed and low < -SIGNED * largest else 0.0 for low in lows)
     found = scale or _snapped(max(high - min(offset), TINY * largest))
     if given is not None:
         return ValueRange(found, offset, given, "given")
     unit = not signed and found == 1 and brightest <= HIGHEST + SIGNED
     return ValueRange(found, offset, (None if signed else 0.0, 1.0 if unit else None), "found")
+
+
+def _peak_of_dark(image: Tensor, squares: Tensor, noise: float) -> float:
+    """The highest value of a dark field (C, D, H, W); 0: the field is not dark."""
+    means = F.avg_pool2d(image, [min(PEAK_SIDE, n) for n in image.shape[-2:]], 1)
+    around = F.avg_pool2d(means, PEAK_SIDE + 2, 1, PEAK_SIDE // 2 + 1, count_include_pad=False)
+    brightest = int(means.argmax())
+    peak = float(means.flatten()[brightest]) - noise
+    if float(_quantile(squares.reshape(1, -1), DARK_SQUARES)) >= DARK * peak:
+        return 0.0
+    narrow = peak / max(float(around.flatten()[brightest]), TINY * peak)
+    return peak if LEAST_OF_UNIT < peak <= HIGHEST else peak * min(max(narrow, 1.0), SHARPER)
 
 
 def _snapped(value: float) -> float:

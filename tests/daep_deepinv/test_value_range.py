@@ -145,3 +145,18 @@ def test_a_measurement_of_zeros_is_restored_to_zeros(blur, unet, sigma):
 def test_a_range_without_a_limit_says_so():
     assert str(ValueRange(bounds=(0.0, None), source="found")) == "0 to unbounded (found)"
     assert str(ValueRange(bounds=(None, None), source="given")) == "unbounded (given)"
+
+
+def test_the_peak_of_a_dark_field_decides_its_scale():
+    """A blur has lowered the stars; one bright pixel among them is no star; a photograph has its own range."""
+    stars = torch.full((1, 1, 64, 64), 0.01)
+    stars[..., 10::20, 10::20] = 1.0
+    blurred = dinv.physics.Blur(dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)), padding="circular").A(stars)
+    assert 0.05 < blurred.max() < 0.1
+    (found,) = find_ranges(blurred, None, "found")
+    assert 0.08 < found.scale < 0.2 and find_ranges(4 * blurred, None, "found")[0].scale == pytest.approx(
+        4 * found.scale
+    )
+    blurred[..., 20, 20] = 0.2
+    assert find_ranges(blurred, None, "found")[0].scale == found.scale
+    assert find_ranges(torch.rand(1, 1, 64, 64), None, "found")[0].scale == 1

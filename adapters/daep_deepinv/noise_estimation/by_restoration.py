@@ -41,9 +41,9 @@ FIRST_GUESS = 12 / 255
 DENOISING_PASSES, PASSES, TOLERANCE = 6, 3, 0.04
 #: The level that a restoration assumes, as a share of the level found so far. Below 1, it removes less texture, which
 #: its residual would count as noise. The second: of an operator that samples the image.
-#: Chosen by ``benchmarks/noise_estimation.py --shares`` on training crops, noise of 7.65 and 25: relative error 0.33, 0.25,
-#: 0.24, 0.24 for 0.1, 0.2, 0.3, 0.45; of the second 0.30, 0.26, 0.32 for 0.3, 0.5, 0.7. The least share of the best ones is
-#: taken: weaker noise wants less.
+#: Chosen by ``benchmarks/noise_estimation.py --shares`` on training crops, noise of 7.65 and 25: relative error 0.33,
+#: 0.25, 0.24, 0.24 for 0.1, 0.2, 0.3, 0.45; of the second 0.30, 0.26, 0.32 for 0.3, 0.5, 0.7. The least share of the
+#: best ones is taken: weaker noise wants less.
 ASSUMED_SHARE, SAMPLED_SHARE = 0.2, 0.5
 #: Iterations of the schedule for missing pixels, which estimates the noise of operators that sample the image: of
 #: multiples of a projection, and of random projections.
