@@ -6,6 +6,8 @@
   image is not: crops of 64 x 64 pixels from Kodak24, or of training images (``--images train``). Nor is the kernel:
   a Gaussian. Rows named by a solver have no script: step 1, level 0.03, 30 iterations.
 * The script's own prior is ``PnP``, ``RED`` or ``ScorePrior`` with the network ``"dae"`` in place of deepinv's.
+* Of scripts on other noise and on nonlinear physics, the whole method stands beside ``DAEP()``, which reads noise and
+  physics: ``AnscombeDenoiser``, PGD for phase retrieval, ADMM with total variation for unwrapping.
 * PSNR is that of deepinv, the mean over the crops; seconds are those of one crop.
 
 Writes ``results/gallery.csv``. Rows in the file are not measured again. ``--widths`` writes nothing: it prints the PSNR
@@ -18,16 +20,22 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import deepinv as dinv
 import torch
+import torch.nn.functional as F
 from csv_table import Table
-from deepinv.optim import ADMM, DRS, FISTA, HQS, PDCP, PGD, RED, PnP, ScorePrior
-from deepinv.optim.data_fidelity import L2
+from deepinv.models import AnscombeDenoiser
+from deepinv.models.complex import to_complex_denoiser
+from deepinv.optim import ADMM, DRS, FISTA, HQS, PDCP, PGD, RED, PnP, ScorePrior, TVPrior
+from deepinv.optim.data_fidelity import L2, ItohFidelity
 from deepinv.optim.dpir import get_DPIR_params
-from deepinv.physics import Physics
+from deepinv.optim.phase_retrieval import correct_global_phase
+from deepinv.physics import Physics, PoissonGaussianNoise, PoissonNoise
+from deepinv.physics.functional import gaussian_blur
 from deepinv.physics.wrappers import to_multiscale
 from deepinv.sampling import ULA, SKRock
 from protocol import data_folder, read
@@ -35,7 +43,7 @@ from rich.console import Console
 from torch import Tensor
 from training_crops import crops
 
-from daep_deepinv import DAEDenoiser, DAEPrior
+from daep_deepinv import DAEP, DAEDenoiser, DAEPrior
 
 RESULTS = Path(__file__).parent / "results"
 #: Side of a crop, pixels.
@@ -48,6 +56,11 @@ WIDTHS = tuple(n / 255 for n in (3, 5, 7.5, 10, 15, 20, 30))
 Solve = Callable[[Any, Tensor, Physics], Tensor]
 
 
+def itself(x: Tensor, _signal: Any = None) -> Tensor:
+    """The image."""
+    return x
+
+
 @dataclass(frozen=True)
 class Script:
     """One script: its operator, its solver, and what its own prior is.
@@ -55,15 +68,20 @@ class Script:
     :param Callable physics: shape (C, H, W) to a physics with noise.
     :param Callable solve: (prior, measurement, physics) to images.
     :param Callable own: the script's prior, from a denoiser.
-    :param dict ours: options of ``DAEPrior``: without the Jacobian where the script's prior has none either.
+    :param dict ours: options of ``DAEPrior``: without the Jacobian where the script's prior has none either; ``None``:
+        ``solve`` gets a method, that of the script or ``DAEP()``.
     :param bool grey: whether the script's image is grey.
+    :param Callable signal: what is measured of an image.
+    :param Callable shown: what is compared of a restored signal, from (it, the signal).
     """
 
     physics: Callable[[tuple[int, ...]], Physics]
     solve: Solve
     own: Callable[[Any], Any]
-    ours: dict[str, Any]
+    ours: dict[str, Any] | None
     grey: bool = False
+    signal: Callable[[Tensor], Tensor] = itself
+    shown: Callable[[Tensor, Tensor], Tensor] = itself
 
 
 def blur(shape: tuple[int, ...]) -> Physics:
@@ -143,6 +161,74 @@ def sampled(sampler: type, **options: Any) -> Solve:
     return solve
 
 
+def counts(sigma: float) -> Callable[[tuple[int, ...]], Physics]:
+    """``demo_anscombe``: photons of gain 0.3, with read noise."""
+    noise = PoissonNoise(0.3, clip_positive=True) if sigma == 0 else PoissonGaussianNoise(0.3, sigma, True)
+    return lambda shape: dinv.physics.Denoising(noise)
+
+
+def anscombe(sigma: float) -> Callable[[Any], Any]:
+    """``demo_anscombe``: its method, from a denoiser. It has 1e-6 where there is no read noise."""
+
+    def anscombe_denoiser(network: Any) -> Any:
+        return lambda y, physics: AnscombeDenoiser(network)(y, gain=0.3, sigma=max(sigma, 1e-6))
+
+    return anscombe_denoiser
+
+
+def without_phase(shape: tuple[int, ...]) -> Physics:
+    """``demo_phase_retrieval``: five random measurements a pixel, no noise."""
+    count = 5 * shape[0] * shape[1] * shape[2]
+    return dinv.physics.RandomPhaseRetrieval(m=count, img_size=shape, rng=torch.Generator().manual_seed(SEED))
+
+
+def as_phase(x: Tensor) -> Tensor:
+    """``demo_phase_retrieval``: 32 x 32 pixels of an image as the phases of a complex one."""
+    edge = (x.shape[-1] - 32) // 2
+    return torch.exp(1j * torch.pi * (x[..., edge : edge + 32, edge : edge + 32] - 0.5))
+
+
+def phase(found: Tensor, signal: Tensor) -> Tensor:
+    """The image whose phases these are, up to a global phase."""
+    return correct_global_phase(found, signal).angle() / torch.pi + 0.5
+
+
+def phase_by_pgd(network: Any) -> Any:
+    """``demo_phase_retrieval``: 100 iterations of PGD, with a denoiser of modulus and angle."""
+    prior = PnP(to_complex_denoiser(network, mode="abs_angle"))
+    return partial(by(PGD, stepsize=0.3, sigma_denoiser=0.04, max_iter=100, early_stop=True), prior)
+
+
+def wrapped(shape: tuple[int, ...]) -> Physics:
+    """``demo_spatial_unwrapping``: values modulo 1, noise of 0.1."""
+    return dinv.physics.SpatialUnwrapping(threshold=1.0, mode="round", noise_model=dinv.physics.GaussianNoise(0.1))
+
+
+def of_wide_range(x: Tensor) -> Tensor:
+    """``demo_spatial_unwrapping``: an image from -1 to 1, at twice the size and blurred."""
+    large = F.interpolate(2 * unit_range(x), scale_factor=2, mode="bilinear", antialias=True) - 1
+    blurred: Tensor = dinv.physics.Blur(gaussian_blur(sigma=(1, 1)))(large)
+    return blurred
+
+
+def unit_range(x: Tensor, _signal: Any = None) -> Tensor:
+    """Each channel from 0 to 1, as the script compares them."""
+    low, high = x.amin((-2, -1), keepdim=True), x.amax((-2, -1), keepdim=True)
+    return (x - low) / (high - low)
+
+
+def unwrapped_by_tv(network: Any) -> Any:
+    """``demo_spatial_unwrapping``: 10 iterations of ADMM with total variation; without a network."""
+    options = {"lambda_reg": 2e4, "stepsize": 1e-4, "g_param": 1.0, "max_iter": 10}
+    return ADMM(data_fidelity=ItohFidelity(threshold=1.0), prior=TVPrior(n_it_max=10), **options).eval()
+
+
+def by_itself(method: Any, y: Tensor, physics: Physics) -> Tensor:
+    """The image by a whole method."""
+    found: Tensor = method(y, physics)
+    return found
+
+
 #: 15 pi / (2 angles), the step of ``demo_vanilla_PnP``.
 CT_STEP = 15 * torch.pi / 100
 #: Of ``demo_sampling``: level of the denoiser, and a step of 0.01 sigma^2 for noise of 0.1. It draws 5000 samples.
@@ -195,6 +281,12 @@ SCRIPTS = {
     "SKRock, 30 steps of 10, missing pixels": Script(
         half_missing, sampled(SKRock, step_size=10 * ULA_STEP, max_iter=30, inner_iter=10), ScorePrior, {}
     ),
+    "Anscombe, Poisson noise": Script(counts(0.0), by_itself, anscombe(0.0), None, grey=True),
+    "Anscombe, Poisson and read noise": Script(counts(0.1), by_itself, anscombe(0.1), None, grey=True),
+    "PGD, phase retrieval": Script(
+        without_phase, by_itself, phase_by_pgd, None, grey=True, signal=as_phase, shown=phase
+    ),
+    "ADMM, unwrapping": Script(wrapped, by_itself, unwrapped_by_tv, None, signal=of_wide_range, shown=unit_range),
 }
 
 
@@ -214,12 +306,13 @@ def run(script: Script, prior: Any, clean: list[Tensor]) -> tuple[float, float]:
     for x in clean:
         x = x.mean(1, keepdim=True) if script.grey else x
         torch.manual_seed(SEED)
-        physics = script.physics(tuple(x.shape[1:]))
-        y, began = physics(x), time.perf_counter()
+        signal = script.signal(x)
+        physics = script.physics(tuple(signal.shape[1:]))
+        y, began = physics(signal), time.perf_counter()
         with torch.no_grad():
             restored = script.solve(prior, y, physics)
         seconds += time.perf_counter() - began
-        total += float(dinv.metric.PSNR()(restored, x))
+        total += float(dinv.metric.PSNR()(script.shown(restored, signal), script.shown(signal, signal)))
     return total / len(clean), seconds / len(clean)
 
 
@@ -257,7 +350,8 @@ def main() -> None:
         which = f"{arguments.images} {len(clean)}"
         if arguments.only not in name or table.find(name, which):
             continue
-        own, ours = (run(script, prior, clean) for prior in (script.own(network), DAEPrior(network, **script.ours)))
+        prior = DAEP(denoiser=network) if script.ours is None else DAEPrior(network, **script.ours)
+        own, ours = (run(script, one, clean) for one in (script.own(network), prior))
         row = {"script": name, "images": which, "own": script.own.__name__}
         row |= {"own psnr": f"{own[0]:.2f}", "own seconds": f"{own[1]:.2f}"}
         row |= {"our psnr": f"{ours[0]:.2f}", "our seconds": f"{ours[1]:.2f}"}

@@ -106,6 +106,18 @@ def test_a_script_gives_the_same_with_its_own_prior_and_with_ours(network, solve
     assert own == pytest.approx(ours, abs=1e-3)
 
 
+def test_whole_methods_are_compared_on_what_the_script_shows(network):
+    """An exact restoration of a phase, or of an unwrapped image, is perfect up to what is not measured."""
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for name in ("PGD, phase retrieval", "ADMM, unwrapping"):
+        script = gallery.SCRIPTS[name]
+        signal = script.signal(x[:, :1])
+        moved = signal * 1j if signal.is_complex() else signal + 2
+        assert torch.allclose(script.shown(moved, signal), script.shown(signal, signal), atol=1e-4)
+    script = gallery.SCRIPTS["Anscombe, Poisson noise"]
+    assert gallery.run(script, script.own(network), [x])[0] > 0
+
+
 @pytest.mark.parametrize("name", ["DiffPIR, 30 steps", "DDRM, 20 levels"])
 def test_a_sampler_of_deepinv_draws_as_many_images_as_asked_for(network, name):
     """In one batch, and the same ones again."""
