@@ -84,11 +84,7 @@ def measured(case: BlindCase, starts: int, preset: str) -> tuple[dict[str, str],
         warnings.simplefilter("ignore")  # the row has the verdict and the confidence
         x = model(case.y)
     seconds = time.perf_counter() - began
-    height, width = case.kernel.shape
-    side = max(height, width) | 1
-    rows, columns = side - height, side - width
-    square = F.pad(case.kernel, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
-    known = deblurred(case.y, square, None, preset, model.prior.denoiser)
+    known = deblurred(case.y, square(case.kernel), None, preset, model.prior.denoiser)
     errors = [squared_error(eight_bits(image), case.sharp) for image in (case.y, x, known)]
     blurred, found, true = (-10 * math.log10(error) for error in errors)
     row = {
@@ -103,6 +99,14 @@ def measured(case: BlindCase, starts: int, preset: str) -> tuple[dict[str, str],
         "seconds": f"{seconds:.1f}",
     }
     return row, model.kernel[0, 0]
+
+
+def square(kernel: Tensor) -> Tensor:
+    """A kernel (h, w) in a square with an odd side."""
+    height, width = kernel.shape
+    side = max(height, width) | 1
+    rows, columns = side - height, side - width
+    return F.pad(kernel, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
 
 
 def measure_missing(cases: Sequence[BlindCase], base: Path, again: bool, starts: int, preset: str) -> None:

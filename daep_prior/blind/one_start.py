@@ -68,10 +68,15 @@ def one_estimate(
             kernel, image = one_round(scale, kernel, image, denoise, settings, width, weight, least, generator)
             if follow is not None:
                 follow(scale.factor, number, kernel)
+    return Estimate(trimmed(kernel), misfit(scale, kernel, image, denoise))
+
+
+def misfit(scale: Scale, kernel: Tensor, image: Tensor, denoise: Denoise) -> float:
+    """The misfit of a kernel and the image that was found with it, see :class:`Estimate`."""
     # the same noise and width for all starts and settings
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
     sharp = denoise(image + JUDGED_WIDTH * noise, JUDGED_WIDTH)
-    return Estimate(trimmed(kernel), gradient_misfit(sharp, scale.y, scale.known, kernel))
+    return gradient_misfit(sharp, scale.y, scale.known, kernel)
 
 
 def one_round(

@@ -13,6 +13,8 @@ class BlindSettings:
     :param int size: side of the largest kernel that is sought, pixels, odd.
     :param int rounds: rounds at the finest scale; a round is one network evaluation, one kernel and one image step.
     :param int coarse_rounds: rounds at each other scale.
+    :param int refining_rounds: more rounds at the finest scale for the kernel that is chosen, see
+        :func:`daep_prior.blind.refinement.refined`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
     :param float narrowest: that of the last round; in between it falls geometrically.
     :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
@@ -31,6 +33,7 @@ class BlindSettings:
     size: int = 31
     rounds: int = 8
     coarse_rounds: int = 8
+    refining_rounds: int = 16
     widest: float = 60 / 255
     narrowest: float = 15 / 255
     weight: float = 0.04

@@ -12,6 +12,7 @@ from torch import Tensor
 from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
 from daep_prior.blind.one_start import Denoise, Estimate, one_estimate
 from daep_prior.blind.overshoot import overshoot
+from daep_prior.blind.refinement import refined
 from daep_prior.blind.region import textured_region
 from daep_prior.blind.settings import BlindSettings
 from daep_prior.blind.sharpness import core, sharpness
@@ -52,8 +53,9 @@ class FoundBlur(NamedTuple):
     :param float confidence: agreement of the starts, 0 to 1, see :func:`find_blur`; below ``UNCERTAIN`` if ``doubt`` is
         above 1. Of a sharp photograph: ``UNCERTAIN`` times its sharpness over ``SHARP_CORE``.
     :param str verdict: ``"found"``, ``"sharp"``, ``"no texture"`` or ``"not found"``.
-    :param list estimates: of all starts.
-    :param float doubt: of a found kernel, see :func:`daep_prior.blind.overshoot.overshoot`; above 1: probably wrong.
+    :param list estimates: of all starts, not refined.
+    :param float doubt: of a found kernel before it is refined, see :func:`daep_prior.blind.overshoot.overshoot`; above
+        1: probably wrong.
     """
 
     kernel: Tensor
@@ -77,7 +79,8 @@ def find_blur(
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
-    otherwise all starts are made and the best is taken, see :func:`score`. ``confidence`` is its least similarity to a
+    otherwise all starts are made and the best is taken, see :func:`score`. Its kernel is refined, see
+    :func:`daep_prior.blind.refinement.refined`. ``confidence`` is its least similarity to a
     start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
@@ -114,6 +117,7 @@ def find_blur(
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
+    kernel = refined(grey, denoise, kernel, settings, seed, None if follow is None else _of_start(follow, best))
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
 

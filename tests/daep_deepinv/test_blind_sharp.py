@@ -34,6 +34,7 @@ def found_by(monkeypatch):
         monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", estimate)
         monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.0)
         monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
+        monkeypatch.setattr("daep_prior.blind.several_starts.refined", lambda y, denoise, kernel, *_: kernel)
         return factors
 
     return use
