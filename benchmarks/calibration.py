@@ -10,7 +10,7 @@
   alone, of 3, 15 and 40 in turn. White is 255.
 * ``coverage``: share of the pixels within the 90 % interval. ``rank``: Spearman's correlation of deviation and absolute
   error over all values of a crop; ``rank colour``: of their root mean squares over the channels; ``rank 8x8``: over
-  windows of 8 x 8 pixels also. ``restored`` and ``samples``: PSNR in dB of ``DAEP``, which is the estimate of
+  windows of 8 x 8 pixels also. ``restored`` and ``mean of samples``: PSNR in dB of ``DAEP``, which is the estimate of
   ``posterior``, and of the mean of the samples. ``seconds``: of the samples of a crop. Means over the crops.
 * ``limit``: the ``rank`` of a map that knows the root mean square of the error over windows of 3 x 3 pixels and the
   channels, for errors drawn from the normal distribution of this deviation.
@@ -22,9 +22,10 @@ the share that is asked for is ``docs/images/coverage.png``. ``--cache`` keeps t
 crop, so that an interrupted run continues.
 
 ``--choose`` writes nothing. It prints, for each task, what the samples' mean would gain as a share of the estimate, the
-rank correlation by the window, and by the power the standard deviation over the crops of the coverage, with the factor
-that makes its mean 90 %: by these, ``CALIBRATIONS`` of ``daep_deepinv.calibration`` were chosen on training images. No
-share gains more than 0.07 dB on average, and every share loses on some crop: the estimate is the restored image.
+rank correlation by the window and of other maps, and by the power the standard deviation over the crops of the
+coverage, with the factor that makes its mean 90 %: by these, ``CALIBRATIONS`` of ``daep_deepinv.calibration`` were
+chosen on training images. No share gains more than 0.07 dB on average, and every share loses on some crop: the estimate
+is the restored image.
 """
 
 from __future__ import annotations
@@ -174,10 +175,14 @@ def in_windows(x: Tensor, side: int = WINDOW) -> Tensor:
     return avg_pool2d(x.square().mean(1, keepdim=True), side).sqrt()
 
 
+def around(x: Tensor) -> Tensor:
+    """Mean over 3 x 3 pixels."""
+    return avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+
 def limit(error: Tensor) -> float:
     """Rank correlation of the local root mean square of an error, and of normal errors that have it as deviation."""
-    local = avg_pool2d(error.square().mean(1, keepdim=True), 3, stride=1, padding=1, count_include_pad=False)
-    local = local.sqrt().expand_as(error)
+    local = around(error.square().mean(1, keepdim=True)).sqrt().expand_as(error)
     normal = torch.randn(error.shape, generator=torch.Generator().manual_seed(SEED))
     return spearman(local, (local * normal).abs())
 
@@ -212,7 +217,7 @@ def row_of(found: Sequence[Drawn], how: Calibration) -> dict[str, float]:
                 "rank colour": spearman(in_windows(deviation, 1), in_windows(error, 1)),
                 "rank 8x8": spearman(in_windows(deviation), in_windows(error)),
                 "restored": psnr(one.restored, one.x),
-                "samples": psnr(one.mean, one.x),
+                "mean of samples": psnr(one.mean, one.x),
                 "seconds": one.seconds,
             }
         )
@@ -243,6 +248,11 @@ def choose(task: str, found: Sequence[Drawn], console: Console) -> None:
     for window in WINDOWS:
         row = row_of(found, replace(how, window=window))
         console.print(f"{task}: window {window}: rank {row['rank']:.3f}")
+    structure = [around(one.restored.square()) - around(one.restored).square() for one in found]
+    shift = [around((one.mean - one.restored).square()) for one in found]
+    for name, maps in {"local variance": structure, "shift to the samples' mean": shift}.items():
+        ranks = [spearman(found_map, one.error()) for found_map, one in zip(maps, found, strict=True)]
+        console.print(f"{task}: {name} in place of the deviation: rank {sum(ranks) / len(ranks):.3f}")
     for power in POWERS:
         tried = replace(how, power=power)
         tried = replace(tried, factor=factor_for(found, tried))

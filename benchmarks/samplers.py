@@ -1,4 +1,4 @@
-"""deepinv's posterior samplers and ``DAEP.posterior``: PSNR of the mean of as many samples, and the time. Same network.
+"""Posterior samplers of deepinv beside ``DAEP.posterior`` and ``DAEP.sample``: PSNR of the mean, time. Same network.
 
     python benchmarks/samplers.py --data FOLDER [--count 2] [--samples 4] [--only TEXT]
 

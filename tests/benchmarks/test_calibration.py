@@ -73,7 +73,7 @@ def test_the_factor_is_found_and_covers_what_is_asked_for(crops):
     row = calibration.row_of(crops, Calibration(factor, 1))
     assert row["coverage"] == pytest.approx(0.9, abs=0.01)
     assert row["lowest"] <= row["coverage"] <= row["highest"]
-    assert row["samples"] == row["restored"]
+    assert row["mean of samples"] == row["restored"]
     assert calibration.row_of(crops, how)["coverage"] == pytest.approx(0.589, abs=0.02)  # 1.645/2 deviations
 
 
