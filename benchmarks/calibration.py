@@ -1,13 +1,13 @@
-"""Whether the deviation of ``DAEP.posterior`` is the error, in five tasks.
+"""Whether the deviation of ``DAEP.posterior`` is the error, in six tasks.
 
     python benchmarks/calibration.py --data FOLDER [--images kodak24] [--count 24] [--tasks tomography] [--cache FOLDER]
     python benchmarks/calibration.py --data FOLDER --images train --count 9 --choose
 
 * Images: crops of 64 x 64 pixels from the middle of Kodak24, or of training images (``--images train``). Fewer than 24
   crops of Kodak24 are evenly spaced.
-* Tasks: Gaussian blur of 1.6 pixels with noise of 2.55; bicubic reduction by 3 with noise of 1; 70 % of the pixels
-  missing, noise of 2.55; parallel-beam tomography with 30 angles, grey, noise of 2.55; noise
-  alone, of 3, 15 and 40 in turn. White is 255.
+* Tasks: Gaussian blur of 1.6 pixels with noise of 2.55; random motion blur with noise of 7.65; bicubic reduction by 3
+  with noise of 1; 70 % of the pixels missing, noise of 2.55; parallel-beam tomography with 30 angles, grey, noise of
+  2.55; noise alone, of 3, 15 and 40 in turn. White is 255.
 * ``coverage``: share of the pixels within the 90 % interval. ``rank``: Spearman's correlation of deviation and absolute
   error over all values of a crop; ``rank colour``: of their root mean squares over the channels; ``rank 8x8``: over
   windows of 8 x 8 pixels also. ``restored`` and ``mean of samples``: PSNR in dB of ``DAEP``, which is the estimate of
@@ -41,6 +41,7 @@ import deepinv as dinv
 import torch
 from csv_table import Table
 from deepinv.physics import LinearPhysics
+from deepinv.physics.generator import MotionBlurGenerator
 from gallery import SIZE, images
 from matplotlib.figure import Figure
 from protocol import data_folder
@@ -62,6 +63,8 @@ SHARE = 0.9
 WINDOW = 8
 #: Noise levels of the crops that are denoised.
 LEVELS = (3 / 255, 15 / 255, 40 / 255)
+#: Side of the kernels of random motion, pixels.
+MOTION = 15
 #: What ``--choose`` compares.
 SHARES, WINDOWS, POWERS = (0.1, 0.2, 0.3, 0.5, 0.7, 1), (1, 3, 5), (0.5, 0.6, 0.75, 1.0, 1.25, 1.5, 1.75)
 
@@ -69,6 +72,12 @@ SHARES, WINDOWS, POWERS = (0.1, 0.2, 0.3, 0.5, 0.7, 1), (1, 3, 5), (0.5, 0.6, 0.
 def deblurring(shape: tuple[int, ...], number: int) -> LinearPhysics:
     """Gaussian blur, circular."""
     return degradation(dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)), sigma=2.55 / 255, padding="circular")
+
+
+def motion_blur(shape: tuple[int, ...], number: int) -> LinearPhysics:
+    """Random motion, circular, another trail for each crop."""
+    trail = MotionBlurGenerator((MOTION, MOTION), l=0.3, sigma=0.25).step(seed=number)["filter"]
+    return degradation(trail, sigma=7.65 / 255, padding="circular")
 
 
 def super_resolution(shape: tuple[int, ...], number: int) -> LinearPhysics:
@@ -97,6 +106,7 @@ def denoising(shape: tuple[int, ...], number: int) -> LinearPhysics:
 #: Operator with its noise, and kind of task in ``CALIBRATIONS``.
 TASKS: dict[str, tuple[Callable[[tuple[int, ...], int], LinearPhysics], str]] = {
     "deblurring": (deblurring, "general"),
+    "motion blur": (motion_blur, "weak blur"),
     "super-resolution": (super_resolution, "enlargement"),
     "missing pixels": (missing_pixels, "missing pixels"),
     "tomography": (tomography, "tomography"),

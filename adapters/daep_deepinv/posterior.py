@@ -8,13 +8,14 @@ from statistics import NormalDist
 from typing import Any
 
 import torch
-from deepinv.physics import Denoising, Physics, Tomography, TomographyWithAstra
+from deepinv.physics import Blur, BlurFFT, Denoising, Physics, Tomography, TomographyWithAstra
 from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.calibration import CALIBRATIONS, expected_error
 from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.operators.circular_blur import STRONG, suppressed_share
 from daep_deepinv.plans.choose_data_term import data_term_for
 from daep_deepinv.plans.make_plans import Job, plans_of
 from daep_deepinv.plans.plan import Plan
@@ -163,10 +164,10 @@ class _Chains:
 
     def expected_error(self, variance: Tensor) -> Tensor:
         """Of each image, by its kind of task."""
-        chains = [self.chains[c] for c, _ in self.places]
+        images = [(self.chains[c], p) for c, p in self.places]
         found = [
-            expected_error(spread, CALIBRATIONS[chain.kind], chain.plan.range.scale)
-            for spread, chain in zip(variance.split(1), chains, strict=True)
+            expected_error(spread, CALIBRATIONS[chain.kind(place)], chain.plan.range.scale)
+            for spread, (chain, place) in zip(variance.split(1), images, strict=True)
         ]
         return torch.cat(found)
 
@@ -181,9 +182,8 @@ class _Chain:
         restored = restored[:, :1] if view.channels == GREY_AS_COLOUR else restored
         self.start = view.in_solver_units(restored)
 
-    @property
-    def kind(self) -> str:
-        """The kind of task, as in ``CALIBRATIONS``."""
+    def kind(self, image: int) -> str:
+        """The kind of task of one image of the chain, as in ``CALIBRATIONS``."""
         if self.plan.schedule.dual:
             return "missing pixels"
         # with another adjoint it is the base of a physics of ours
@@ -192,6 +192,10 @@ class _Chain:
             return "denoising"
         if isinstance(physics, (Tomography, TomographyWithAstra)):
             return "tomography"
+        if isinstance(physics, (Blur, BlurFFT)):
+            kernels = physics.filter
+            kernel = kernels[image] if len(kernels) == len(self.start) else kernels[0]
+            return "general" if suppressed_share(kernel) > STRONG else "weak blur"
         y = self.view.y
         fewer = isinstance(y, Tensor) and y.ndim == self.start.ndim and y.shape[-1] <= self.start.shape[-1] / 2
         return "enlargement" if fewer and y.shape[-2] <= self.start.shape[-2] / 2 else "general"
@@ -201,9 +205,20 @@ class _Chain:
         source = NoiseSource(seed)
         y = perturbed(self.view.y, self.noise, source)
         prox = self.data.prox_of(y, self.view.physics)
+        if self.noise.level > 0 and self.kind(0) in ("general", "weak blur"):
+            prox = for_twice_the_variance(prox)
         dual = DUAL if self.plan.schedule.dual else 0.0
         x = draw_sample(prox, self.start, self.prior, source, plan, dual=dual, bounds=self.plan.range.solver_bounds)
         return as_given(self.view, x)
+
+
+def for_twice_the_variance(prox: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
+    """The proximal step for a perturbed measurement: its noise has twice the variance that the data term knows.
+
+    A blur that removes frequencies turns noise that is not accounted for into coloured noise, which the denoiser takes
+    for the image: under motion blur, with noise of 7.65 of 255, the samples' mean had 24 dB in place of 40 dB.
+    """
+    return lambda v, gamma: prox(v, gamma / 2)
 
 
 def perturbed(y: Any, noise: NoiseModel, source: NoiseSource) -> Any:

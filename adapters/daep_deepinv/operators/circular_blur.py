@@ -12,7 +12,7 @@ from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.linear_algebra.frequencies import frequencies
 from daep_prior.schedules import Task
 
-__all__ = ["circular_task", "suppressed_share"]
+__all__ = ["STRONG", "circular_task", "suppressed_share"]
 
 #: Side of the grid of frequencies, pixels; larger for a larger kernel.
 SIDE = 128
