@@ -28,8 +28,8 @@ class Calibration:
 #: By kind of task, on training crops (``benchmarks/calibration.py --images train --choose``): the window with the best
 #: rank correlation; the factor with which 90 % intervals cover 90 % of the pixels, on average over the crops; a power
 #: other than 1 only where it about halves the spread of this coverage between crops. Blur that suppresses much of the
-#: image, "general", and blur that does not, "weak blur" (``STRONG``): 24 crops each; enlargement 20, missing pixels 16,
-#: tomography 8. Denoising: 9 crops, noise of 3, 15 and 40 of 255.
+#: image, "general", and blur that does not, "weak blur" (``is_strong``): 24 crops each; enlargement 20, missing pixels
+#: 16, tomography 8. Denoising: 9 crops, noise of 3, 15 and 40 of 255.
 CALIBRATIONS = {
     "general": Calibration(3.64, 3),
     "weak blur": Calibration(1.59, 3),

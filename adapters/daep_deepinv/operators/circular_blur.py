@@ -12,7 +12,7 @@ from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.linear_algebra.frequencies import frequencies
 from daep_prior.schedules import Task
 
-__all__ = ["STRONG", "circular_task", "suppressed_share"]
+__all__ = ["circular_task", "is_strong", "suppressed_share"]
 
 #: Side of the grid of frequencies, pixels; larger for a larger kernel.
 SIDE = 128
@@ -33,9 +33,17 @@ def circular_task(physics: Any, y: Any, x: Tensor, image: int) -> Task | None:
     """
     if not FourierBlur.handles(physics, x, y) or (isinstance(physics, Blur) and physics.padding == "valid"):
         return None
-    kernels = physics.filter
-    kernel = kernels[image] if len(kernels) == len(x) else kernels[0]
-    return "strong circular blur" if suppressed_share(kernel) > STRONG else "circular blur"
+    return "strong circular blur" if is_strong(physics.filter, image, len(x)) else "circular blur"
+
+
+def is_strong(kernels: Tensor, image: int, count: int) -> bool:
+    """Whether a blur suppresses much of an image.
+
+    :param torch.Tensor kernels: (1, C, h, w), or one for each of ``count`` images.
+    :param int image: index in the batch.
+    """
+    kernel = kernels[image] if len(kernels) == count else kernels[0]
+    return suppressed_share(kernel) > STRONG
 
 
 def suppressed_share(kernel: Tensor) -> float:

@@ -34,8 +34,8 @@ __all__ = ["Follow", "Outcome", "combined", "progress", "run"]
 Follow = Callable[[Plan, int, Tensor], None]
 
 
-#: Factor on the noise that the last denoising may remove: about the geometric mean of what blurs stay below, 0.5, and
-#: of what ptychography has, which measures each pixel 25 times, 9. Rows of ``benchmarks/physics_matrix.py``.
+#: Factor on the noise that the last denoising may remove. Source: rows of ``benchmarks/physics_matrix.py``. Blurs have
+#: values below 0.5. Ptychography measures each pixel 25 times and has 9. The factor is near their geometric mean.
 EXCESS = 2.0
 
 

@@ -1,4 +1,4 @@
-"""Memory is bounded: a stack of more pages needs no more, a large image a few copies of itself."""
+"""Memory does not grow with the number of pages. A large image takes the memory of a few copies."""
 
 from __future__ import annotations
 
