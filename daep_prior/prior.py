@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from daep_prior.any_channels import DEFAULT_PLANE, VOLUME, Partition, check_plane, partition_of
 from daep_prior.channel_transform import ChannelTransform
 from daep_prior.denoiser_traits import channels_of, check_takes_level, device_of, takes_volumes, trained_level
+from daep_prior.network_input import NetworkInput, fitting_channels, network_input
 from daep_prior.noise_fields import NoiseSource
+from daep_prior.partition import DEFAULT_PLANE, VOLUME, Partition, check_plane, partition_of
 from daep_prior.pretrained import load_dae
 from daep_prior.score import Score
-from daep_prior.shown import Shown, fitting_channels, shown
 from daep_prior.tiling import Share, Tiler, TileSize
 
 __all__ = ["MeanShiftPrior", "proximal_descent"]
@@ -133,7 +133,7 @@ class MeanShiftPrior(Score):
         :param float, torch.Tensor width: kernel width; a number or one an image.
         :return: (B,).
         """
-        seen = self._shown(x, width)
+        seen = self._network_input(x, width)
         network, tiler, share = self._evaluation(seen.images)
         fields = self._fields(seen, fresh=False)
         return seen.value(tiler.energy(network, seen.images, seen.level, fields, seen.parts.replicas, share))
@@ -156,7 +156,7 @@ class MeanShiftPrior(Score):
         :param int flip: the network sees the images mirrored: see :func:`daep_prior.images.mirrored`.
         :return: (B, C, H, W).
         """
-        seen, jacobian = self._shown(x, width).flipped(flip), self.jacobian and jacobian
+        seen, jacobian = self._network_input(x, width).flipped(flip), self.jacobian and jacobian
         fields = self._fields(seen, fresh=True, factor=noise_share)
         network, tiler, share = self._evaluation(seen.images)
         replicas = seen.parts.replicas
@@ -164,7 +164,7 @@ class MeanShiftPrior(Score):
 
     def denoise(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
         """The denoiser at ``x``, without added noise; in tiles where the gradient would be."""
-        seen = self._shown(x, width)
+        seen = self._network_input(x, width)
         network, tiler, share = self._evaluation(seen.images)
         return seen.array(tiler.denoise(network, seen.replicated, seen.level, share))
 
@@ -210,18 +210,18 @@ class MeanShiftPrior(Score):
 
     def adapted(self, x: Tensor) -> Self:
         """A copy for arrays like ``x``, for example first images: it sees channels that the network does not take
-        together in :func:`daep_prior.shown.fitting_channels`, unless a ``transform`` is given."""
+        together in :func:`daep_prior.network_input.fitting_channels`, unless a ``transform`` is given."""
         if self.transform is not None or self.trained_width is not None:
             return self
         other = copy.copy(self)
         other.transform = fitting_channels(x, self.partition(x))
         return other
 
-    def _shown(self, x: Tensor, width: float | Tensor | None) -> Shown:
+    def _network_input(self, x: Tensor, width: float | Tensor | None) -> NetworkInput:
         conditional = trained_level(self._network) is None
-        return shown(x, self.kernel_width(width), self.partition(x), self.transform, conditional)
+        return network_input(x, self.kernel_width(width), self.partition(x), self.transform, conditional)
 
-    def _fields(self, seen: Shown, fresh: bool, factor: float = 1.0) -> list[Tensor] | None:
+    def _fields(self, seen: NetworkInput, fresh: bool, factor: float = 1.0) -> list[Tensor] | None:
         """The noise field of one evaluation, the next of the stream if ``fresh``; ``None``: no noise."""
         if self.noise == "none" or factor == 0:
             return None

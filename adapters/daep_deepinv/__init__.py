@@ -9,7 +9,7 @@ from daep_deepinv.operators.resampling import BicubicDownsampling
 from daep_deepinv.plans.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.reconstructor import DAEP
-from daep_deepinv.registration import register
+from daep_deepinv.register_iterators import register
 from daep_deepinv.starts.starting_point import starting_point
 from daep_prior import DivergenceError
 

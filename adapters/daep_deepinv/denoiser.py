@@ -67,10 +67,10 @@ class DAEDenoiser(Denoiser):
 class AnyChannelDenoiser(Denoiser):
     """A denoiser of images of some channels as one of any number of channels, complex numbers and volumes.
 
-    Channels that the denoiser does not take together are denoised one by one, as grey images, in
-    :func:`daep_prior.shown.fitting_channels` of the images: of complex numbers the part with the smooth phase and the
-    part at a right angle to it, else principal components. A volume is denoised slice by slice. For plug-and-play, RED
-    and DPIR, with any of deepinv's denoisers; :class:`DAEPrior` and :class:`DAEP` take such images by themselves.
+    Channels that the denoiser does not take together are transformed
+    (:func:`daep_prior.network_input.fitting_channels`) and denoised one by one, as grey images. A volume is denoised
+    slice by slice. For plug-and-play, RED and DPIR, with any of deepinv's denoisers; :class:`DAEPrior` and
+    :class:`DAEP` take such images by themselves.
 
     :param denoiser: any deepinv denoiser, a DAE, a shipped name or a weight file.
     :param options: ``transform``, ``axes`` and ``tile`` of :class:`daep_prior.MeanShiftPrior`. A given ``transform`` is

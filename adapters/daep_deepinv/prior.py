@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.score import DAEScore
 from daep_prior import MeanShiftPrior
-from daep_prior.display import table
+from daep_prior.notebook import table
 from daep_prior.tiling import Share, Tiler
 
 __all__ = ["DAEPrior"]

@@ -8,8 +8,8 @@ import threading
 import torch
 from torch import Tensor, nn
 
+from daep_prior.inference.compute_dtype import fast_dtype
 from daep_prior.inference.cuda_graphs import Graphs
-from daep_prior.inference.number_type import fast_dtype
 
 __all__ = ["FrozenBody"]
 

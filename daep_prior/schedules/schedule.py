@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from daep_prior.display import span, sparkline, table
+from daep_prior.notebook import span, sparkline, table
 
 __all__ = ["HEAVY_BALL", "PROXIMAL", "SMALLEST_NOISE", "Schedule", "Solver"]
 

@@ -9,7 +9,7 @@ from html import escape
 from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.value_range import ValueRange
 from daep_prior import Schedule
-from daep_prior.display import table
+from daep_prior.notebook import table
 
 __all__ = ["Plan", "Plans"]
 

@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from daep_prior.any_channels import IMAGE, VOLUME, Partition
 from daep_prior.channel_transform import ChannelTransform, phase_channels, principal_channels
 from daep_prior.images import mirrored, replicate, replicated_level
 from daep_prior.noise_fields import NoiseSource
+from daep_prior.partition import IMAGE, VOLUME, Partition
 
-__all__ = ["Shown", "fitting_channels", "shown"]
+__all__ = ["NetworkInput", "fitting_channels", "network_input"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class NetworkInput:
     """The images that a network sees of an array.
 
     :param torch.Tensor images: (B * count, channels, H, W).
@@ -29,7 +29,7 @@ class Shown:
     transform: ChannelTransform | None = None
     flip: int = 0
 
-    def flipped(self, flip: int) -> "Shown":
+    def flipped(self, flip: int) -> "NetworkInput":
         """The same, mirrored."""
         return replace(self, images=mirrored(self.images, flip), flip=flip)
 
@@ -72,9 +72,9 @@ def fitting_channels(x: Tensor, parts: Partition) -> ChannelTransform | None:
     return phase_channels(channels) if channels.shape[1] == 2 else principal_channels(channels)
 
 
-def shown(
+def network_input(
     x: Tensor, width: float | Tensor, parts: Partition, transform: ChannelTransform | None, conditional: bool
-) -> Shown:
+) -> NetworkInput:
     """What a network sees of ``x``, at the noise level ``width`` in the units of ``x``.
 
     :param bool conditional: the network reads the level, so that it is that of the replicated images.
@@ -84,4 +84,4 @@ def shown(
         channels, level = transform.forward(channels), transform.level(level)
     if conditional:
         level = replicated_level(parts.level(level), parts.replicas)
-    return Shown(parts.images(channels), level, parts, transform)
+    return NetworkInput(parts.images(channels), level, parts, transform)

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from daep_prior import schedules
-from daep_prior.display import HEIGHT, MARGIN, WIDTH, sparkline, table
+from daep_prior.notebook import HEIGHT, MARGIN, WIDTH, sparkline, table
 
 ALL = [
     schedules.annealed(0.01),

@@ -6,7 +6,7 @@ import torch
 from daep_prior import ConvDAE, MeanShiftPrior, UNetDAE, energy, principal_channels, range_transform
 from daep_prior.channel_transform import phase_channels
 from daep_prior.denoiser_traits import channels_of, takes_volumes
-from daep_prior.shown import fitting_channels
+from daep_prior.network_input import fitting_channels
 
 WIDTH = 0.1
 #: Shape of an array, whether it is complex, and the plane of its slices.
