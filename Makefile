@@ -8,7 +8,7 @@ DOCS_INSTALLED = $(VENV)/.installed-docs
 
 help:
 	@echo 'make demo   degrade a photograph, restore it, write demo.png'
-	@echo 'make check  lint, types, the oracles and one restoration: under a minute'
+	@echo 'make check  lint, types, fast tests and one restoration: under a minute'
 	@echo 'make test   lint, types and all tests'
 	@echo 'make docs   the documentation, into docs/_build/html; runs the examples, a few minutes'
 	@echo 'make lint   lint and types only;  make format   apply the fixes of the linter'
