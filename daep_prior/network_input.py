@@ -1,4 +1,4 @@
-"""What a network sees of an array: images of its own kind, at the level it gets; and the way back to the array."""
+"""The images in which a network sees an array, with their noise level; and the array of its output."""
 
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ class NetworkInput:
 
     :param torch.Tensor images: (B * count, channels, H, W).
     :param float, torch.Tensor level: the noise level that the network gets; one, or one an image.
-    :param Partition parts: how the array was taken apart.
+    :param Partition parts: how the array is split.
     :param ChannelTransform transform: of its channels before; ``None``: none.
     :param int flip: how the images are mirrored; see :func:`daep_prior.images.mirrored`.
     """

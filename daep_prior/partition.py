@@ -1,7 +1,7 @@
-"""Arrays of any number of channels, complex numbers and volumes, as the images that a network takes.
+"""Arrays of any number of channels, complex numbers and volumes, split into the images that a network takes.
 
-The parts of an array are restored as images of one batch. Taking it apart only reorders its numbers. So the energy of
-the array is the sum of the energies of its images, and white noise remains white.
+The images of an array are restored as one batch. Splitting only reorders its numbers. So the energy of the array is the
+sum of the energies of its images, and white noise remains white.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["DEFAULT_PLANE", "IMAGE", "VOLUME", "Partition", "check_plane", "partition_of"]
+__all__ = ["DEFAULT_PLANE", "IMAGE", "VOLUME", "Partition", "as_complex", "as_real", "check_plane", "partition_of"]
 
 #: Axes of the image plane: height and width.
 DEFAULT_PLANE = (-2, -1)
@@ -22,7 +22,7 @@ WHOLE_VOLUME = (-3, -2, -1)
 
 @dataclass(frozen=True)
 class Partition:
-    """How an array is taken apart into the images (B * count, channels, ...) of a network, and put together again.
+    """How an array is split into the images (B * count, channels, ...) of a network, and joined again.
 
     :param tuple shape: of the array, (B, C, H, W) or (B, C, D, H, W).
     :param bool is_complex: its numbers are complex. Real and imaginary parts are then channels: first all real ones.
@@ -65,14 +65,11 @@ class Partition:
 
     def real(self, x: Tensor) -> Tensor:
         """``x`` in real channels: of complex numbers first all real parts, then all imaginary ones."""
-        return torch.cat([x.real, x.imag], 1) if self.is_complex else x
+        return as_real(x) if self.is_complex else x
 
     def number(self, x: Tensor) -> Tensor:
         """The inverse of :meth:`real`."""
-        if not self.is_complex:
-            return x
-        real, imaginary = x.chunk(2, 1)
-        return torch.complex(real.contiguous(), imaginary.contiguous())
+        return as_complex(x) if self.is_complex else x
 
     def images(self, x: Tensor) -> Tensor:
         """The images of real channels (B, C, ...), those of one array together: (B * count, channels, ...)."""
@@ -156,6 +153,17 @@ def partition_of(
     replicas = 1 if takes is None or channels in takes else max(takes)
     seen = WHOLE_VOLUME if volumes and x.ndim == VOLUME else plane
     return Partition(shape, is_complex, channels, replicas, seen)
+
+
+def as_real(x: Tensor) -> Tensor:
+    """(B, C, ...) -> (B, 2 C, ...): first all real parts, then all imaginary ones."""
+    return torch.cat([x.real, x.imag], 1)
+
+
+def as_complex(x: Tensor) -> Tensor:
+    """(B, 2 C, ...) -> (B, C, ...), the inverse of :func:`as_real`."""
+    real, imaginary = x.chunk(2, 1)
+    return torch.complex(real.contiguous(), imaginary.contiguous())
 
 
 def check_plane(axes: tuple[int, int]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
-from typing_extensions import Self
 
+from daep_prior.arguments import real_number
 from daep_prior.channel_transform import ChannelTransform
 from daep_prior.denoiser_traits import channels_of, check_takes_level, device_of, takes_volumes, trained_level
 from daep_prior.network_input import NetworkInput, fitting_channels, network_input
@@ -19,6 +19,9 @@ from daep_prior.partition import DEFAULT_PLANE, VOLUME, Partition, check_plane, 
 from daep_prior.pretrained import load_dae
 from daep_prior.score import Score
 from daep_prior.tiling import Share, Tiler, TileSize
+
+if TYPE_CHECKING:  # Python 3.11 has it in typing
+    from typing_extensions import Self
 
 __all__ = ["MeanShiftPrior", "proximal_descent"]
 
@@ -244,8 +247,8 @@ def _loaded(denoiser: Any) -> Any:
 def _check_options(noise: str, sigma: float | None, axes: tuple[int, int]) -> None:
     if noise not in ("fresh", "fixed", "none"):
         raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
-    if sigma is not None and not 0 < sigma < float("inf"):
-        raise ValueError(f"sigma: got {sigma}; expected a positive kernel width, for images in [0, 1].")
+    if sigma is not None:
+        real_number("sigma", sigma, "a finite kernel width", positive=True)
     check_plane(axes)
 
 

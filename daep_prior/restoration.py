@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from daep_prior.arguments import real_number
 from daep_prior.images import IMAGE_RANGE
 from daep_prior.prior import MeanShiftPrior
 from daep_prior.schedules import HEAVY_BALL, SMALLEST_NOISE, Schedule
@@ -162,6 +163,4 @@ def data_weight(sigma: float) -> float:
     :param float sigma: noise standard deviation ``s_d`` of the measurement, images in [0, 1]; 0: noise-free.
     :raises ValueError: negative or not finite.
     """
-    if not 0 <= sigma < float("inf"):
-        raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
-    return 1 / max(float(sigma), SMALLEST_NOISE) ** 2
+    return 1 / max(real_number("sigma", sigma, "a finite noise level"), SMALLEST_NOISE) ** 2

@@ -70,7 +70,7 @@ class AnyChannelDenoiser(Denoiser):
     Channels that the denoiser does not take together are transformed
     (:func:`daep_prior.network_input.fitting_channels`) and denoised one by one, as grey images. A volume is denoised
     slice by slice. For plug-and-play, RED and DPIR, with any of deepinv's denoisers; :class:`DAEPrior` and
-    :class:`DAEP` take such images by themselves.
+    :class:`DAEP` take such images directly.
 
     :param denoiser: any deepinv denoiser, a DAE, a shipped name or a weight file.
     :param options: ``transform``, ``axes`` and ``tile`` of :class:`daep_prior.MeanShiftPrior`. A given ``transform`` is

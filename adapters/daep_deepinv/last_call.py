@@ -1,4 +1,4 @@
-"""``LastCall``: what a reconstructor tells of its last call."""
+"""``LastCall``: the plans and recorded values of a reconstructor's last call."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ class DAEPrior(MeanShiftPrior, Prior):
     :math:`s` is the prior's ``g_param``. A network that is trained for one level always acts, and draws its noise, at
     that level. It is :class:`daep_prior.MeanShiftPrior` with deepinv's method names.
 
-    ``grad`` is exact. ``prox`` is one mean-shift step, at the price of plug-and-play, unless ``max_iter_inter`` asks
-    for the exact one. ``score`` is :math:`(A_s(x) - x) / s^2`; deepinv's samplers get it by themselves, as from
+    ``grad`` is exact. ``prox`` is one mean-shift step, at the cost of plug-and-play, unless ``max_iter_inter`` asks
+    for the exact one. ``score`` is :math:`(A_s(x) - x) / s^2`; deepinv's samplers use it automatically, as that of a
     :class:`deepinv.optim.ScorePrior`.
 
     :param denoiser: any :class:`deepinv.models.Denoiser`, noise-conditional or not; a :class:`daep_prior.DAE`; a

@@ -189,9 +189,10 @@ class DAEP(LastCall, Sampling, Reconstructor):
             check_callable("callback", callback)
             asked = read_measurement(y, physics, self._init if init is None else init, x_gt)
             jobs = self._plan(asked, sigma)
-            plans_of(jobs).warn()
+            plans = plans_of(jobs)
+            plans.warn()
             outcome = self._run(jobs, replace(self._watching, metrics=compute_metrics, x_gt=asked.x_gt), callback)
-            self._last, x = (plans_of(jobs), outcome), asked.result(outcome.x)
+            self._last, x = (plans, outcome), asked.result(outcome.x)
         return (x, outcome.history) if compute_metrics else x
 
     def plan(self, y: Tensor, physics: Physics, init: Any = None, *, sigma: Any = None) -> Plans:

@@ -1,4 +1,4 @@
-"""``DAEScore``: our prior as a ``deepinv.optim.ScorePrior``, which deepinv's samplers get by themselves."""
+"""``DAEScore``: our prior as a ``deepinv.optim.ScorePrior``, which deepinv's samplers use automatically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["DAEScore"]
 class DAEScore(ScorePrior):
     r"""The prior for samplers: ``grad`` is :math:`-\nabla \log p_s(x) = (x - A_s(x)) / s^2`, ``score`` its negative.
 
-    ``DAEPrior.grad`` is the gradient of :math:`\tfrac12 \|A_s(x) - x\|^2`: another direction, another scale.
+    ``DAEPrior.grad`` is the gradient of :math:`\tfrac12 \|A_s(x) - x\|^2`, which has another direction and scale.
     deepinv's samplers (``ULA``, ``SKRock``, ``BaseSampling``) that are given a :class:`daep_deepinv.DAEPrior` use this
     form of it. A sampler of your own takes ``prior.as_score()``.
 

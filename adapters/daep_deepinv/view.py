@@ -1,4 +1,4 @@
-"""``View``: images of a batch that are seen alike, with their measurement, physics and first image."""
+"""``View``: images of a batch with the same channels and range, with their measurement, physics and first image."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class View:
 def views_of(y: Any, physics: LinearPhysics, init: Any, *, split_grey: bool) -> list[View]:
     """The batch as one view, or as two: its colour images, and its grey images that are stored as three channels.
 
-    The noise of such a grey image is equal in the channels, so a colour network would take it for structure. It is
+    The noise of such a grey image is equal in the channels, so a colour network would treat it as structure. It is
     restored as one channel.
 
     :param init: the first image, in any of deepinv's forms, or a function of (y, physics).

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from daep_prior.arguments import real_number
 from daep_prior.images import RGB, per_image, replicated_level
 from daep_prior.inference.frozen import FrozenBody
 
@@ -52,8 +53,8 @@ class DAE(nn.Module):
         self.channels = channels
         if (sigma is None) == (sigma_range is None):
             raise ValueError("give sigma (one level) or sigma_range (noise-conditional), exactly one of the two.")
-        if sigma is not None and not 0 < sigma < math.inf:
-            raise ValueError(f"sigma: got {sigma}; expected a positive number, for images in [0, 1].")
+        if sigma is not None:
+            real_number("sigma", sigma, "a finite noise level", positive=True)
         if sigma_range is not None and not (len(sigma_range) == 2 and 0 <= sigma_range[0] < sigma_range[1] < math.inf):
             raise ValueError(f"sigma_range: got {sigma_range}; expected two levels, 0 <= low < high, images in [0, 1].")
         self.sigma = sigma
