@@ -4,7 +4,7 @@ White noise remains white and equally strong in all new channels, so a network t
 image there. With ``x = U (a c + b)``, the energy of ``x`` is ``a^2 R_{s/a}(c)``, its gradient ``a U grad R_{s/a}(c)``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -55,15 +55,6 @@ class ChannelTransform:
         if isinstance(sigma, Tensor):
             return sigma.reshape(-1) / (scale.to(sigma) if isinstance(scale, Tensor) else scale)
         return sigma / scale
-
-    def of_images(self, members: list[int]) -> "ChannelTransform":
-        """For some arrays of the batch."""
-
-        def chosen(t: Tensor) -> Tensor:
-            return t if t.shape[0] == 1 else t[members]
-
-        matrix = None if self.matrix is None else chosen(self.matrix)
-        return replace(self, matrix=matrix, offset=chosen(self.offset), scale=chosen(self.scale))
 
     def _mixed_back(self, channels: Tensor) -> Tensor:
         return channels if self.matrix is None else _mixed(self.matrix, channels)

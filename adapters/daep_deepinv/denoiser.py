@@ -16,7 +16,8 @@ __all__ = ["AnyChannelDenoiser", "DAEDenoiser", "as_denoiser"]
 
 
 class DAEDenoiser(Denoiser):
-    """A :class:`daep_prior.DAE` as a :class:`deepinv.models.Denoiser`.
+    """A :class:`daep_prior.DAE` as a :class:`deepinv.models.Denoiser`, with its attributes ``sigma``, ``in_channels``,
+    ``level_maps``, ``radius`` and ``multiple``.
 
     :param DAE, str dae: the network, a shipped name or a weight file (see :func:`daep_prior.load_dae`).
     :param str, torch.device device: where to put it; default: where it is.
@@ -32,31 +33,8 @@ class DAEDenoiser(Denoiser):
         self.dae = dae if isinstance(dae, DAE) else load_dae(dae)
         if device is not None:
             self.dae.to(device)
-
-    @property
-    def sigma(self) -> float | None:
-        """The one level the network is trained for, images in [0, 1]; ``None`` if it is noise-conditional."""
-        return self.dae.sigma
-
-    @property
-    def level_maps(self) -> bool:
-        """Whether the network takes a noise level for each pixel, (B, 1, H, W)."""
-        return self.dae.level_maps
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of the images the network was trained on."""
-        return self.dae.in_channels
-
-    @property
-    def radius(self) -> int:
-        """How far away, in pixels, an input can still change an output."""
-        return self.dae.radius
-
-    @property
-    def multiple(self) -> int:
-        """What height and width are padded to inside."""
-        return self.dae.multiple
+        self.sigma, self.in_channels, self.level_maps = self.dae.sigma, self.dae.in_channels, self.dae.level_maps
+        self.radius, self.multiple = self.dae.radius, self.dae.multiple
 
     def forward(self, x: Tensor, sigma: float | Tensor | None = None, **kwargs: object) -> Tensor:
         """Denoise ``x`` (B, C, H, W), C = 1 or 3, at level ``sigma``; see :meth:`daep_prior.DAE.forward`."""

@@ -132,13 +132,9 @@ class SettingsTable:
         return _interpolated(self.circular, sigma) if self.circular and sigma > 0 else None
 
 
+@cache
 def shipped_settings() -> SettingsTable:
     """The settings for the shipped network ``dae``."""
-    return _shipped()
-
-
-@cache
-def _shipped() -> SettingsTable:
     return _table(json.loads(files(__package__).joinpath(SHIPPED).read_text()))
 
 
