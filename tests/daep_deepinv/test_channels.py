@@ -113,6 +113,18 @@ def test_daep_restores_mri_without_clipping(shipped, images):
     assert "smooth phase" in model.plans[0].channels
 
 
+def test_complex_numbers_have_no_limits(images):
+    """The first image of random projections does not show whether there are negative values."""
+    real, imaginary = complex_image(images, 16, 16).split(1, 1)
+    x = torch.complex(real, imaginary)
+    rng = torch.Generator().manual_seed(0)
+    physics = dinv.physics.CompressedSensing(64, (1, 16, 16), dtype=torch.cfloat, rng=rng)
+    (plan,) = DAEP(NOISE).plan(physics.A(x), physics)
+    assert plan.range.bounds == (None, None)
+    (plan,) = DAEP(NOISE, bounds=(0, None)).plan(physics.A(x), physics)
+    assert plan.range.bounds == (0, None)
+
+
 def coil_maps(size, count=4):
     """Smooth sensitivities of coils around the image, their squares adding up to 1."""
     rows, columns = torch.meshgrid(torch.linspace(-1, 1, size), torch.linspace(-1, 1, size), indexing="ij")

@@ -91,6 +91,26 @@ def test_unknown_values_do_not_count(lamps, blur):
     assert torch.allclose(term.squared_residual(x, y, blur), term.squared_residual(x, other, blur))
 
 
+@pytest.mark.parametrize("padding", ["valid", "circular"])
+def test_the_step_by_fourier_transforms_is_the_general_one(padding, photograph, monkeypatch):
+    """Two images, one of them with clipped and unknown values, and kernels that are not symmetric."""
+    kernel = torch.rand(1, 1, 5, 4, generator=torch.Generator().manual_seed(0))
+    physics = dinv.physics.Blur(kernel / kernel.sum(), padding=padding, max_iter=300, tol=1e-6)
+    x = torch.cat([photograph[..., 40:72, 40:72], photograph[..., 8:40, 8:40]])
+    y = (1.3 * physics.A(x)).clamp_max(1)
+    unknown = torch.rand(y.shape, generator=torch.Generator().manual_seed(1)) < 0.1
+    unknown[1] = False
+
+    def step():
+        return PartialL2(torch.full_like(y, 1e-3), UsedValues(unknown, at_least=y == 1)).prox(x, y, physics, gamma=0.1)
+
+    found = step()
+    for name in ("partial", "least_squares"):
+        monkeypatch.setattr(f"daep_deepinv.data_terms.{name}.FourierBlur.handles", lambda *_: False)
+    assert float((found - x).abs().max()) > 0.05
+    torch.testing.assert_close(found, step(), atol=1e-4, rtol=0)
+
+
 def test_a_lamp_does_not_spoil_the_photograph(photograph, shipped):
     r = torch.arange(-3, 4)
     disc = ((r[:, None] ** 2 + r[None] ** 2) <= 9).float()

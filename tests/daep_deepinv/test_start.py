@@ -238,3 +238,22 @@ def test_an_image_starts_alike_alone_and_in_a_batch(seed):
     together = starting_point(y, physics)
     for i in range(3):
         assert torch.allclose(together[i : i + 1], starting_point(y[i : i + 1], physics), atol=1e-4)
+
+
+def test_pixels_that_a_sampling_operator_does_not_see_are_interpolated(images):
+    """Sine coefficients of each row with random signs; the upper and lower rows are not measured."""
+    x = 0.5 + 0.1 * images(1, 1, 32, 32)
+    physics = dinv.physics.StructuredRandom((1, 32, 32), (1, 24, 24), rng=torch.Generator().manual_seed(0))
+    start, words = described_start(physics.A(x), physics)
+    assert words.endswith("unseen pixels interpolated")
+    assert float(physics.A_adjoint(physics.A(x))[..., 0, :].abs().max()) < 1e-5
+    assert float((start - x)[..., :4, :].square().mean().sqrt()) < 0.25
+
+
+def test_pixels_outside_a_tomograph_are_empty(images):
+    physics = dinv.physics.Tomography(angles=40, img_width=24, circle=True, normalize=True)
+    x = torch.zeros(1, 1, 24, 24)
+    x[..., 8:16, 8:16] = images(1, 1, 8, 8)
+    start, words = described_start(physics.A(x), physics)
+    assert "interpolated" not in words
+    assert float(start[..., 0, 0].abs()) < 0.05

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from deepinv.physics import Blur, BlurFFT, LinearPhysics
 from torch import Tensor
 
+from daep_deepinv.data_terms.unmeasured import Border, Masked, Unmeasured
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.linear_algebra.frequencies import frequencies
 
-__all__ = ["FourierBlur"]
+__all__ = ["FourierBlur", "products_of"]
 
 #: Tolerances of the border, as multiples of the physics' ``tol``: error of a border pixel relative to the root mean
 #: square of the data, and error in the image, images in [0, 1]. With deepinv's ``tol`` of 1e-4 the PSNR of training
@@ -34,7 +36,7 @@ class FourierBlur:
     border ``u`` of ``y``, the step is again a division, giving ``v(u)``. The solution has ``u`` equal to the border of
     ``K v(u)``, a linear equation in the unmeasured pixels. Conjugate gradients solve it for each image separately, with
     two transforms an iteration, starting from the border of the step before. Every restoration therefore needs an
-    object of its own.
+    object of its own. Measured values that are not used are unmeasured too.
 
     Noise that is not white has weights ``c``, the reciprocal of its power spectrum. ``||r||^2`` becomes
     :math:`\sum c |\hat r|^2`, minimised over the unmeasured pixels of the residual ``r``. This is the exact likelihood
@@ -67,7 +69,7 @@ class FourierBlur:
         self.spectrum = torch.fft.rfft2(padded)
         self.power = self.spectrum.real.square() + self.spectrum.imag.square()
         self.y = y
-        #: ``y - Kx`` at the unmeasured pixels, as found by the last step; (B, C, n).
+        #: ``y - Kx`` at the unmeasured values, as found by the last step.
         self.border: Tensor | None = None
         #: ``||y||^2`` of each image, (B,).
         self.data = torch.linalg.vector_norm(y, dim=(1, 2, 3)).square()
@@ -93,33 +95,51 @@ class FourierBlur:
 
     def residual(self, x: Tensor) -> Tensor:
         """``Kx - y``, (B, C, h, w)."""
-        return self._measured(self._image(self.spectrum * torch.fft.rfft2(x))) - self.y
+        return self.forward(x) - self.y
 
-    def prox(self, x: Tensor, weight: float | Tensor, tolerance: float, iterations: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """``Kx``, (B, C, h, w)."""
+        return self._measured(self._image(self.spectrum * torch.fft.rfft2(x)))
+
+    def adjoint(self, residual: Tensor) -> Tensor:
+        """``K^T`` of a residual (B, C, h, w), (B, C, H, W)."""
+        return self.back_projected(self._padded(residual))
+
+    def prox(
+        self, x: Tensor, weight: float | Tensor, tolerance: float, iterations: int, unused: Tensor | None = None
+    ) -> Tensor:
         """The proximal step.
 
         :param torch.Tensor x: images (B, C, H, W).
         :param float, torch.Tensor weight: ``w``, a number or (B, 1, 1, 1).
         :param float tolerance: relative tolerance of the border, see :data:`BORDER_PER_TOLERANCE`.
         :param int iterations: maximum number of conjugate gradient iterations.
+        :param torch.Tensor unused: measured values that do not count, boolean, as ``y``; ``None``: all count.
         :return: ``v``, (B, C, H, W).
         """
         denominator = self._weighted(self.power) + 1 / weight
         transformed = torch.fft.rfft2(x)
-        if not (self.top or self.left):
+        if not (self.top or self.left) and unused is None:
             return self._image((self.back + transformed / weight) / denominator)
-        residual = self._padded(self.y - self._measured(self._image(self.spectrum * transformed)))
+        residual = self.y - self._measured(self._image(self.spectrum * transformed))
+        outside, data = self._border(), self.data
+        if unused is not None:
+            outside = Masked(F.pad(unused.to(x), (self.left, 0, self.top, 0), value=1.0))
+            residual = residual.masked_fill(unused, 0)
+            data = torch.linalg.vector_norm(self.y.masked_fill(unused, 0), dim=(1, 2, 3)).square()
+        residual = self._padded(residual)
         # largest factors from an error of the border to one of the gradient, and to one of the image
         to_gradient = self.power.flatten(1).amax(1).sqrt()
         to_image = (self._weighted(self.power.sqrt()) / denominator).flatten(1).amax(1)
-        data = self.data + torch.linalg.vector_norm(x / weight, dim=(1, 2, 3)).square()
+        data = data + torch.linalg.vector_norm(x / weight, dim=(1, 2, 3)).square()
         level = (data / x[0].numel()).sqrt()
         bound = torch.minimum(BORDER_PER_TOLERANCE * level / to_gradient, IMAGE_PER_TOLERANCE / to_image)
         # the residual that is left after the step, weighted by c, is this times the residual before it
         left = self._weighted(1 / (weight * denominator))
-        border = self._least(residual, left, self.border, tolerance * bound, iterations)
+        start = torch.zeros_like(residual) if self.border is None else outside.embed(self.border)
+        border = self._least(residual, left, outside, outside.of(start), tolerance * bound, iterations)
         self.border = border.detach()
-        step = self._weighted(self.spectrum.conj()) / denominator * torch.fft.rfft2(residual + self._embed(border))
+        step = self._weighted(self.spectrum.conj()) / denominator * torch.fft.rfft2(residual + outside.embed(border))
         return x + self._image(step)
 
     def weighted_residual(self, x: Tensor, tolerance: float, iterations: int) -> tuple[Tensor, Tensor]:
@@ -131,29 +151,37 @@ class FourierBlur:
         weights = torch.ones_like(self.power) if self.weights is None else self.weights
         if self.top or self.left:
             level = torch.linalg.vector_norm(residual, dim=(1, 2, 3)) / residual[0].numel() ** 0.5
-            border = self._least(residual, weights, None, tolerance * float(weights.mean()) * level, iterations)
-            residual = residual + self._embed(border)
+            outside, bound = self._border(), tolerance * float(weights.mean()) * level
+            none = outside.of(torch.zeros_like(residual))
+            residual = residual + outside.embed(self._least(residual, weights, outside, none, bound, iterations))
         return residual, self._image(weights * torch.fft.rfft2(residual))
 
     def back_projected(self, residual: Tensor) -> Tensor:
         """``K^T`` of a residual (B, C, H, W) that contains the unmeasured pixels."""
         return self._image(self.spectrum.conj() * torch.fft.rfft2(residual))
 
-    def _least(self, residual: Tensor, weights: Tensor, start: Tensor | None, bound: Tensor, iterations: int) -> Tensor:
-        """The border for which the norm of ``residual`` with these ``weights`` is smallest, (B, C, n).
+    def _least(
+        self,
+        residual: Tensor,
+        weights: Tensor,
+        outside: Unmeasured,
+        start: Tensor,
+        bound: Tensor,
+        iterations: int,
+    ) -> Tensor:
+        """The unmeasured values for which the norm of ``residual`` with these ``weights`` is smallest.
 
-        :param torch.Tensor start: first border; ``None``: zero.
+        :param torch.Tensor start: first values.
         :param torch.Tensor bound: root mean square error at which an image stops, (B,).
         """
-        start = torch.zeros_like(self._border(residual)) if start is None else start
 
         def gradient(v: Tensor) -> Tensor:
-            return self._border(self._image(weights * torch.fft.rfft2(v)))
+            return outside.of(self._image(weights * torch.fft.rfft2(v)))
 
         return start + conjugate_gradients(
-            lambda border: gradient(self._embed(border)),
-            -gradient(residual + self._embed(start)),
-            bound * start[0].numel() ** 0.5,
+            lambda values: gradient(outside.embed(values)),
+            -gradient(residual + outside.embed(start)),
+            bound * outside.count() ** 0.5,
             iterations,
         )
 
@@ -171,15 +199,17 @@ class FourierBlur:
         """``y`` (B, C, h, w) with unmeasured pixels of zero, (B, C, H, W)."""
         return F.pad(y, (self.left, 0, self.top, 0))
 
-    def _border(self, v: Tensor) -> Tensor:
-        """The unmeasured pixels of (B, C, H, W) in a row, (B, C, n)."""
-        return torch.cat([v[..., : self.top, :].flatten(2), v[..., self.top :, : self.left].flatten(2)], 2)
+    def _border(self) -> Border:
+        return Border(self.top, self.left, self.size, self.y.shape[1])
 
-    def _embed(self, border: Tensor) -> Tensor:
-        """The inverse: an image (B, C, H, W) that is zero at the measured pixels."""
-        height, width = self.size
-        above, beside = border.split([self.top * width, (height - self.top) * self.left], 2)
-        image = border.new_zeros((*border.shape[:2], height, width))
-        image[..., : self.top, :] = above.unflatten(2, (self.top, width))
-        image[..., self.top :, : self.left] = beside.unflatten(2, (height - self.top, self.left))
-        return image
+
+def products_of(physics: LinearPhysics, x: Tensor, y: Any) -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
+    """``K`` and ``K^T``; by Fourier transforms for the blurs of :class:`FourierBlur`.
+
+    :param torch.Tensor x: images (B, C, ...) of the shape that the physics takes.
+    :param y: measurement.
+    """
+    if not FourierBlur.handles(physics, x, y):
+        return physics.A, physics.A_adjoint
+    blur = FourierBlur(physics, y, (x.shape[-2], x.shape[-1]))
+    return blur.forward, blur.adjoint

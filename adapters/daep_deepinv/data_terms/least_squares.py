@@ -88,6 +88,15 @@ class PerImageL2(L2):
                 residual = physics.A(x) - y
             return squares(residual)
 
+    def _products(
+        self, physics: LinearPhysics, x: Tensor, y: Any
+    ) -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
+        """``K`` and ``K^T``; by Fourier transforms for the blurs of :class:`FourierBlur`."""
+        if FourierBlur.handles(physics, x, y):
+            blur = self._blur(physics, x, y)
+            return blur.forward, blur.adjoint
+        return physics.A, physics.A_adjoint
+
     def _weights(self) -> Callable[[Tensor], Tensor] | None:
         """Power of white noise of the same standard deviation over that of this noise, by frequency; ``None``: all
         1."""

@@ -8,6 +8,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.data_terms.weighted import WeightedL2
 from daep_deepinv.used_values import UsedValues
 
@@ -28,6 +29,7 @@ class PartialL2(WeightedL2):
         known = variance if used.unknown is None else variance.masked_fill(used.unknown, torch.inf)
         super().__init__(known)
         self._used, self._all = used, self.weights
+        self._one_level = bool(variance.amin() == variance.amax())
 
     def fn(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
         """The value, (B,)."""
@@ -44,15 +46,22 @@ class PartialL2(WeightedL2):
     ) -> Tensor:
         """See :meth:`deepinv.optim.L2.prox`."""
         if not self._choose(x, y, physics):
+            return self._step(x, y, physics, gamma)
+        moved = self._step(x, y, physics, gamma)
+        return self._step(x, y, physics, gamma) if self._choose(moved, y, physics) else moved
+
+    def _step(self, x: Tensor, y: Any, physics: LinearPhysics, gamma: float | Tensor) -> Tensor:
+        """The proximal step with the present weights."""
+        if (isinstance(gamma, float) and gamma == 0) or not (self._one_level and FourierBlur.handles(physics, x, y)):
             return super().prox(x, y, physics, gamma=gamma)
-        moved = super().prox(x, y, physics, gamma=gamma)
-        return super().prox(x, y, physics, gamma=gamma) if self._choose(moved, y, physics) else moved
+        tolerance, iterations = float(physics.tol), int(physics.max_iter)
+        return self._blur(physics, x, y).prox(x, self.norm * gamma, tolerance, iterations, self.weights == 0)
 
     def squared_residual(self, x: Tensor, y: Any, physics: LinearPhysics) -> Tensor:
         """``||Kx - y||^2`` of each image over the values that count, (B,), without a graph."""
         with torch.no_grad():
             self._choose(x, y, physics)
-            residual = torch.where(self.weights > 0, physics.A(x) - y, 0)
+            residual = torch.where(self.weights > 0, self._products(physics, x, y)[0](x) - y, 0)
         return residual.square().flatten(1).sum(1)
 
     def _choose(self, x: Tensor, y: Tensor, physics: LinearPhysics) -> bool:
@@ -61,7 +70,7 @@ class PartialL2(WeightedL2):
         above, below = self._used.at_least, self._used.at_most
         if above is None and below is None:
             return False
-        residual = physics.A(x) - y
+        residual = self._products(physics, x, y)[0](x) - y
         explained = torch.zeros_like(residual, dtype=torch.bool)
         if above is not None:
             explained |= above & (residual > 0)

@@ -86,18 +86,18 @@ class WeightedL2(PerImageL2):
     def _prox(self, x: Tensor, y: Any, physics: LinearPhysics, gamma: float | Tensor, image: Tensor) -> Tensor:
         if isinstance(gamma, float) and gamma == 0:
             return x
+        forward, adjoint = self._products(physics, x, y)
         if self.law is not None:
-            self.weights = self._weights_of(self.law.variance(physics.A(image)))
+            self.weights = self._weights_of(self.law.variance(forward(image)))
         diagonal = _diagonal(physics, x, y)
         if diagonal is not None:
             weights = self.weights
             return (diagonal * weights * y + x / gamma) / (diagonal.square() * weights + 1 / gamma)
 
         def normal(v: Tensor) -> Tensor:
-            out: Tensor = physics.A_adjoint(self.weights * physics.A(v)) + v / gamma
-            return out
+            return adjoint(self.weights * forward(v)) + v / gamma
 
-        residual = physics.A_adjoint(self.weights * (y - physics.A(x)))
+        residual = adjoint(self.weights * (y - forward(x)))
         bound = float(physics.tol) * (residual + x / gamma).flatten(1).norm(dim=1)
         inverse = self._preconditioner(x, y, physics, gamma)
         return x + preconditioned_conjugate_gradients(normal, residual, inverse, bound, int(physics.max_iter))

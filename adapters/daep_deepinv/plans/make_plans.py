@@ -18,6 +18,7 @@ from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance, white_level
 from daep_deepinv.operators.circular_blur import circular_task
 from daep_deepinv.operators.sampling import is_sampling
+from daep_deepinv.operators.scaled import ComplexAsReal
 from daep_deepinv.plans.choose_data_term import data_term_in_words
 from daep_deepinv.plans.decide_noise import noise_of_images, statement_of
 from daep_deepinv.plans.plan import Plan, Plans
@@ -166,6 +167,8 @@ def _ranges(view: View, prior: DAEPrior, choices: Choices) -> list[ValueRange]:
     ranges = find_ranges(view.start, choices.scale, choices.bounds)
     if prior.adapted(view.start).transform is not None:  # it shifts what the network sees
         ranges = [replace(r, offset=(0.0,) * len(r.offset)) for r in ranges]
+    if choices.bounds == "found" and isinstance(view.physics, ComplexAsReal):
+        return [replace(r, bounds=(None, None)) for r in ranges]  # complex numbers have any sign
     if choices.bounds != "found" or view.used.at_least is None:
         return ranges
     saturated = view.used.at_least.flatten(1).any(1).tolist()

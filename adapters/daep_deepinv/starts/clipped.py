@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from daep_deepinv.data_terms.fourier_blur import products_of
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.view import View
 
@@ -24,6 +25,8 @@ WHERE_CLIPPED, ELSEWHERE, MEASURED = 1.0, 0.1, 0.01
 ITERATIONS, TOLERANCE = 100, 1e-3
 #: Share of the values that see a pixel: if more are saturated, it may be brighter than white. The majority decides.
 MOSTLY = 0.5
+#: A pixel that is seen less than this, relative to the others, is in the border: rounding in float32 is 1e-7.
+LEAST_SEEN = 1e-5
 
 
 def with_light_of_clipped(view: View) -> View:
@@ -40,19 +43,19 @@ def with_light_of_clipped(view: View) -> View:
     clipped = view.used.at_least
     if clipped is None:
         return view
-    physics, used = view.physics, ~clipped
+    used = ~clipped
     if view.used.unknown is not None:
         used = used & ~view.used.unknown
     weights = used.to(view.y)
-    seen = physics.A_adjoint(torch.ones_like(view.y))
-    share = physics.A_adjoint(clipped.to(view.y)) / torch.where(seen > 0, seen, 1)
+    forward, adjoint = products_of(view.physics, view.start, view.y)
+    seen = adjoint(torch.ones_like(view.y))
+    share = adjoint(clipped.to(view.y)) / seen.clamp_min(LEAST_SEEN * float(seen.amax()))
     deviation = torch.where(share > MOSTLY, WHERE_CLIPPED, ELSEWHERE) / MEASURED
 
     def normal(u: Tensor) -> Tensor:
-        out: Tensor = deviation * physics.A_adjoint(weights * physics.A(deviation * u)) + u
-        return out
+        return deviation * adjoint(weights * forward(deviation * u)) + u
 
-    rhs = deviation * physics.A_adjoint(weights * (view.y - physics.A(view.start)))
+    rhs = deviation * adjoint(weights * (view.y - forward(view.start)))
     change = conjugate_gradients(normal, rhs, TOLERANCE * rhs.flatten(1).norm(dim=1), ITERATIONS)
     lit = clipped.flatten(1).any(1).view(-1, *[1] * (view.start.ndim - 1))
     return replace(view, start=torch.where(lit, view.start + deviation * change, view.start))

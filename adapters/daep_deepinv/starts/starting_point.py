@@ -13,7 +13,8 @@ from torch import Tensor
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.operators.geometry import image_geometry
-from daep_deepinv.operators.trust import FAILURES
+from daep_deepinv.operators.sampling import is_sampling
+from daep_deepinv.operators.trust import FAILURES, probe
 from daep_deepinv.starts.nonlinear import nonlinear_start
 from daep_prior.back_projection import fill_missing
 
@@ -23,6 +24,9 @@ __all__ = ["described_start", "measured_region", "starting_point", "valid_margin
 #: Largest share of the norm by which an operator may change a smooth volume for its measurement to be the first image.
 #: A 3-D blur of 3 pixels in 6 slices: 0.03 with replicated borders, 0.21 with circular ones; half of the pixels: 0.71.
 UNLIKE_VOLUME = 0.25
+#: Pixels of ``K^T K u`` (white noise ``u``) below this share of the largest one are not measured. Rounding in float32
+#: leaves 1e-7. Another pixel has less with a probability of about 1e-5.
+UNSEEN = 1e-5
 
 
 def valid_margins(physics: Physics) -> tuple[int, int, int, int] | None:
@@ -51,7 +55,8 @@ def starting_point(y: Tensor, physics: Physics) -> Tensor:
       :func:`daep_deepinv.operators.geometry.image_geometry`): the measurement on the image's grid, enlarged by bicubic
       interpolation (the authors' program for super-resolution) where it is smaller, and padded where it is cropped;
     * several measurements (``TensorList``): the first image of the one that explains all of them best;
-    * anything else linear: the pseudo-inverse, a few steps of conjugate gradients if the physics has none that works;
+    * anything else linear: the pseudo-inverse, a few steps of conjugate gradients if the physics has none that works.
+      Pixels that a sampling operator does not see are interpolated;
     * a nonlinear physics: see :func:`daep_deepinv.starts.nonlinear.nonlinear_start`.
 
     :param torch.Tensor y: measurement.
@@ -78,13 +83,25 @@ def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
         return seen
     inverse, usable = _pseudo_inverse(y, physics, back)
     if inverse is not None and bool(usable.all()):
-        return inverse, "the pseudo-inverse of the measurement"
+        return _with_unseen(inverse, y, physics, "the pseudo-inverse of the measurement")
     # as deepinv does, but each image by itself
     bound = float(physics.tol) * back.flatten(1).norm(dim=1)
     solved = conjugate_gradients(physics.A_adjoint_A, back, bound, int(physics.max_iter))
     if inverse is not None:
         solved = torch.where(usable.view(-1, *[1] * (back.ndim - 1)), inverse, solved)
-    return solved, "the pseudo-inverse of the measurement (conjugate gradients)"
+    return _with_unseen(solved, y, physics, "the pseudo-inverse of the measurement (conjugate gradients)")
+
+
+def _with_unseen(x: Tensor, y: Any, physics: LinearPhysics, words: str) -> tuple[Tensor, str]:
+    """The image with interpolated values where a sampling operator sees nothing; where it does not sample, as in
+    tomography, nothing is there. And what it is in words."""
+    if x.ndim != 4 or x.is_complex() or not is_sampling(physics, y, x):
+        return x, words
+    response = physics.A_adjoint_A(probe(x)).abs()
+    seen = (response > UNSEEN * response.amax()).to(x)
+    if bool((seen > 0).all()):
+        return x, words
+    return fill_missing(x * seen, seen), f"{words}, unseen pixels interpolated"
 
 
 def _as_image(y: Any, physics: Physics, back: Tensor) -> tuple[Tensor, str] | None:
