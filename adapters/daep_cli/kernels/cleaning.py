@@ -6,8 +6,9 @@ from daep_cli.photographs.photo import Array
 
 # Chosen by hand: no kernel of `daep kernel`, whole or cut by a pixel, is changed.
 
-#: Black on white: this share of the border has at least this share of the peak, and some pixel less than this one.
-WHITE_BORDER, WHITE, DARK = 0.9, 0.95, 0.5
+#: Black on white: so many corners have at least this share of the peak, as no corner of a kernel of `daep kernel` has;
+#: the mean of the border has at least this share, and some pixel less.
+WHITE_CORNERS, WHITE, HALF = 2, 0.95, 0.5
 #: The ground of a point of light is between these shares of the peak, and most pixels are no brighter than twice that.
 GROUND = (0.02, 0.5)
 #: A weaker ground is one if it is even (ratio of the darkest to the brightest twentieth of the border), and this share
@@ -29,15 +30,15 @@ def cleaned(values: Array, name: str, image: bool) -> tuple[Array, str]:
     kernel = values.astype(np.float64)
     if min(kernel.shape) < 3 or not np.isfinite(kernel).all() or kernel.max() <= 0:
         return values, ""  # the checks that follow say what is wrong
+    border, peak = _border(kernel), float(kernel.max())
+    if _is_black_on_white(kernel, border, peak):
+        inverted, remark = cleaned(peak - kernel, name, image)
+        also = f" {remark.partition(': ')[2]}" if remark else ""
+        return inverted, f"--kernel {name}: is black on white, so it was inverted; make the light white.{also}"
     if _starts_in_corner(kernel):
         shifted, remark = cleaned(np.fft.fftshift(kernel), name, image)
         also = f" {remark.partition(': ')[2]}" if remark else ""
         return shifted, f"--kernel {name}: has its middle in the corner, so it was moved to the middle.{also}"
-    border, peak = _border(kernel), float(kernel.max())
-    if np.mean(border >= WHITE * peak) >= WHITE_BORDER and kernel.min() < DARK * peak:
-        inverted, remark = cleaned(peak - kernel, name, image)
-        also = f" {remark.partition(': ')[2]}" if remark else ""
-        return inverted, f"--kernel {name}: is black on white, so it was inverted; make the light white.{also}"
     level = _ground(kernel, border)
     if level <= 0:
         return values, ""
@@ -63,6 +64,12 @@ def _starts_in_corner(kernel: Array) -> bool:
     near = corners[middle[0] - down : middle[0] + down + 1, middle[1] - across : middle[1] + across + 1]
     sides = (near[: down or 1].sum(), near[down + 1 :].sum(), near[:, :across].sum(), near[:, across + 1 :].sum())
     return bool(near.sum() > IN_CORNERS * corners.sum() and min(sides) > 0)
+
+
+def _is_black_on_white(kernel: Array, border: Array, peak: float) -> bool:
+    corners = kernel[[0, 0, -1, -1], [0, -1, 0, -1]]
+    white = np.sum(corners >= WHITE * peak) >= WHITE_CORNERS and border.mean() > HALF * peak
+    return bool(white and kernel.min() < HALF * peak)
 
 
 def _border(kernel: Array) -> Array:

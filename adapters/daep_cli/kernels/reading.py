@@ -89,7 +89,7 @@ def _image_planes(path: Path) -> Array:
 
 def _light(photo: Photo) -> npt.NDArray[np.float64]:
     """The colours (h, w, C) as they look before black; of black strokes on a transparent ground, the opacity."""
-    colour = photo.colour.astype(np.float64)
+    colour = photo.with_nan().astype(np.float64)
     if photo.alpha is None:
         return colour
     opacity = (photo.alpha / photo.largest)[..., None]
@@ -98,7 +98,9 @@ def _light(photo: Photo) -> npt.NDArray[np.float64]:
 
 
 def _planes(values: Array, name: str) -> Array:
-    """Planes (N, h, w) of an array (h, w), (N, h, w) or (h, w, C)."""
+    """Planes (N, h, w) of an array (h, w), (N, h, w), (h, w, C), or (1, C, h, w) as of deepinv's blurs."""
+    if values.ndim == 4 and len(values) == 1:
+        values = values[0]
     if values.ndim == 3 and values.shape[2] in (1, 3) and min(values.shape[:2]) > values.shape[2]:
         values = np.moveaxis(values, -1, 0)
     planes = values[None] if values.ndim == 2 else values

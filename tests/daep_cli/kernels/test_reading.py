@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -208,6 +209,42 @@ def test_the_light_of_a_kernel_may_be_its_opacity(tmp_path: Path) -> None:
         colour = np.full((*kernel.shape, 3), grey, np.uint8)
         write_photo(Photo(colour, opacity), tmp_path / name)
         np.testing.assert_allclose(read_kernel(str(tmp_path / name)), kernel, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["motion:9:35", "motion:31:45", "motion:5:20", "disk:2", "disk:8.5", "gaussian:2.5"])
+def test_a_tight_or_large_kernel_is_inverted_too(tmp_path: Path, name: str) -> None:
+    """Its border is not all white; that of a wide one could be taken for light in the corners."""
+    kernel = read_kernel(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.save(tmp_path / "k.npy", kernel)
+        np.testing.assert_allclose(read_kernel(str(tmp_path / "k.npy")), kernel)
+    np.save(tmp_path / "k.npy", kernel.max() - kernel)
+    with pytest.warns(UserWarning, match=r"k.npy: is black on white, so it was inverted"):
+        np.testing.assert_allclose(read_kernel(str(tmp_path / "k.npy")), kernel, atol=0.01 * kernel.max())
+
+
+def test_a_diagonal_of_three_pixels_is_not_inverted(tmp_path: Path) -> None:
+    np.save(tmp_path / "k.npy", np.eye(3))
+    np.testing.assert_allclose(read_kernel(str(tmp_path / "k.npy")), np.eye(3) / 3)
+
+
+def test_a_kernel_of_deepinv_has_two_more_axes(tmp_path: Path) -> None:
+    for channels in (1, 3):
+        np.save(tmp_path / "k.npy", np.stack(channels * [KERNEL])[None])
+        kernel = read_kernel(str(tmp_path / "k.npy"))
+        np.testing.assert_allclose(kernel, np.stack(channels * [KERNEL / KERNEL.sum()]).squeeze())
+    np.save(tmp_path / "k.npy", np.stack([KERNEL, KERNEL])[:, None])
+    with pytest.raises(ValueError, match=r"got uint8 of shape \(2, 1, 3, 3\); expected a table of numbers"):
+        read_kernel(str(tmp_path / "k.npy"))
+
+
+def test_an_image_without_some_values_is_no_kernel(tmp_path: Path) -> None:
+    values = KERNEL.astype(np.float32)
+    values[0, 0] = np.nan
+    tifffile.imwrite(tmp_path / "k.tif", values)
+    with pytest.raises(ValueError, match="it contains NaN or infinite values; expected finite numbers"):
+        read_kernel(str(tmp_path / "k.tif"))
 
 
 def test_a_kernel_that_is_black_on_white_is_inverted_and_said(tmp_path: Path) -> None:
