@@ -16,7 +16,7 @@ from daep_cli.photographs.metadata import NOTHING
 from daep_cli.photographs.photo import READABLE, Array, Photo
 from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.transparency import without_hidden
-from daep_cli.photographs.value_range import find_range
+from daep_cli.photographs.value_range import find_ranges
 from daep_deepinv.noise.stabilise import Anscombe
 from daep_prior.images import RGB
 from daep_prior.training import TrainingImage
@@ -59,10 +59,10 @@ def read_training_images(
     for path in paths:
         try:
             photos = list(_photos(path, channels))
-            span = find_range(photos, white)
+            spans = find_ranges(photos, white)
             if white is not None:
                 _check_white(photos, white)
-            images = [_image(photo, span, smallest, str(path), counts) for photo in photos]
+            images = [_image(photo, spans[photo.colour.dtype], smallest, str(path), counts) for photo in photos]
         except (ValueError, OSError, MemoryError) as error:
             reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
             reason = textwrap.shorten(one_line(reason), LONGEST_REASON).rstrip(".")

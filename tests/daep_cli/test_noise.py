@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,16 @@ def test_the_noise_of_a_sensor_is_in_the_values_of_the_file() -> None:
     assert (noise.gain, noise.sigma) == pytest.approx((2 / 4095, 8 / 4095))
     with pytest.raises(ValueError, match=r"--noise poisson:5000: one photon would be more than white, 4095"):
         Job(Options(noise=Counts(5000.0))).measure(photo)
+
+
+def test_the_offset_of_a_camera_is_no_light() -> None:
+    photo = Photo(np.linspace(1900, 4000, 64).reshape(8, 8, 1).astype(np.uint16))
+    measured = Job(Options(noise=Counts(2.0, 8.0), black=2000.0)).measure(photo)
+    assert (measured.photo.black, measured.photo.white) == (2000, 4095)
+    assert isinstance(measured.noise, SignalNoise)
+    assert (measured.noise.gain, measured.noise.sigma) == pytest.approx((2 / 2095, 8 / 2095))
+    with pytest.raises(ValueError, match="--black nan: expected a number"):
+        Options(noise=5.0, black=math.nan)
 
 
 def test_the_noise_of_light_follows_the_tone_curve() -> None:

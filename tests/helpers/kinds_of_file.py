@@ -1,4 +1,4 @@
-"""Sixty kinds of image file, made in a folder; the page about files lists them."""
+"""More than sixty kinds of image file, made in a folder; the page about files lists them."""
 
 from __future__ import annotations
 
@@ -87,6 +87,10 @@ def _planes(channels: int, dtype: Any, top: float | None = None) -> np.ndarray:
     return np.moveaxis(picture(channels, dtype, top), -1, 0).copy()
 
 
+def _axes() -> np.ndarray:
+    return _planes(6, np.uint16).reshape(2, 3, HEIGHT, WIDTH)
+
+
 def _twelve_bits() -> np.ndarray:
     values = picture(1, np.uint16, 4095)
     values.flat[0] = 4095
@@ -169,6 +173,7 @@ KINDS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "grey32.tif": ("TIFF, 32-bit integers", lambda: _tiff(picture(1, np.uint32), **GREY16)),
     "int16.tif": ("TIFF, signed 16-bit integers", lambda: _tiff(picture(1, np.int16) - np.int16(9000), **GREY16)),
     "int32.tif": ("TIFF, signed 32-bit integers", lambda: _tiff(picture(1, np.int32), **GREY16)),
+    "int64.tif": ("TIFF, 64-bit integers", lambda: _tiff(picture(1, np.uint64, 2.0**62), **GREY16)),
     "float32.tif": ("TIFF, 32-bit floats", lambda: _tiff(picture(3, np.float32), **RGB)),
     "float64.tif": ("TIFF, 64-bit floats", lambda: _tiff(picture(1, np.float64), **GREY16)),
     "float-1000.tif": (
@@ -216,8 +221,14 @@ KINDS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "stack.tif": ("TIFF, several pages", lambda: _tiff(_planes(5, np.uint16), **GREY16)),
     "imagej.tif": (
         "ImageJ stack",
-        lambda: _tiff(_planes(5, np.uint16), imagej=True, metadata={"axes": "ZYX", "spacing": 0.5, "unit": "um"}),
+        lambda: _tiff(
+            _planes(5, np.uint16),
+            imagej=True,
+            resolution=(10, 10),  # pixels a micrometre
+            metadata={"axes": "ZYX", "spacing": 0.5, "unit": "um"},
+        ),
     ),
+    "axes.tif": ("TIFF, an array of four axes, by tifffile", lambda: _tiff(_axes(), metadata={}, **GREY16)),
     "channels.ome.tif": (
         "OME-TIFF, channels",
         lambda: _tiff(_planes(3, np.uint16), ome=True, metadata={"axes": "CYX"}, photometric="minisblack"),

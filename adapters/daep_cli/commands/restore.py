@@ -68,6 +68,14 @@ White = Annotated[
         metavar="VALUE", help="Value of white in the file, such as 4095 for 12 bits; default: found and printed."
     ),
 ]
+Black = Annotated[
+    float | None,
+    typer.Option(
+        metavar="VALUE",
+        help="Value of no light in the file, such as the offset of a camera; default 0, or the smallest if that is "
+        "negative.",
+    ),
+]
 Linear = Annotated[
     bool | None,
     typer.Option(
@@ -127,6 +135,7 @@ def restore(
     mask: Mask = None,
     missing: Missing = None,
     white: White = None,
+    black: Black = None,
     linear: Linear = None,
     format: Format = None,
     samples: Samples = None,
@@ -146,9 +155,8 @@ def restore(
 ) -> None:
     """Denoise, deblur, enlarge or inpaint an image, or every image of a folder.
 
-    --kernel deblurs, --scale enlarges, --mask and --missing inpaint, --noise alone denoises. --mask works together with
-    --kernel and with --scale. --kernel blind finds kernel and noise in the photograph; its preset is fast. A sharp
-    photograph stays as it is. --uncertainty says, by samples, how far each pixel may be from the truth.
+    --kernel deblurs, --scale enlarges, --mask and --missing inpaint, also together with these; --noise alone denoises.
+    --kernel blind finds kernel and noise; its preset is fast. --uncertainty says how far each pixel may be off.
 
     **Files.** PNG, JPEG, TIFF (integers, and floats of 8 to 64 bits), FITS and raw. The result has the number type,
     range and metadata of the file, turned as EXIF says. Colours under transparent pixels do not change others. Pixels
@@ -173,8 +181,9 @@ def restore(
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
     if kernel == BLIND:
         noise, preset = noise or AUTO, preset or BLIND_PRESET
-    given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise, missing, white, linear)
-    options = Options(parse_noise(noise), *given, format, samples, uncertainty, kernel_size, kernel_out, varying)
+    given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise, missing, white, black)
+    others = (linear, format, samples, uncertainty, kernel_size, kernel_out, varying)
+    options = Options(parse_noise(noise), *given, *others)
     if _explain(source, options) if output is None or explain else _restore(source, output, options, overwrite):
         raise typer.Exit(2)
 

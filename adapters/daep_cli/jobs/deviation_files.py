@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daep_cli.photographs.metadata import NOTHING
+from daep_cli.photographs.metadata import DESCRIPTION, NOTHING
 from daep_cli.photographs.photo import Photo
-from daep_cli.photographs.tiff_writing import ASCII, DESCRIPTION, encode_tiff
+from daep_cli.photographs.tiff_writing import ASCII, encode_tiff
 
 #: Sides in dots between which a heat map is drawn, and dots an inch. Small images are enlarged.
 SMALLEST, LARGEST, DPI = 480, 1600, 100

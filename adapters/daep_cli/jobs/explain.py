@@ -10,6 +10,7 @@ import typer
 from daep_cli.errors import complaint
 from daep_cli.jobs.job import Job, range_of
 from daep_cli.jobs.measurement import Measurement
+from daep_cli.jobs.parts import stack_ranges, with_range
 from daep_cli.jobs.progress import blur_bar
 from daep_cli.kernels.blind import BLIND
 from daep_cli.noise_option import AUTO
@@ -30,9 +31,11 @@ def print_plans(sources: Iterable[Path], job: Job) -> int:
     failed, printed = 0, dict[str, Path]()
     for source in sources:
         try:
-            pages = count_pages(source)
+            pages, photo = count_pages(source), read_photo(source, 0)
+            if pages > 1:
+                photo = with_range(photo, stack_ranges(source, pages, job))
             with blur_bar(source.name) if job.options.kernel == BLIND else nullcontext() as follow:
-                measured = job.measure(read_photo(source, 0), 0, pages, follow)
+                measured = job.measure(photo, 0, pages, follow)
             rows = _rows(job, measured, job.plan_of(measured), pages)
             width = max(map(len, rows))
             plan = "\n".join(f"{name:<{width}}  {text}" for name, text in rows.items())
@@ -63,7 +66,7 @@ def _rows(job: Job, measured: Measurement, plan: Plan, pages: int) -> dict[str, 
         return {"image": image, "blur": measured.blur}
     if options.noise == AUTO and plan.noise.source == "given":  # by the search for the blur
         plan = replace(plan, noise=replace(plan.noise, source="estimated"))
-    values = range_of(photo, options.white) or f"white {photo.white:g}"
+    values = range_of(photo.range, options.white) or f"white {photo.white:g}"
     rows = plan.rows() | {"image": image, "range": f"{plan.range}; 1 is {values}"}
     if pages > 1:
         rows["pages"] = str(pages)

@@ -124,9 +124,9 @@ class Job:
         self.check(photo)
         options = self.options
         if photo.range is None:
-            photo = ranged(photo, options.white)
+            photo = ranged(photo, options.white, options.black)
         if isinstance(options.noise, Counts):  # no light is no count
-            photo = replace(photo, range=(0.0, photo.white))
+            photo = replace(photo, range=(options.black or 0.0, photo.white))
         curve = curve_of(photo) if options.linear or (options.linear is None and photo.developed) else LINEAR
         known, kernel = self.known(photo), self.kernel_of(photo, page, pages)
         measured = Measurement(photo, 0.0, known, kernel, None if curve is LINEAR else curve)
@@ -148,7 +148,7 @@ class Job:
         if isinstance(options.noise, Counts):
             if curve is not None:
                 raise ValueError("--noise poisson: counts are amounts of light already; leave --linear out.")
-            gain, read = (value / photo.white for value in options.noise)
+            gain, read = (value / (photo.white - photo.black) for value in options.noise)
             if gain > 1:
                 raise ValueError(
                     f"--noise poisson:{options.noise.gain:g}: one photon would be more than white, {photo.white:g}; "
@@ -166,6 +166,8 @@ class Job:
         if photo.missing is not None:
             masks.append(~photo.missing)
         known = np.logical_and.reduce(masks) if masks else None
+        if photo.missing is not None and photo.missing.all():
+            raise ValueError("no pixel of the image has a value; all are NaN.")
         if known is not None and not known.any():
             raise ValueError("no pixel of the image is known; check --mask and --missing.")
         return known
@@ -225,6 +227,11 @@ class Job:
         photo = measured.result(x, self.options.scale or 1)
         return photo if self.options.format is None else converted(photo, self.options.format)
 
+    def as_it_is(self, measured: Measurement) -> Photo:
+        """A photograph of which nothing is known, in the size and type of the result."""
+        photo = measured.as_it_is(self.options.scale or 1)
+        return photo if self.options.format is None else converted(photo, self.options.format)
+
     def summary(self, plan: Plan, measured: Measurement) -> str:
         """What was done to an image, for the line that is printed about it."""
         if self.options.kernel == BLIND and measured.kernel is None:
@@ -238,17 +245,17 @@ class Job:
             noise += "(--no-check-noise trusts --noise)"
         if measured.curve is not None:
             noise += f", in linear light (tone curve {measured.curve.name})"
-        values = range_of(measured.photo, self.options.white)
+        values = range_of(measured.photo.range, self.options.white)
         noise += f", {values}" if values else ""
         return f"{self.options.task}{noise}, {iterations_text(len(plan.schedule))}, preset {plan.preset}"
 
 
-def range_of(photo: Photo, white: float | None) -> str:
-    """Black and white of a photograph, in words; empty: those of its type. ``white``: that was given."""
-    if photo.range is None:
+def range_of(span: tuple[float, float] | None, given: float | None) -> str:
+    """Black and white of a file, in words; empty: those of its type. ``given``: white, if the user gave it."""
+    if span is None:
         return ""
-    black = f"black {photo.black:.6g}, " if photo.black else ""
-    return f"{black}white {photo.white:.6g}" + ("" if white else " (--white sets another)")
+    black = f"black {span[0]:.6g}, " if span[0] else ""
+    return f"{black}white {span[1]:.6g}" + ("" if given else " (--white sets another)")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from daep_cli.kernels.reading import Kernel
 from daep_cli.masks import Mask
+from daep_cli.photographs.changed_metadata import enlarged
 from daep_cli.photographs.metadata import NOTHING
 from daep_cli.photographs.photo import Array, Photo
 from daep_cli.photographs.tensors import centre, to_pixels, to_tensor
-from daep_cli.photographs.tiff_writing import enlarged
 from daep_cli.photographs.tone_curves import ToneCurve
 from daep_cli.photographs.transparency import resized_alpha, with_hidden, without_hidden
 from daep_deepinv.blind.varying_kernel import VaryingKernel
@@ -79,9 +79,24 @@ class Measurement(NamedTuple):
     def finished(self, colour: Array, alpha: Array | None, factor: int) -> Photo:
         """The photograph of restored colours (H, W, C), with what its source says."""
         source, (height, width) = self.photo, colour.shape[:2]
-        metadata = source.metadata if factor == 1 else enlarged(source.metadata, width, height)
+        metadata = source.metadata if factor == 1 else enlarged(source.metadata, width, height, factor)
         photo = replace(source, colour=colour, alpha=alpha, metadata=metadata, missing=None)
         return with_hidden(photo, source)
+
+    @property
+    def nothing_known(self) -> bool:
+        """Whether no pixel is known, as in a page or a block without values."""
+        return self.known is not None and not self.known.any()
+
+    def as_it_is(self, factor: int) -> Photo:
+        """The photograph without a restoration, each pixel repeated ``factor`` times in height and width."""
+
+        def repeated(values: Array | None) -> Any:
+            return values if values is None else values.repeat(factor, 0).repeat(factor, 1)
+
+        photo = self.photo
+        result = self.finished(repeated(photo.colour), repeated(photo.alpha), factor)
+        return replace(result, missing=repeated(photo.missing))
 
     def part(self, rows: slice, columns: slice) -> "Measurement":
         """A part of the photograph, without its metadata."""

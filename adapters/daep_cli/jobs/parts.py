@@ -13,18 +13,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
 
 from daep_cli.errors import Interrupted, one_line
-from daep_cli.jobs.job import NOISE_SIDE, Job
+from daep_cli.jobs.job import NOISE_SIDE, Job, range_of
 from daep_cli.jobs.measurement import Measurement
 from daep_cli.jobs.progress import progress_bar
+from daep_cli.photographs.changed_metadata import enlarged
 from daep_cli.photographs.photo import FITS, TIFF, Photo
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.tiff_writing import encode_tiff, write_tiff
-from daep_cli.photographs.value_range import find_range
+from daep_cli.photographs.value_range import find_ranges
 from daep_cli.photographs.writing import encode
 from daep_cli.whole_files import write_whole
 from daep_deepinv import Plan
@@ -33,6 +35,8 @@ from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.variance import QuadraticVariance
 from daep_deepinv.reconstructor import ESTIMATE
 
+#: Black and white for each number type; ``None``: those of the type.
+Ranges: TypeAlias = dict[np.dtype[Any], tuple[float, float] | None]
 #: Images of more pixels are restored in blocks. Some ten copies in float32 are needed at a time: 4 GB in colour.
 LARGEST_AT_ONCE = 2**25
 #: Side of a block in pixels, and what it sees of its surroundings beyond the reach of the kernel. The network sees 110
@@ -84,7 +88,19 @@ def _run(parts: Parts, count: int, name: str, job: Job, measure: Callable[[int],
     try:
         with progress_bar(count, name) as bar:
             bar(advance=done)
-            for batch in _batches(job, ((number, measure(number)) for number in todo)):
+
+            def measured() -> Iterator[tuple[int, Measurement]]:
+                nonlocal done
+                for number in todo:
+                    one = measure(number)
+                    if one.nothing_known:
+                        parts.write(number, job.as_it_is(one))
+                        bar(advance=1)
+                        done += 1
+                    else:
+                        yield number, one
+
+            for batch in _batches(job, measured()):
                 first, shown = batch[0][0] + 1, 0.0
                 bar(description=one_line(f"{name}, {noun} {first} of {count}"))
 
@@ -136,15 +152,17 @@ def restore_stack(source: Path, output: Path, pages: int, job: Job, temporary: P
     :raises Interrupted: Ctrl-C; the pages that are done remain.
     """
     check_stack_output(output, pages)
-    parts, began = Parts(source, output, job), time.perf_counter()
-    span = find_range((read_photo(source, page) for page in range(pages)), job.options.white)
+    began, spans = time.perf_counter(), stack_ranges(source, pages, job, output.suffix.lower() in FITS)
+    parts = Parts(source, output, job)
     pixels = 0
 
     def measure(page: int) -> Measurement:
         nonlocal pixels
         photo = read_photo(source, page)
-        photo = replace(photo, range=span or (photo.black, photo.white))
         pixels += photo.size[0] * photo.size[1]
+        if photo.missing is not None and photo.missing.all():
+            return Measurement(photo, 0.0, ~photo.missing)
+        photo = with_range(photo, spans)
         return job.measure(photo, page, pages)
 
     restored = _run(parts, pages, source.name, job, measure, "page")
@@ -153,7 +171,9 @@ def restore_stack(source: Path, output: Path, pages: int, job: Job, temporary: P
     if output.suffix.lower() in FITS:
         from daep_cli.photographs.fits import write_cube
 
-        write_cube(temporary, read_photo(source, 0).metadata.header, (read_photo(file) for file in files), pages)
+        metadata, factor = read_photo(source, 0).metadata, job.options.scale or 1
+        metadata = metadata if factor == 1 else enlarged(metadata, 0, 0, factor)
+        write_cube(temporary, metadata.header, (read_photo(file) for file in files), pages)
     else:
         with temporary.open("w+b") as file:
             first = read_photo(files[0])
@@ -162,8 +182,33 @@ def restore_stack(source: Path, output: Path, pages: int, job: Job, temporary: P
             os.fsync(file.fileno())
     parts.remove()
     rate = f", {pixels / 1e6 / seconds:.3g} million pixels a second" if restored else ""
-    white = "" if span is None else f", white {span[1]:.6g}"
-    return f"{pages} pages in {seconds:.1f} s ({job.options.task}{white}{rate})"
+    values = "".join(f", {range_of(span, job.options.white)}" for span in spans.values() if span is not None)
+    return f"{pages} pages in {seconds:.1f} s ({job.options.task}{values}{rate})"
+
+
+def stack_ranges(source: Path, pages: int, job: Job, cube: bool = False) -> Ranges:
+    """Black and white of the pages of each number type, see :func:`find_ranges`.
+
+    :param bool cube: the pages become planes of a FITS cube.
+    :raises ValueError: pages that cannot be planes of one cube.
+    """
+    kinds = set()
+
+    def read() -> Iterator[Photo]:
+        for page in range(pages):
+            photo = read_photo(source, page)
+            kinds.add((photo.colour.shape, photo.colour.dtype, photo.alpha is None))
+            yield photo
+
+    spans = find_ranges(read(), job.options.white, job.options.black)
+    if cube and (len(kinds) > 1 or any(shape[2] > 1 or not opaque for shape, _, opaque in kinds)):
+        raise ValueError(f"{source}: its pages are not grey, of one size and of one type, as in FITS; use -o NAME.tif.")
+    return spans
+
+
+def with_range(photo: Photo, spans: Ranges) -> Photo:
+    """A page with the range of the pages of its type."""
+    return replace(photo, range=spans[photo.colour.dtype] or (0.0, photo.white))
 
 
 # -- large images ------------------------------------------------------------------------------------------------------
@@ -212,10 +257,12 @@ def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) 
         here = tuple(
             slice(factor * start, factor * min(start + BLOCK, n)) for start, n in ((top, height), (left, width))
         )
-        colour[here] = block.colour[inner]
+        colour[here] = block.with_nan()[inner]
         if alpha is not None and block.alpha is not None:
             alpha[here] = block.alpha[inner]
     result = measured.finished(colour, alpha, factor)
+    values = range_of(measured.photo.range, job.options.white)
+    values = f", {values}" if values else ""
     content = encode(result if job.options.format is None else replace(result, range=None), output.suffix)
     parts.remove()
     seconds = time.perf_counter() - began
@@ -223,7 +270,8 @@ def restore_blocks(source: Path, output: Path, measured: Measurement, job: Job) 
     rate = f", {pixels / 1e6 / seconds:.3g} million pixels a second" if pixels else ""
     return (
         content,
-        f"{shape[1]} x {shape[0]} pixels in {seconds:.1f} s ({job.options.task}{noise}, {len(places)} blocks{rate})",
+        f"{shape[1]} x {shape[0]} pixels in {seconds:.1f} s ({job.options.task}{noise}{values}, {len(places)} blocks"
+        f"{rate})",
     )
 
 

@@ -31,6 +31,7 @@ class Options:
     check_noise: bool = True
     missing: str | None = None
     white: float | None = None
+    black: float | None = None
     linear: bool | None = None
     format: str | None = None
     samples: int | None = None
@@ -44,6 +45,8 @@ class Options:
             raise ValueError("--kernel and --scale do not work together yet; give one of them.")
         if self.white is not None and not 0 < self.white < math.inf:
             raise ValueError(f"--white {self.white:g}: expected a positive number, the value of white in the file.")
+        if self.black is not None and not math.isfinite(self.black):
+            raise ValueError(f"--black {self.black:g}: expected a number, the value of no light in the file.")
         if self.format is not None and self.format not in FORMATS:
             raise ValueError(f"--format {self.format}: expected one of {', '.join(FORMATS)}.")
         if self.uncertainty is not None and self.samples is None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 ORIENTATION, EXIF_FOLDER, GPS_FOLDER, WIDTH, HEIGHT = 274, 34665, 34853, 40962, 40963
-SHORT, LONG = 3, 4
+X_RESOLUTION, Y_RESOLUTION = 282, 283
+SHORT, LONG, RATIONAL = 3, 4, 5
 #: A record with more entries in a folder is treated as damaged.
 MOST_ENTRIES = 1000
 
@@ -32,21 +33,25 @@ def upright(exif: bytes) -> bytes:
     return bytes(record)
 
 
-def resized(exif: bytes, width: int, height: int) -> bytes:
-    """The record of an image of another size, where it states a size."""
+def resized(exif: bytes, width: int, height: int, factor: int) -> bytes:
+    """The record of an image that was enlarged ``factor`` times, where it states a size or a resolution."""
     if not exif:
         return exif
     record = bytearray(exif)
     try:
         order, first = _header(record)
-        for place, tag, _ in _entries(record, order, first):
+        for place, tag, kind in _entries(record, order, first):
+            if tag in (X_RESOLUTION, Y_RESOLUTION) and kind == RATIONAL:
+                (there,) = struct.unpack_from(f"{order}I", record, place + 8)
+                (pixels,) = struct.unpack_from(f"{order}I", record, there)
+                struct.pack_into(f"{order}I", record, there, factor * pixels)
             if tag != EXIF_FOLDER:
                 continue
             (inner,) = struct.unpack_from(f"{order}I", record, place + 8)
-            for there, name, kind in _entries(record, order, inner):
+            for there, name, size in _entries(record, order, inner):
                 value = {WIDTH: width, HEIGHT: height}.get(name)
-                if value is not None and kind in (SHORT, LONG):
-                    wide = kind == LONG or value > 65535
+                if value is not None and size in (SHORT, LONG):
+                    wide = size == LONG or value > 65535
                     struct.pack_into(f"{order}H", record, there + 2, LONG if wide else SHORT)
                     struct.pack_into(f"{order}I" if wide else f"{order}H", record, there + 8, value)
     except (struct.error, ValueError):

@@ -36,7 +36,8 @@ def _image(file: Any) -> Any:
             while len(sides) > 2 and sides[-1] == 1:
                 sides.pop()
             if len(sides) not in (2, 3):
-                raise Unsupported(f"its image has {len(sides)} axes; save two (an image) or three (a stack).")
+                axes = "one axis" if len(sides) == 1 else f"{len(sides)} axes"
+                raise Unsupported(f"its image has {axes}; save two (an image) or three (a stack).")
             return extension
     raise ValueError("it contains no image")
 
@@ -78,16 +79,25 @@ def read_plane(path: Path, number: int) -> Photo:
             raise Unsupported(f"its values are {data.dtype}; convert them to integers or floats.")
         values = data.reshape(wanted, height, width)
         pixels = np.array(np.moveaxis(values, 0, -1), dtype=data.dtype.newbyteorder("="))
-        return replace(split(pixels, None, alpha=False), metadata=Metadata(header=extension.header.copy()), linear=True)
+        return replace(
+            split(pixels, None, alpha=False), metadata=Metadata(header=_header(file, extension)), linear=True
+        )
+
+
+def _header(file: Any, extension: Any) -> Any:
+    """The header of an extension, and what the file says before it of telescope and observation."""
+    header, first = extension.header.copy(), file[0].header
+    if first is not extension.header:
+        for card in first.cards:
+            if card.keyword not in header or card.keyword in ("COMMENT", "HISTORY"):
+                header.append(card, end=True)
+    return header
 
 
 def encode_fits(photo: Photo) -> bytes:
     """The bytes of a file, with the header of the source."""
     fits = _fits()
-    colour = photo.colour
-    if photo.missing is not None and colour.dtype.kind == "f":
-        colour = np.where(photo.missing[..., None], np.array(np.nan, colour.dtype), colour)
-    planes = np.moveaxis(colour, -1, 0)
+    planes = np.moveaxis(photo.with_nan(), -1, 0)
     extension = fits.PrimaryHDU(np.ascontiguousarray(planes[0] if len(planes) == 1 else planes), uint=True)
     _describe(extension.header, photo.metadata.header)
     buffer = io.BytesIO()
@@ -100,7 +110,7 @@ def write_cube(path: Path, header: Any, photos: Iterable[Photo], count: int) -> 
     fits, stream = _fits(), None
     try:
         for photo in photos:
-            plane = photo.colour[..., 0]
+            plane = photo.with_nan()[..., 0]
             if stream is None:
                 # its header says how the values of this type are stored
                 small = fits.PrimaryHDU(np.zeros((1, *plane.shape), plane.dtype), uint=True)

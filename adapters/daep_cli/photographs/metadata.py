@@ -1,10 +1,8 @@
 """``Metadata``: what a file says about an image, besides colour profile and transparency; in the bytes of the file."""
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-from daep_cli.photographs.exif import resized
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Chunks that hold for the restored image (PNG specification, 11.3): colour space, resolution, text.
@@ -14,6 +12,8 @@ APP1, APP13, COMMENT = 0xE1, 0xED, 0xFE
 START_OF_SCAN = 0xDA
 EXIF_HEADER, XMP_HEADERS = b"Exif\0\0", (b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0")
 
+#: Tag of the description of a TIFF page.
+DESCRIPTION = 270
 #: (code, type, count, bytes in the byte order of the file) of a TIFF tag.
 TiffTag = tuple[int, int, int, bytes]
 
@@ -24,28 +24,29 @@ class Metadata:
 
     :param bytes exif: EXIF record, a TIFF structure, without orientation and thumbnail. Kept by PNG, JPEG and TIFF.
     :param tuple resolution: pixels per inch, horizontal and vertical. Kept by PNG, JPEG and TIFF.
+    :param tuple tiff_resolution: the same as the TIFF states it: pixels per unit, across and down, and the number of
+        the unit, which may be none: ImageJ describes it elsewhere.
     :param tuple chunks: (name, content) of PNG chunks. Kept by PNG.
     :param tuple segments: (marker, content) of JPEG segments. Kept by JPEG.
     :param tuple tags: of TIFF. Kept by TIFF.
     :param str byteorder: of these tags, ``"<"`` or ``">"``.
     :param bool lossy: the file is a JPEG, whose colours smear over some pixels.
     :param bool premultiplied: the colours of the TIFF are multiplied by their alpha.
+    :param bool separate: the TIFF has one plane a channel.
     :param Any header: FITS header. Kept by FITS.
     """
 
     exif: bytes = b""
     resolution: tuple[float, float] | None = None
+    tiff_resolution: tuple[float, float, int] | None = None
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     segments: tuple[tuple[int, bytes], ...] = ()
     tags: tuple[TiffTag, ...] = ()
     byteorder: str = "<"
     lossy: bool = False
     premultiplied: bool = False
+    separate: bool = False
     header: Any = None
-
-    def of_size(self, width: int, height: int) -> "Metadata":
-        """The metadata of an image that was enlarged to this size."""
-        return replace(self, exif=resized(self.exif, width, height), resolution=None)
 
 
 NOTHING = Metadata()

@@ -48,6 +48,12 @@ class Photo:
     developed: bool = False
     range: tuple[float, float] | None = None
 
+    def with_nan(self) -> Array:
+        """The colours, NaN where they are missing."""
+        if self.missing is None or self.colour.dtype.kind != "f":
+            return self.colour
+        return np.where(self.missing[..., None], np.array(np.nan, self.colour.dtype), self.colour)
+
     @property
     def size(self) -> tuple[int, int]:
         """(width, height)."""

@@ -32,6 +32,7 @@ from daep_cli.photographs.pixels import split, upright
 
 #: Number of bytes of the largest file of one image, and of many pages.
 LARGEST_FILE, LARGEST_STACK = MAX_BYTES + 2**24, 2**40
+GZIP = b"\x1f\x8b"
 #: Number of bytes of a compressed stream that are unpacked at a time.
 AT_ONCE = 2**20
 
@@ -131,6 +132,8 @@ def _check_single(pages: int) -> None:
 
 def _count(path: Path) -> int:
     suffix, start = path.suffix.lower(), _start(path)
+    if start.startswith(GZIP):
+        raise Unsupported("compressed by gzip; unpack it first.")
     if suffix in RAW:
         return 1
     if suffix in FITS or start.startswith(b"SIMPLE  ="):
@@ -141,7 +144,8 @@ def _count(path: Path) -> int:
         return tiff_reading.count_pages(path)
     with open_pillow(path) as file:
         # MPO is a camera's JPEG; its further images are previews
-        return getattr(file, "n_frames", 1) if file.format != "MPO" else 1
+        _check_single(getattr(file, "n_frames", 1) if file.format != "MPO" else 1)
+        return 1
 
 
 def _read(path: Path, page: int) -> Photo:
@@ -163,7 +167,6 @@ def _read(path: Path, page: int) -> Photo:
 
 def _read_8_bits(path: Path, start: bytes) -> Photo:
     with open_pillow(path) as file:
-        _check_single(getattr(file, "n_frames", 1) if file.format != "MPO" else 1)
         resolution = file.info.get("dpi")
         pixels, icc, transparent = pixels_of(file, file.info.get("icc_profile"))
     photo = split(pixels, icc, transparent)

@@ -29,7 +29,8 @@ def to_pixels(x: Tensor, dtype: npt.DTypeLike = np.uint8, span: tuple[float, flo
     values = x[0].double().permute(1, 2, 0).cpu().numpy() * (high - low) + low
     if kind.kind in "iu":
         limits = np.iinfo(kind)
-        values = values.round().clip(limits.min, limits.max)
+        top = float(limits.max)  # of 64 bits: beyond the type
+        values = values.round().clip(limits.min, top if top <= limits.max else np.nextafter(top, 0))
     return values.astype(kind)
 
 

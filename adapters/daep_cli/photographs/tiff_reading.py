@@ -5,6 +5,7 @@ import io
 import itertools
 import logging
 import math
+import struct
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,15 +17,16 @@ from PIL import Image
 from daep_cli.photographs import exif
 from daep_cli.photographs.errors import TooLarge, Unsupported
 from daep_cli.photographs.metadata import Metadata, TiffTag
-from daep_cli.photographs.photo import MAX_BYTES, Photo, largest
+from daep_cli.photographs.photo import MAX_BYTES, Array, Photo, largest
 from daep_cli.photographs.pixels import split, upright
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: TIFF tags and values (TIFF 6.0).
 ORIENTATION, ICC_PROFILE = 274, 34675
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC = 0, 1, 2
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC, PALETTE, INKS = 0, 1, 2, 3, 5
 UNSPECIFIED, PREMULTIPLIED_ALPHA, SEPARATE_PLANES = 0, 1, 2
-RESOLUTION_UNITS = {2: 1.0, 3: 2.54}  # pixels per inch of pixels per unit
+NO_UNIT, INCH = 1, 2
+RESOLUTION_UNITS = {INCH: 1.0, 3: 2.54}  # pixels per inch of pixels per unit
 #: Tags that describe how the values are stored, which the writer decides: TIFF 6.0, TIFF/EP, and Photoshop's layers,
 #: which show the image before the restoration.
 STORAGE = frozenset(
@@ -38,8 +40,6 @@ CLASSIC_TYPES = range(1, 13)
 SMALLEST_PAGE = 18
 #: Bytes of the largest tag that is kept.
 LARGEST_TAG = 2**24
-#: A description of tifffile's own, of the shape of an array.
-SHAPE = b'{"shape"'
 
 
 def count_pages(path: Path) -> int:
@@ -60,7 +60,13 @@ def read_page(path: Path, number: int) -> Photo:
         if places is None:
             return replace(split(np.array(_stack(file)[number]), icc, alpha=False), metadata=metadata)
         _check_size(page)
-        if page.bitspersample < 8 or page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC):
+        if page.bitspersample > 8 and page.photometric == PALETTE:
+            raise Unsupported("its palette has more than 256 colours; convert it to RGB.")
+        deep_inks = page.bitspersample > 8 and page.photometric == INKS
+        if deep_inks and icc:
+            raise Unsupported("it is CMYK of more than 8 bits with a profile; convert it to RGB.")
+        known = (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC)
+        if page.bitspersample < 8 or not (deep_inks or page.photometric in known):
             return replace(_by_pillow(path, page.index, icc), metadata=metadata)
         return replace(_by_tifffile(path, page, icc, orientation), metadata=metadata)
 
@@ -97,7 +103,24 @@ def _pages(file: Any) -> list[Any]:
     found = list(itertools.islice(file.pages, most + 1))
     if len(found) > most:
         raise ValueError("its pages refer to each other")
-    return [page for page in found if not getattr(page, "is_reduced", False)] or found[:1]
+    if found and _next_page(file, found[-1].offset):
+        raise ValueError(f"truncated, or its page {len(found) + 1} is damaged")
+    return [page for page in found if not _is_copy(page)] or found[:1]
+
+
+def _is_copy(page: Any) -> bool:
+    """Whether a page is a thumbnail, a reduced copy, or the transparency of another one."""
+    return bool(getattr(page, "is_reduced", False) or getattr(page, "is_mask", False))
+
+
+def _next_page(file: Any, offset: int) -> int:
+    """Where the page after the one at ``offset`` is described; 0: it is the last. tifffile leaves out damaged ones."""
+    tiff, handle = file.tiff, file.filehandle
+    handle.seek(offset)
+    (count,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+    handle.seek(offset + tiff.tagnosize + count * tiff.tagsize)
+    place = handle.read(tiff.offsetsize)
+    return int(struct.unpack(tiff.offsetformat, place)[0]) if len(place) == tiff.offsetsize else 0
 
 
 def _stack(file: Any) -> Any:
@@ -124,7 +147,9 @@ def _check_size(page: Any) -> None:
 
 
 def _by_tifffile(path: Path, page: Any, icc: bytes | None, orientation: int) -> Photo:
-    if page.dtype is None or page.dtype.kind not in "iuf" or page.imagedepth != 1:
+    if page.imagedepth != 1:
+        raise Unsupported("it is a volume in one page; save its slices as pages.")
+    if page.dtype is None or page.dtype.kind not in "iuf":
         raise Unsupported(f"its values are {page.dtype}; convert it to integers or floats of 8 to 64 bits.")
     extra = tuple(int(kind) for kind in page.extrasamples)
     channels = page.samplesperpixel - len(extra)
@@ -141,11 +166,20 @@ def _by_tifffile(path: Path, page: Any, icc: bytes | None, orientation: int) -> 
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype == np.float16:
         pixels = pixels.astype(np.float32)
+    if page.photometric == INKS:
+        return split(upright(_printed(pixels), orientation), None)
     if page.photometric == WHITE_IS_ZERO:
         pixels = np.asarray(largest(pixels.dtype) - pixels, pixels.dtype)
     # a second channel of a grey image of which the file does not say what it is: a measurement, no transparency
     photo = split(upright(pixels, orientation), icc, alpha=bool(extra) and not (channels == 1 and UNSPECIFIED in extra))
     return _straight(photo) if PREMULTIPLIED_ALPHA in extra and photo.alpha is not None else photo
+
+
+def _printed(pixels: Array) -> Array:
+    """Cyan, magenta, yellow and black (H, W, 4) as RGB of the same type, as if the inks were ideal."""
+    top = largest(pixels.dtype)
+    light = (top - pixels[..., :3].astype(np.float64)) * (top - pixels[..., 3:4].astype(np.float64)) / top
+    return (light.round() if pixels.dtype.kind in "iu" else light).astype(pixels.dtype)
 
 
 def _straight(photo: Photo) -> Photo:
@@ -185,9 +219,11 @@ def _metadata(file: Any, page: Any, path: Path) -> Metadata:
     return Metadata(
         exif=_exif(path, page),
         resolution=_resolution(page),
+        tiff_resolution=_tiff_resolution(page),
         tags=tags,
         byteorder=file.byteorder,
         premultiplied=PREMULTIPLIED_ALPHA in extra,
+        separate=page.planarconfig == SEPARATE_PLANES and page.samplesperpixel > 1,
     )
 
 
@@ -198,18 +234,27 @@ def _raw(file: Any, tag: Any) -> TiffTag | None:
         return None
     file.filehandle.seek(tag.valueoffset)
     content = file.filehandle.read(size)
-    if len(content) < size or content.startswith(SHAPE):
+    if len(content) < size:
         return None
     return code, kind, int(tag.count), content
 
 
 def _resolution(page: Any) -> tuple[float, float] | None:
+    """Pixels per inch."""
+    found = _tiff_resolution(page)
+    inches = None if found is None else RESOLUTION_UNITS.get(found[2])
+    return None if found is None or inches is None else (inches * found[0], inches * found[1])
+
+
+def _tiff_resolution(page: Any) -> tuple[float, float, int] | None:
+    """Pixels per unit, and the unit; ``None`` also for 1 per no unit, which says nothing."""
     try:
-        unit = RESOLUTION_UNITS[int(page.tags[296].value)]
-        across, down = (unit * n / d for n, d in (page.tags[code].value for code in (282, 283)))
+        across, down = (n / d for n, d in (page.tags[code].value for code in (282, 283)))
+        unit = int(page.tags[296].value) if 296 in page.tags else INCH
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if across > 0 and down > 0 else None
+    says = across > 0 and down > 0 and (across, down, unit) != (1, 1, NO_UNIT) and unit in (NO_UNIT, *RESOLUTION_UNITS)
+    return (across, down, unit) if says else None
 
 
 def _no_camera_data(tag: int) -> bool:

@@ -2,10 +2,8 @@
 
 import io
 import logging
-import re
 import struct
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -17,9 +15,11 @@ from daep_cli.photographs.photo import Array, Photo
 
 #: Tags of text that an EXIF record brings from other formats: description, camera, program, date, author, rights.
 TEXTS = (270, 271, 272, 305, 306, 315, 33432)
-ASCII, DESCRIPTION = 2, 270
+ASCII = 2
 #: tifffile's names of the tags of EXIF folders.
 FOLDERS: dict[int, str] = {exif.EXIF_FOLDER: "ExifTag", exif.GPS_FOLDER: "GPSTag"}
+#: Number of the unit of a resolution in pixels per inch.
+INCH = 2
 #: Bytes of values above which offsets need 64 bits.
 CLASSIC = 2**32 - 2**25
 
@@ -53,9 +53,7 @@ def write_tiff(file: IO[bytes], photos: Iterable[Photo], size: int) -> None:
 
 
 def _write_page(writer: Any, photo: Photo, order: str) -> None:
-    colour, alpha, metadata = photo.colour, photo.alpha, photo.metadata
-    if photo.missing is not None:
-        colour = np.where(photo.missing[..., None], np.array(np.nan, colour.dtype), colour)
+    colour, alpha, metadata = photo.with_nan(), photo.alpha, photo.metadata
     if alpha is not None and metadata.premultiplied:
         colour = _premultiplied(colour, alpha, photo.largest)
     pixels = colour if alpha is None else np.dstack([colour, alpha])
@@ -64,6 +62,9 @@ def _write_page(writer: Any, photo: Photo, order: str) -> None:
     tags = _tags(metadata)
     if pixels.shape[2] == 1:
         pixels = pixels[..., 0]
+    if pixels.ndim == 3 and metadata.separate:
+        pixels = np.moveaxis(pixels, -1, 0)
+    resolution = metadata.tiff_resolution or (metadata.resolution and (*metadata.resolution, INCH))
     extra = ["unspecified"] * (0 if rgb else channels - 1)
     if alpha is not None:
         extra.append("assocalpha" if metadata.premultiplied else "unassalpha")
@@ -72,13 +73,13 @@ def _write_page(writer: Any, photo: Photo, order: str) -> None:
     writer.write(
         np.ascontiguousarray(pixels),
         photometric="rgb" if rgb else "minisblack",
-        planarconfig="contig" if pixels.ndim == 3 else None,
+        planarconfig=None if pixels.ndim == 2 else "separate" if metadata.separate else "contig",
         extrasamples=extra or None,
         compression="adobe_deflate",
         predictor=pixels.dtype.itemsize <= 4 or pixels.dtype.kind == "f",
         iccprofile=photo.icc,
-        resolution=metadata.resolution,
-        resolutionunit="inch" if metadata.resolution else None,
+        resolution=None if resolution is None else resolution[:2],
+        resolutionunit=None if resolution is None else resolution[2],
         metadata=None,
         software=False,
         contiguous=False,
@@ -129,15 +130,3 @@ def _value_of_tag(file: IO[bytes], order: str, folder: int, code: int) -> int:
     (count,) = struct.unpack(f"{order}H", file.read(2))
     codes = [struct.unpack(f"{order}H", file.read(12)[:2])[0] for _ in range(count)]
     return folder + 2 + 12 * codes.index(code) + 8
-
-
-def enlarged(metadata: Metadata, width: int, height: int) -> Metadata:
-    """The metadata of an image of another size, also where a description of microscopes' programs states it."""
-    tags = []
-    for code, kind, count, content in metadata.tags:
-        if code == DESCRIPTION and b"<OME" in content:
-            content = re.sub(rb'SizeX="\d+"', f'SizeX="{width}"'.encode(), content)
-            content = re.sub(rb'SizeY="\d+"', f'SizeY="{height}"'.encode(), content)
-            count = len(content)
-        tags.append((code, kind, count, content))
-    return replace(metadata.of_size(width, height), tags=tuple(tags))

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from daep_cli.photographs.photo import Array, Photo
+from daep_cli.photographs.photo import Array, Photo, largest
 
 #: Bits a sample that sensors and files have.
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)
+#: Floats of a photograph that leave [0, 1] below, or on both sides, by at most this, and below by no more than this
+#: share of the largest value, do so by noise; black and white remain 0 and 1. Five times a noise of 25, white is 255.
+NOISE_BEYOND = 0.5
 #: A file whose largest value is below this holds counts: no number of bits explains it.
 FEWEST = 128
 #: Values are clipped if the largest is that of this share of them, of this number, and of so many times more than any
@@ -17,41 +21,74 @@ FEWEST = 128
 CLIPPED_SHARE, CLIPPED_NUMBER, CLIPPED_RATIO, BELOW = 2e-4, 8, 5, 0.02
 
 
-def find_range(photos: Iterable[Photo], white: float | None = None) -> tuple[float, float] | None:
-    """Black and white of the values of a file; ``None``: those of the type (0 to 255, 0 to 1).
+@dataclass
+class _Extremes:
+    """Smallest and largest of the values that have been seen, all of one type; whether the largest is a plateau."""
+
+    kind: np.dtype[Any]
+    linear: bool
+    low: float = math.inf
+    high: float = -math.inf
+    clipped: bool = False
+
+    def add(self, photo: Photo) -> None:
+        values = visible(photo)
+        if values.size == 0:
+            return
+        brightest = float(values.max())
+        if brightest > self.high:
+            self.high, self.clipped = brightest, False
+        if brightest == self.high:
+            self.clipped = self.clipped or is_clipped(values)
+        self.low = min(self.low, float(values.min()))
+
+    def range(self, white: float | None, black: float | None) -> tuple[float, float] | None:
+        low, high, kind = self.low, self.high, self.kind
+        if white is not None and kind.kind in "iu" and white > np.iinfo(kind).max:
+            raise ValueError(f"--white {white:g}: expected at most {np.iinfo(kind).max}, the largest value of {kind}.")
+        if high < low:  # nothing is visible
+            return None if white is None else (black or 0.0, white)
+        noisy = kind.kind == "f" and not self.linear and _beyond_by_noise(low, high if white is None else white)
+        dark = black if black is not None else 0.0 if noisy else min(0.0, low)
+        if white is not None:
+            if not dark < white < math.inf:
+                what = "black" if black is not None else "the smallest of the image"
+                raise ValueError(f"--white {white:g}: expected a value above {dark:g}, {what}.")
+            return dark, white
+        unit = 1.0 if low >= 0 else 1 + NOISE_BEYOND if noisy else 0.0
+        found = _found_white(high, self.clipped, kind, unit)
+        if black is not None and found <= black:
+            raise ValueError(f"--black {black:g}: expected a value below {found:g}, white.")
+        return None if found <= dark or (dark, found) == (0.0, largest(kind)) else (dark, found)
+
+
+def find_ranges(
+    photos: Iterable[Photo], white: float | None = None, black: float | None = None
+) -> dict[np.dtype[Any], tuple[float, float] | None]:
+    """Black and white of the values of a file, for each number type of its pages.
 
     :param photos: all pages.
     :param float white: given by the user.
-    :raises ValueError: ``white`` is not above the smallest value.
+    :param float black: given by the user; values may be below it.
+    :return: type -> the range; ``None``: that of the type (0 to 255, 0 to 1).
+    :raises ValueError: ``white`` is not above black, or above the largest value of the type.
     """
-    low, high, clipped, kind, alike = math.inf, -math.inf, False, np.dtype(np.uint8), 0
+    found: dict[np.dtype[Any], _Extremes] = {}
     for photo in photos:
-        values = visible(photo)
-        if values.size == 0:
-            continue
-        kind = photo.colour.dtype
-        smallest, largest = float(values.min()), float(values.max())
-        if largest > high:
-            high, clipped = largest, False
-        if largest == high:
-            clipped = clipped or is_clipped(values)
-        low, alike = min(low, smallest), alike + 1
-    black = min(0.0, low) if alike else 0.0
-    if white is not None:
-        if not black < white < math.inf:
-            raise ValueError(f"--white {white:g}: expected a value above {black:g}, the smallest of the image.")
-        if kind.kind in "iu" and alike and white > np.iinfo(kind).max:
-            raise ValueError(f"--white {white:g}: expected at most {np.iinfo(kind).max}, the largest value of {kind}.")
-        return black, white
-    if not alike or high <= black:
-        return None
+        found.setdefault(photo.colour.dtype, _Extremes(photo.colour.dtype, photo.linear)).add(photo)
+    return {kind: extremes.range(white, black) for kind, extremes in found.items()}
+
+
+def _beyond_by_noise(low: float, white: float) -> bool:
+    return -NOISE_BEYOND * min(1.0, white) <= low < 0 and white <= 1 + NOISE_BEYOND
+
+
+def _found_white(high: float, clipped: bool, kind: np.dtype[Any], unit: float) -> float:
+    """``unit``: floats up to this have the white 1."""
     if kind.kind == "f":
-        return None if black == 0 and high <= 1 and not linear_units(high, clipped) else (black, high)
-    if kind == np.uint8:
-        return None
-    found = high if clipped else explained(high)
-    top = float(np.iinfo(kind).max)
-    return None if black == 0 and found >= top else (black, min(found, top))
+        return 1.0 if 0 < high <= unit and not linear_units(high, clipped) else high
+    top = largest(kind)
+    return top if kind.itemsize == 1 else high if clipped else min(explained(high), top)
 
 
 def linear_units(high: float, clipped: bool) -> bool:
@@ -59,11 +96,11 @@ def linear_units(high: float, clipped: bool) -> bool:
     return clipped and high < 1
 
 
-def explained(largest: float) -> float:
-    """The largest value of the number of bits that explains ``largest``; of counts, that itself."""
-    if largest < FEWEST:
-        return largest
-    return float(2 ** next(bits for bits in DEPTHS if largest < 2**bits) - 1)
+def explained(value: float) -> float:
+    """The largest value of the number of bits that explains the largest ``value`` of a file; of counts, that itself."""
+    if value < FEWEST:
+        return value
+    return float(2 ** next((bits for bits in DEPTHS if value < 2**bits), 64) - 1)
 
 
 def is_clipped(values: Array) -> bool:
@@ -86,6 +123,6 @@ def visible(photo: Photo) -> Array:
     return photo.colour.reshape(-1, photo.colour.shape[2]) if not hidden.any() else photo.colour[~hidden]
 
 
-def ranged(photo: Photo, white: float | None = None) -> Photo:
-    """The photo with its range, see :func:`find_range`."""
-    return replace(photo, range=find_range([photo], white))
+def ranged(photo: Photo, white: float | None = None, black: float | None = None) -> Photo:
+    """The photo with its range, see :func:`find_ranges`."""
+    return replace(photo, range=find_ranges([photo], white, black)[photo.colour.dtype])

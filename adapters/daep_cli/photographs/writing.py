@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from daep_cli.photographs.changed_metadata import retyped
 from daep_cli.photographs.metadata import APP1, EXIF_HEADER, PNG_SIGNATURE, with_segments
 from daep_cli.photographs.photo import FITS, JPEG, PNG, TIFF, WRITABLE, Array, Photo, largest
 from daep_cli.whole_files import write_whole
@@ -66,7 +67,9 @@ def converted(photo: Photo, dtype: npt.DTypeLike) -> Photo:
         return (share.round() if kind.kind in "iu" else share).astype(kind)
 
     alpha = None if photo.alpha is None else stretched(photo.alpha, 0, photo.largest)
-    return replace(photo, colour=stretched(photo.colour, black, white), alpha=alpha, range=None)
+    missing = photo.missing if kind.kind == "f" else None
+    colour, metadata = stretched(photo.colour, black, white), retyped(photo.metadata, kind)
+    return replace(photo, colour=colour, alpha=alpha, missing=missing, metadata=metadata, range=None)
 
 
 def encode(photo: Photo, suffix: str) -> bytes:

@@ -216,3 +216,66 @@ def test_an_interrupted_large_image_is_continued_and_the_bar_follows_the_iterati
         assert sum(steps) == pytest.approx(4) and steps.count(1.5) == 2  # three blocks, two iterations
         assert daep(*command[:3], tmp_path / "again.png", *command[4:]).status == 0
     np.testing.assert_array_equal(read_photo(tmp_path / "out.png").colour, read_photo(tmp_path / "again.png").colour)
+
+
+# -- pages that differ -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".fits"])
+def test_a_page_without_values_stays_as_it_is(daep, scene, tmp_path, options, suffix) -> None:
+    pages = np.stack(4 * [scene(20, 24, 1)[..., 0] / 255]).astype(np.float32)
+    pages[1], pages[2, 3, 4] = np.nan, np.nan
+    source, out = tmp_path / "in.tif", tmp_path / f"out{suffix}"
+    tifffile.imwrite(source, pages, photometric="minisblack", metadata=None)
+    assert daep("restore", source, "-o", out, *options).status == 0
+    photos = [read_photo(out, page) for page in range(4)]
+    assert [photo.missing is not None and photo.missing.all() for photo in photos] == [False, True, False, False]
+    assert photos[2].missing is None
+    refuse = daep("restore", tmp_path / "one.tif", "-o", out, "--overwrite", *options)
+    assert refuse.status == 2
+    tifffile.imwrite(tmp_path / "one.tif", pages[1])
+    refuse = daep("restore", tmp_path / "one.tif", "-o", out, "--overwrite", *options)
+    assert refuse.err == "daep: error: no pixel of the image has a value; all are NaN.\n"
+
+
+def test_a_block_without_values_stays_as_it_is(daep, scene, tmp_path, weights, monkeypatch) -> None:
+    pixels = scene(200, 40, 1)[..., 0].astype(np.float32) / 255
+    pixels[:140], pixels[190, 3] = np.nan, np.nan
+    tifffile.imwrite(tmp_path / "in.tif", pixels)
+    monkeypatch.setattr(one_image, "LARGEST_AT_ONCE", 1000)
+    monkeypatch.setattr(parts, "BLOCK", 64)
+    monkeypatch.setattr(parts, "SURROUNDINGS", 8)
+    command = ["restore", tmp_path / "in.tif", "-o", tmp_path / "out.tif", "--noise", 5, "--denoiser", weights]
+    outcome = daep(*command, "--iterations", 1)
+    assert outcome.status == 0, outcome.err
+    missing = np.isnan(tifffile.imread(tmp_path / "out.tif"))
+    assert missing[:128].all() and not missing[128:].any()
+
+
+def test_pages_of_two_types_have_two_ranges(daep, refused, scene, tmp_path, options) -> None:
+    twelve, eight = scene(20, 24, 1, np.uint16)[..., 0] // 16, scene(16, 12)
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        file.write(twelve, photometric="minisblack", metadata=None)
+        file.write(eight, photometric="rgb", metadata=None)
+    outcome = daep("restore", tmp_path / "in.tif", "-o", tmp_path / "out.tif", *options)
+    assert outcome.status == 0 and "white 4095" in outcome.out
+    for page, (pixels, white) in enumerate(((twelve, 4095), (eight, 255))):
+        write_photo(Photo(pixels.reshape(*pixels.shape[:2], -1)), tmp_path / "one.tif", overwrite=True)
+        command = ["restore", tmp_path / "one.tif", "-o", tmp_path / "alone.tif", *options, "--overwrite"]
+        assert daep(*command).status == 0
+        together, alone = read_photo(tmp_path / "out.tif", page), read_photo(tmp_path / "alone.tif")
+        np.testing.assert_allclose(together.colour, alone.colour, atol=white / 1000)
+    assert "not grey, of one size and of one type, as in FITS; use -o NAME.tif" in refused(
+        "restore", tmp_path / "in.tif", "-o", tmp_path / "out.fits", *options
+    )
+
+
+def test_colour_pages_become_no_cube(refused, scene, tmp_path, options) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", np.stack(2 * [scene()]), photometric="rgb", metadata=None)
+    assert "use -o NAME.tif" in refused("restore", tmp_path / "in.tif", "-o", tmp_path / "out.fits", *options)
+
+
+def test_explain_states_the_white_of_all_pages(daep, stack, options) -> None:
+    pages = tifffile.imread(stack)[::-1]
+    tifffile.imwrite(stack, pages[[0, -1]], photometric="minisblack", metadata=None)
+    assert "1 is white 4095" in daep("restore", stack, "--explain", *options).out

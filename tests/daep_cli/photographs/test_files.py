@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import struct
 import tracemalloc
 import zlib
@@ -341,3 +342,72 @@ def test_a_thumbnail_before_the_pages_does_not_count(tmp_path: Path) -> None:
     assert count_pages(tmp_path / "bits.tif") == 3
     for number, page in enumerate(pages):
         assert np.array_equal(read_photo(tmp_path / "bits.tif", number).colour[..., 0] > 0, page)
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
+def test_a_stack_without_its_last_pages_is_refused(tmp_path: Path, options: dict) -> None:
+    """The description of each page names the place of the next one, which tifffile leaves out if it is missing."""
+    path = tmp_path / "stack.tif"
+    with tifffile.TiffWriter(path, **options) as file:
+        for _ in range(4):
+            file.write(np.zeros((20, 30), np.uint16), photometric="minisblack", metadata=None, contiguous=False)
+    assert count_pages(path) == 4
+    path.write_bytes(path.read_bytes()[:-2500])
+    with pytest.raises(ValueError, match=r"truncated, or its page \d is damaged"):
+        count_pages(path)
+
+
+def test_the_transparency_of_a_page_is_no_page(scene, tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(scene(), photometric="rgb", metadata=None)
+        file.write(np.ones(scene().shape[:2], bool), photometric="minisblack", subfiletype=4, metadata=None)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.tif").colour, scene())
+
+
+def test_what_cannot_be_read_of_a_tiff_is_said(tmp_path: Path) -> None:
+    options = {"volumetric": True, "tile": (4, 16, 16), "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 32, 32), np.uint16), **options)
+    with pytest.raises(ValueError, match="it is a volume in one page; save its slices as pages"):
+        read_photo(tmp_path / "a.tif")
+    colours = np.zeros((3, 65536), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4), np.uint16), photometric="palette", colormap=colours)
+    with pytest.raises(ValueError, match="its palette has more than 256 colours; convert it to RGB"):
+        read_photo(tmp_path / "a.tif")
+
+
+def test_inks_of_16_bits_keep_their_precision(scene, tmp_path: Path) -> None:
+    inks = scene(24, 32, 4, np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated", metadata=None)
+    share = 1 - inks / 65535
+    expected = share[..., :3] * share[..., 3:] * 65535
+    found = read_photo(tmp_path / "a.tif").colour
+    assert found.dtype == np.uint16
+    np.testing.assert_allclose(found, expected, atol=0.6)
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated", metadata=None, iccprofile=b"profile")
+    with pytest.raises(ValueError, match="CMYK of more than 8 bits with a profile; convert it to RGB"):
+        read_photo(tmp_path / "a.tif")
+
+
+def test_planes_of_a_tiff_stay_planes(scene, tmp_path: Path) -> None:
+    planes = np.moveaxis(scene(24, 32, 4, np.uint16), -1, 0).copy()
+    options = {"photometric": "rgb", "planarconfig": "separate", "extrasamples": ["unassalpha"], "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", planes, **options)
+    (tmp_path / "b.tif").write_bytes(encode(read_photo(tmp_path / "a.tif"), ".tif"))
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), planes)
+
+
+def test_a_compressed_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.fits.gz").write_bytes(gzip.compress(b"SIMPLE  ="))
+    with pytest.raises(ValueError, match="compressed by gzip; unpack it first"):
+        read_photo(tmp_path / "a.fits.gz")
+
+
+def test_an_extension_keeps_what_its_file_says(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    first = fits.PrimaryHDU()
+    first.header["TELESCOP"], first.header["OBJECT"] = "VLT", "of the file"
+    image = fits.ImageHDU(np.ones((4, 5), np.float32), fits.Header({"OBJECT": "M 31"}))
+    fits.HDUList([first, image]).writeto(tmp_path / "a.fits")
+    (tmp_path / "b.fits").write_bytes(encode(read_photo(tmp_path / "a.fits"), ".fits"))
+    header = fits.getheader(tmp_path / "b.fits")
+    assert (header["TELESCOP"], header["OBJECT"]) == ("VLT", "M 31")

@@ -37,7 +37,7 @@ def check_alike(a: Photo, b: Photo, exact: bool) -> None:
         np.testing.assert_array_equal(a.alpha, b.alpha) if a.alpha is not None else None
     else:
         assert np.abs(a.colour.astype(int) - b.colour).mean() < 3
-    for name in ("exif", "resolution", "chunks", "segments", "tags", "premultiplied"):
+    for name in ("exif", "resolution", "tiff_resolution", "chunks", "segments", "tags", "premultiplied", "separate"):
         assert getattr(a.metadata, name) == getattr(b.metadata, name), name
 
 
@@ -98,15 +98,6 @@ def test_camera_and_place_move_between_formats_and_the_orientation_is_applied(tm
         assert tuple(record.get_ifd(34853)[2]) == (47.0, 30.0, 0.0)
 
 
-def test_an_enlarged_photograph_states_its_size(daep, tmp_path: Path, weights: Path) -> None:
-    Image.fromarray(picture()).save(tmp_path / "in.jpg", exif=exif_record())
-    command = ["restore", tmp_path / "in.jpg", "-o", tmp_path / "out.jpg", "--scale", 3]
-    assert daep(*command, "--denoiser", weights, "--iterations", 1).status == 0
-    with Image.open(tmp_path / "out.jpg") as file:
-        folder = file.getexif().get_ifd(34665)
-        assert (folder[40962], folder[40963]) == (3 * WIDTH, 3 * HEIGHT) == file.size
-
-
 def test_damaged_camera_data_are_left_out(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "a.jpg", exif=exif_record())
     content = (tmp_path / "a.jpg").read_bytes()
@@ -116,16 +107,6 @@ def test_damaged_camera_data_are_left_out(tmp_path: Path) -> None:
         photo = read_photo(tmp_path / "b.jpg")
         assert photo.metadata.exif == b""
         encode(photo, ".tif")
-
-
-def test_ome_tiff_that_is_enlarged_states_its_size(daep, tmp_path: Path, weights: Path) -> None:
-    path, out = tmp_path / "in.ome.tif", tmp_path / "out.ome.tif"
-    path.write_bytes(KINDS["channels.ome.tif"][1]())
-    command = ["restore", path, "-o", out, "--scale", 2, "--denoiser", weights, "--iterations", 1]
-    assert daep(*command).status == 0
-    with tifffile.TiffFile(out) as file:
-        assert file.series[0].axes == "CYX"
-        assert file.series[0].shape == (3, 2 * HEIGHT, 2 * WIDTH)
 
 
 # -- number types ------------------------------------------------------------------------------------------------------

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 from kinds_of_file import profile, with_chunk
 from PIL import Image, ImageCms
 
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.tensors import to_pixels
 from daep_cli.photographs.tone_curves import LINEAR, SRGB, curve_of
 from daep_cli.photographs.transparency import without_hidden
-from daep_cli.photographs.value_range import find_range, ranged
+from daep_cli.photographs.value_range import find_ranges, ranged
 from daep_cli.photographs.writing import encode
 
 
@@ -37,12 +39,50 @@ def grey(values: np.ndarray) -> Photo:
         (np.float32, 0.8, None),
         (np.float32, 1.5, (0, 1.5)),
         (np.float64, 900.0, (0, 900)),
+        (np.int8, 100, None),
+        (np.int64, 2**62, None),
+        (np.int64, 70000, (0, 2**24 - 1)),
+        (np.uint64, 2**63, None),
     ],
 )
 def test_white_is_found(dtype: type, largest: float, found: tuple | None) -> None:
     """By the number of bits, of counts and floats by the largest value."""
     values = np.linspace(0, largest, 400).reshape(20, 20).astype(dtype)
     assert ranged(grey(values)).range == found
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "linear", "found"),
+    [
+        (-0.01, 0.2, False, None),
+        (-0.4, 1.4, False, None),
+        (-0.2, 0.2, False, (-0.2, 0.2)),
+        (-0.6, 1.0, False, (-0.6, 1.0)),
+        (-0.1, 1.6, False, (-0.1, 1.6)),
+        (-0.01, 0.2, True, (-0.01, 0.2)),
+    ],
+)
+def test_noise_beyond_0_and_1_does_not_change_black_and_white(low, high, linear, found) -> None:
+    """--noise is relative to white: a photograph with noise has the white that it has without."""
+    values = np.linspace(low, high, 400).reshape(20, 20, 1).astype(np.float64)
+    assert ranged(Photo(values, linear=linear)).range == found
+
+
+def test_black_may_be_given() -> None:
+    values = np.linspace(90, 3000, 400).reshape(20, 20).astype(np.uint16)
+    assert ranged(grey(values), None, 100).range == (100, 4095)
+    assert ranged(grey(values), 3000, 100).range == (100, 3000)
+    assert ranged(grey((values // 20).astype(np.uint8)), None, 10).range == (10, 255)
+    with pytest.raises(ValueError, match="--black 5000: expected a value below 4095, white"):
+        ranged(grey(values), None, 5000)
+    with pytest.raises(ValueError, match="--white 50: expected a value above 100, black"):
+        ranged(grey(values), 50, 100)
+
+
+def test_64_bits_are_written_within_their_type() -> None:
+    ones = torch.ones(1, 1, 2, 2)
+    for kind in (np.int64, np.uint64):
+        assert (to_pixels(ones, kind) > 0.99 * np.iinfo(kind).max).all()
 
 
 def test_a_plateau_is_the_white_of_a_sensor() -> None:
@@ -62,7 +102,7 @@ def test_white_may_be_given_and_black_is_negative_at_most() -> None:
 
 def test_pages_have_one_range_and_what_is_hidden_does_not_count() -> None:
     pages = [grey(np.full((4, 4), value, np.uint16)) for value in (10, 3000, 500)]
-    assert find_range(pages) == (0, 4095)
+    assert find_ranges(pages) == {np.dtype(np.uint16): (0, 4095)}
     colour, alpha = np.full((4, 4, 1), 900, np.uint16), np.full((4, 4), 65535, np.uint16)
     colour[0], alpha[0] = 60000, 0
     assert ranged(Photo(colour, alpha)).range == (0, 1023)
