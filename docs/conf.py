@@ -1,8 +1,11 @@
 """Configuration of the documentation; ``make docs`` builds it, with warnings as errors."""
 
 import os
+import re
 
 from deepinv.utils.plotting import disable_tex, set_default_plot_fontsize
+from docutils import nodes
+from latex2mathml.converter import convert
 from sphinx_gallery.sorting import ExplicitOrder
 
 # the same fonts on every machine
@@ -17,7 +20,6 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
@@ -74,6 +76,9 @@ sphinx_gallery_conf = {
     "backreferences_dir": "auto_examples/backreferences",
 }
 
+html_math_renderer = "mathml"
+html_static_path = ["static"]
+html_css_files = ["formulas.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = "daep-prior"
 html_theme_options = {
@@ -94,5 +99,19 @@ def show_picture(app, docname, source):
         source[0] = f"{title}\n\n![{title.lstrip('# ')}](/images/paper/{name}.png)\n{rest}"
 
 
+def mathml(display):
+    """A formula as MathML, which browsers show without a script that would be loaded from the network."""
+
+    def visit(translator, node):
+        text = re.sub(r"(\\math\w+) (\w)", r"\1{\2}", node.astext().replace("{aligned}", "{align*}"))
+        if "&" in text and r"\begin" not in text:
+            text = rf"\begin{{align*}}{text}\end{{align*}}"
+        translator.body.append(convert(text, display=display))
+        raise nodes.SkipNode
+
+    return visit, None
+
+
 def setup(app):
     app.connect("source-read", show_picture)
+    app.add_html_math_renderer("mathml", mathml("inline"), mathml("block"))
