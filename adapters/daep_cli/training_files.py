@@ -16,7 +16,7 @@ from daep_cli.photographs.metadata import NOTHING
 from daep_cli.photographs.photo import READABLE, Array, Photo
 from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.transparency import without_hidden
-from daep_cli.photographs.value_range import find_ranges
+from daep_cli.photographs.value_range import Ranges, find_ranges
 from daep_deepinv.noise.stabilise import Anscombe
 from daep_prior.images import RGB
 from daep_prior.training import TrainingImage
@@ -38,6 +38,7 @@ def read_training_images(
     white: float | None,
     log: Callable[[str], None],
     counts: Counts | None = None,
+    black: float | None = None,
 ) -> tuple[list[TrainingImage], int]:
     """Every usable image below ``folder``, in the order of their paths: pages and slices one after another.
 
@@ -47,6 +48,7 @@ def read_training_images(
     :param int smallest: least height and width, pixels.
     :param float white: value of white; ``None``: found in each file.
     :param Counts counts: noise of the sensor; half of the crops are shown with stabilised noise.
+    :param float black: value of no light; ``None``: found in each file.
     :return: images, and the channels.
     :raises ValueError: not a folder, or no usable image in it.
     """
@@ -58,11 +60,11 @@ def read_training_images(
     why: list[str] = []
     for path in paths:
         try:
-            photos = list(_photos(path, channels))
-            spans = find_ranges(photos, white)
+            photos = list(_photos(path, channels, smallest))
+            spans = find_ranges(photos, white, black)
             if white is not None:
                 _check_white(photos, white)
-            images = [_image(photo, spans[photo.colour.dtype], smallest, str(path), counts) for photo in photos]
+            images = [_image(photo, spans, smallest, str(path), counts, black) for photo in photos]
         except (ValueError, OSError, MemoryError) as error:
             reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
             reason = textwrap.shorten(one_line(reason), LONGEST_REASON).rstrip(".")
@@ -112,7 +114,7 @@ def _is_data(path: Path) -> bool:
 
 
 def _image(
-    photo: Photo, span: tuple[float, float] | None, smallest: int, source: str, counts: Counts | None
+    photo: Photo, spans: Ranges, smallest: int, source: str, counts: Counts | None, black: float | None
 ) -> TrainingImage:
     if photo.missing is not None:
         raise ValueError("it has pixels without a value (NaN)")
@@ -120,11 +122,12 @@ def _image(
     if min(width, height) < smallest:
         raise ValueError(f"{width} x {height} pixels, smaller than a crop of {smallest}")
     values = without_hidden(photo).colour
-    black, white = span or (0.0, None)
+    dark, white = spans[photo.colour.dtype] or (0.0, None)
     if counts is None:
-        return TrainingImage(values, black, white, source)
-    image = TrainingImage(values, 0.0, white, source)  # no light is no count
-    return replace(image, curve=partial(stabilised, gain=counts.gain / image.top, read=counts.read / image.top))
+        return TrainingImage(values, dark, white, source)
+    image = TrainingImage(values, black or 0.0, white, source)  # no light is no count
+    span = image.top - image.black
+    return replace(image, curve=partial(stabilised, gain=counts.gain / span, read=counts.read / span))
 
 
 def stabilised(crop: Array, gain: float, read: float) -> Array:
@@ -138,11 +141,13 @@ def stabilised(crop: Array, gain: float, read: float) -> Array:
     return out
 
 
-def _photos(path: Path, channels: int | None) -> Iterator[Photo]:
+def _photos(path: Path, channels: int | None, smallest: int) -> Iterator[Photo]:
     suffix = path.suffix.lower()
     if suffix in ARRAYS:
         for array in _arrays(path):
-            yield from (Photo(np.nan_to_num(image), missing=_missing(image)) for image in as_images(array, channels))
+            for image in as_images(array, channels, smallest):
+                # complex numbers are signed, also if they hardly are below 0
+                yield Photo(np.nan_to_num(image), missing=_missing(image), linear=array.dtype.kind == "c")
     elif suffix in PILLOW:
         with Image.open(path, formats=("BMP", "WEBP")) as file:
             grey = file.mode in ("1", "L")
@@ -187,12 +192,14 @@ def _zarr_arrays(path: Path) -> Iterator[Array]:
         yield array[...]
 
 
-def as_images(array: Array, channels: int | None) -> Iterator[Array]:
+def as_images(array: Array, channels: int | None, smallest: int) -> Iterator[Array]:
     """The images (H, W, C) of an array: an image, a stack (N, H, W), or images with channels, first or last.
 
     Real and imaginary part of complex numbers are two channels.
 
-    :param int channels: that an axis of this length counts; ``None``: up to ``MOST_CHANNELS``.
+    :param int channels: that an axis of this length counts; ``None``: up to ``MOST_CHANNELS``, the last one also if it
+        is shorter than the sides of an image.
+    :param int smallest: least height and width of an image.
     :raises ValueError: no numbers, or no image.
     """
     if array.dtype.kind == "c":
@@ -203,12 +210,12 @@ def as_images(array: Array, channels: int | None) -> Iterator[Array]:
             f"{array.dtype} of shape {array.shape}; expected numbers of shape (height, width), or more axes"
         )
 
-    def counts(length: int) -> bool:
-        return length == channels if channels not in (None, 1) else length <= MOST_CHANNELS
+    def counts(length: int, most: int) -> bool:
+        return length == channels if channels not in (None, 1) else length <= most
 
-    if array.ndim > 2 and counts(array.shape[-1]):
+    if array.ndim > 2 and counts(array.shape[-1], max(MOST_CHANNELS, smallest - 1)):
         images = array.reshape(-1, *array.shape[-3:])
-    elif array.ndim > 2 and counts(array.shape[-3]):
+    elif array.ndim > 2 and counts(array.shape[-3], MOST_CHANNELS):
         images = np.moveaxis(array.reshape(-1, *array.shape[-3:]), 1, -1)
     else:
         images = array.reshape(-1, *array.shape[-2:], 1)

@@ -1,5 +1,6 @@
 """``daep train``: its options as settings of a run, and the settings of an earlier run as options."""
 
+import math
 from typing import Any
 
 from daep_prior.images import RGB
@@ -12,9 +13,21 @@ SAME = {"batch": "--batch", "crop": "--crop", "blur": "--blur", "seed": "--seed"
 FROM_SCRATCH = "warmup"
 
 
-def stated_noise(noise: str | None, white: float | None) -> str:
-    """``--noise`` and ``--white`` as the setting ``noise`` of a run."""
-    return " ".join([*([noise] if noise else []), *([f"--white {white:g}"] if white else [])])
+def stated_noise(noise: str | None, white: float | None, black: float | None) -> str:
+    """``--noise``, ``--white`` and ``--black`` as the setting ``noise`` of a run."""
+    ends = {"--white": white, "--black": black}
+    return " ".join([noise or "", *(f"{option} {value:g}" for option, value in ends.items() if value)]).strip()
+
+
+def check_ends(white: float | None, black: float | None) -> None:
+    """Refuse values of white and black that are no numbers.
+
+    :raises ValueError: with what is expected.
+    """
+    if white is not None and not 0 < white < math.inf:
+        raise ValueError(f"--white {white:g}: expected a positive number, the value of white in the files.")
+    if black is not None and not math.isfinite(black):
+        raise ValueError(f"--black {black:g}: expected a number, the value of no light in the files.")
 
 
 def settings(adapted: bool, seed: int, noise: str, chosen: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +59,9 @@ def other_run(error: OtherSettings, network: dict[str, Any]) -> str:
         options += _network_options(were["network"] or {}, network)
     if "noise" in were:
         text = were["noise"] or ""
-        options.append(text if text.startswith("--") else f"--noise {text}" if text else "neither --noise nor --white")
+        options.append(
+            text if text.startswith("--") else f"--noise {text}" if text else "neither --noise nor --white nor --black"
+        )
     for name, option in SAME.items():
         if name in were:
             options.append(f"{option} {were[name]:g}" if were[name] else f"no {option}")

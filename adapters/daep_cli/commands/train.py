@@ -1,6 +1,5 @@
 """``daep train``."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +64,10 @@ Channels = Annotated[
 White = Annotated[
     float | None, typer.Option(metavar="VALUE", help="Value of white, such as 4095; default: found in each file.")
 ]
+Black = Annotated[
+    float | None,
+    typer.Option(metavar="VALUE", help="Value of no light, as the offset of a camera; default: found in each file."),
+]
 Rate = Annotated[
     float | None, typer.Option(metavar="RATE", help=f"Largest learning rate; default 0.0002, {SCRATCH} 0.001.")
 ]
@@ -95,6 +98,7 @@ def train(
     learning_rate: Rate = None,
     channels: Channels = None,
     white: White = None,
+    black: Black = None,
     start_from: StartFrom = None,
     from_scratch: FromScratch = False,
     seed: Seed = 0,
@@ -120,7 +124,7 @@ def train(
     """
     from daep_cli.devices import pick_device
     from daep_cli.training_files import read_training_images
-    from daep_cli.training_options import settings, stated_noise
+    from daep_cli.training_options import check_ends, settings, stated_noise
     from daep_prior import training
     from daep_prior.inference.heap import keep_freed_memory
 
@@ -130,14 +134,13 @@ def train(
     begun = training.checkpoint_path(output).exists()  # it replaces its own result; any other file is the user's
     check_output_file(output, (".safetensors",), (), overwrite or begun)
     place, counts = pick_device(device), _counts(noise)
-    if white is not None and not 0 < white < math.inf:
-        raise ValueError(f"--white {white:g}: expected a positive number, the value of white in the files.")
+    check_ends(white, black)
     built = make_network(network, sigma)
     start = None if from_scratch else _start(built, start_from)
     chosen = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate, "blur": blur}
-    given = settings(start is not None, seed, stated_noise(noise, white), chosen)
+    given = settings(start is not None, seed, stated_noise(noise, white, black), chosen)
     smallest = training.TrainingConfig(**given).crop  # a wrong number is noticed before the images are read
-    images, channels = read_training_images(folder, channels, smallest, white, say, counts)
+    images, channels = read_training_images(folder, channels, smallest, white, say, counts, black)
     config = training.TrainingConfig(network=make_network(network, sigma, channels).config(), **given)
     every = max(1, min(VALIDATE_EVERY, config.steps // VALIDATIONS))
     with _resumable(config.network):

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -26,7 +25,7 @@ from daep_cli.photographs.changed_metadata import enlarged
 from daep_cli.photographs.photo import FITS, TIFF, Photo
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.tiff_writing import encode_tiff, write_tiff
-from daep_cli.photographs.value_range import find_ranges
+from daep_cli.photographs.value_range import Ranges, find_ranges
 from daep_cli.photographs.writing import encode
 from daep_cli.whole_files import write_whole
 from daep_deepinv import Plan
@@ -35,8 +34,6 @@ from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.variance import QuadraticVariance
 from daep_deepinv.reconstructor import ESTIMATE
 
-#: Black and white for each number type; ``None``: those of the type.
-Ranges: TypeAlias = dict[np.dtype[Any], tuple[float, float] | None]
 #: Images of more pixels are restored in blocks. Some ten copies in float32 are needed at a time: 4 GB in colour.
 LARGEST_AT_ONCE = 2**25
 #: Side of a block in pixels, and what it sees of its surroundings beyond the reach of the kernel. The network sees 110

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from daep_cli.photographs.photo import Array, Photo, largest
 
+#: Black and white for each number type; ``None``: those of the type.
+Ranges: TypeAlias = dict[np.dtype[Any], tuple[float, float] | None]
 #: Bits a sample that sensors and files have.
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)
 #: Floats of a photograph that leave [0, 1] below, or on both sides, by at most this, and below by no more than this
@@ -62,9 +64,7 @@ class _Extremes:
         return None if found <= dark or (dark, found) == (0.0, largest(kind)) else (dark, found)
 
 
-def find_ranges(
-    photos: Iterable[Photo], white: float | None = None, black: float | None = None
-) -> dict[np.dtype[Any], tuple[float, float] | None]:
+def find_ranges(photos: Iterable[Photo], white: float | None = None, black: float | None = None) -> Ranges:
     """Black and white of the values of a file, for each number type of its pages.
 
     :param photos: all pages.

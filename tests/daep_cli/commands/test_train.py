@@ -238,6 +238,25 @@ def test_twelve_bits_in_sixteen_keep_all_their_levels(tmp_path: Path) -> None:
     assert read(tmp_path, white=8000)[0][0].top == 8000
 
 
+def test_photons_are_counted_from_black(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", frames(1)[0])
+    (image,) = read_training_images(tmp_path, None, 16, None, print, Counts(2.0, 8.0), 95.0)[0]
+    assert (image.black, image.top) == (95, 4095)
+    assert image.curve.keywords == pytest.approx({"gain": 2 / 4000, "read": 8 / 4000})
+
+
+def test_black_that_is_no_number_is_refused(refused, folder, tmp_path) -> None:
+    command = ["train", folder, "-o", tmp_path / "w.safetensors", "--black", "nan"]
+    assert "--black nan: expected a number, the value of no light in the files." in refused(*command)
+
+
+def test_pages_of_two_types_have_two_ranges(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for values in (frames(1)[0], (frames(1)[0] // 16).astype(np.uint8)):
+            file.write(values, photometric="minisblack", metadata=None)
+    assert [image.top for image in read(tmp_path)[0]] == [4095, 255]
+
+
 def test_floats_of_any_range_keep_it(tmp_path: Path) -> None:
     values = np.linspace(-1000, 1000, 24 * 24).reshape(24, 24).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", values)
@@ -282,6 +301,7 @@ def test_zarr_arrays_and_groups_are_read(tmp_path: Path, scene) -> None:
         ((9, 24, 24), None, (9, 1)),
         ((9, 24, 24), 9, (1, 9)),
         ((24, 24, 9), 9, (1, 9)),
+        ((24, 24, 9), None, (1, 9)),  # no image has sides shorter than a crop
         ((6, 24, 24, 3), None, (6, 3)),
         ((6, 3, 24, 24), None, (6, 3)),
     ],
