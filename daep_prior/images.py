@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["IMAGE_RANGE", "RGB", "mirrored", "per_image", "replicate", "replicated_level"]
+__all__ = ["IMAGE_RANGE", "RGB", "mirrored", "one_per_image", "per_image", "replicate", "replicated_level"]
 
 #: Range of the values of an image.
 IMAGE_RANGE = (0.0, 1.0)
@@ -22,20 +22,24 @@ def per_image(sigma: float | Tensor, x: Tensor) -> Tensor:
     :param torch.Tensor x: images (B, C, H, W) or volumes (B, C, D, H, W).
     :raises ValueError: wrong number of levels, or a level that is negative or not finite.
     """
-    ones = (1,) * (x.ndim - 1)
     if isinstance(sigma, Tensor):
         if sigma.numel() not in (1, x.shape[0]):
             raise ValueError(
                 f"sigma: got {sigma.numel()} noise levels for {x.shape[0]} images; give one, or one an image."
             )
         bad = sigma.device.type == "cpu" and not bool((sigma >= 0).all() and sigma.isfinite().all())
-        level = sigma.to(x).reshape(-1, *ones)
+        level = sigma.to(x).reshape(-1)
     else:
         bad = not 0 <= float(sigma) <= torch.finfo(x.dtype).max
-        level = x.new_full((1, *ones), 0.0 if bad else float(sigma))  # filled in place: no copy from the host
+        level = x.new_full((1,), 0.0 if bad else float(sigma))  # filled in place: no copy from the host
     if bad:
         raise ValueError(f"sigma: got {sigma}; expected a finite standard deviation >= 0, for images in [0, 1].")
-    return level.expand(x.shape[0], *ones)
+    return one_per_image(level.expand(x.shape[0]), x)
+
+
+def one_per_image(values: Tensor, x: Tensor) -> Tensor:
+    """One value an image, (B,), in the shape (B, 1, ..., 1), which broadcasts with images ``x``."""
+    return values.reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def replicate(x: Tensor, replicas: int) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daep_prior.images import one_per_image
+
 #: Smallest kernel width that the score is divided by, images in [0, 1]; deepinv's ``ScorePrior`` has the same.
 SMALLEST_WIDTH = 1e-7
 
@@ -50,4 +52,4 @@ class Score:
 def _squared(width: float | Tensor, x: Tensor) -> Tensor:
     """``s^2`` in a shape that broadcasts with images ``x`` (B, ...)."""
     squared = torch.as_tensor(width, dtype=x.real.dtype, device=x.device).clamp_min(SMALLEST_WIDTH).square()
-    return squared if squared.numel() == 1 else squared.reshape(-1, *(1,) * (x.ndim - 1))
+    return squared if squared.numel() == 1 else one_per_image(squared, x)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from daep_prior.images import IMAGE_RANGE
+from daep_prior.images import IMAGE_RANGE, one_per_image
 
 __all__ = ["Bounds", "MomentumState", "clipped", "heavy_ball_step", "proximal_momentum_step", "running_mean"]
 
@@ -40,7 +40,7 @@ class MomentumState(NamedTuple):
 
     def keep(self, finished: Tensor, before: MomentumState) -> MomentumState:
         """This state, but the one ``before`` for the images that are ``finished`` (B,)."""
-        where = finished.view(-1, *(1,) * (self.x.ndim - 1))
+        where = one_per_image(finished, self.x)
         x, mean, previous = (torch.where(where, old, new) for old, new in zip(before[:3], self[:3], strict=True))
         dual = self.dual if self.dual is None or before.dual is None else torch.where(where, before.dual, self.dual)
         return MomentumState(x, mean, previous, dual)

@@ -10,6 +10,7 @@ from deepinv.physics import LinearPhysics, Physics, StackedPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.measurement_parts import parts_of, shape_of
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
 from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio
 from daep_prior import DivergenceError
@@ -22,7 +23,6 @@ __all__ = [
     "check_result",
     "checked_device",
     "checked_measurement",
-    "shape_of",
     "units_warning",
 ]
 
@@ -172,15 +172,3 @@ def check_result(
             f"the solver has diverged: image {images[i]} is farther from its measurement (rms {float(after[i]):.3g}) "
             f"than its start ({float(before[i]):.3g}); {cure}."
         )
-
-
-def parts_of(y: Tensor | TensorList) -> list[Any]:
-    """The tensors of a measurement."""
-    return list(y) if isinstance(y, TensorList) else [y]
-
-
-def shape_of(value: Tensor | TensorList) -> tuple[Any, ...]:
-    """For a ``TensorList`` one shape a part."""
-    if isinstance(value, TensorList):
-        return tuple(shape_of(part) for part in value)
-    return tuple(value.shape)

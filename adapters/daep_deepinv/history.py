@@ -13,6 +13,7 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.view import View
 from daep_prior import MeanShiftPrior, Schedule
 from daep_prior.solvers import MomentumState
@@ -160,4 +161,4 @@ def measured_values(y: Tensor | TensorList, physics: LinearPhysics) -> float:
     """Number of measured values of one image: all of ``y``, without missing pixels."""
     if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and isinstance(y, Tensor):
         return max(1.0, float((physics.mask[:1] > 0).expand_as(y[:1]).sum()))
-    return float(sum(part[0].numel() for part in (y if isinstance(y, TensorList) else [y])))
+    return float(sum(part[0].numel() for part in parts_of(y)))

@@ -10,7 +10,8 @@ from deepinv.physics import Haze, LinearPhysics, PhaseRetrieval, Physics, Single
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.checks import checked_measurement, parts_of, shape_of
+from daep_deepinv.checks import checked_measurement
+from daep_deepinv.measurement_parts import parts_of, shape_of
 from daep_deepinv.operators.number_type import HALF, in_number_type, number_type
 from daep_deepinv.operators.right_adjoint import black_image, with_right_adjoint
 from daep_deepinv.operators.scaled import ComplexAsReal, ComplexAsRealLinear, RealPart, as_complex, as_real

@@ -11,7 +11,7 @@ from deepinv.physics import LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.checks import shape_of
+from daep_deepinv.measurement_parts import shape_of
 from daep_deepinv.operators.of_batch import physics_of_images
 from daep_deepinv.operators.scaled import ScaledPhysics
 from daep_deepinv.starts.starting_point import described_start, starting_point
