@@ -44,7 +44,8 @@ def resized(exif: bytes, width: int, height: int, factor: int) -> bytes:
             if tag in (X_RESOLUTION, Y_RESOLUTION) and kind == RATIONAL:
                 (there,) = struct.unpack_from(f"{order}I", record, place + 8)
                 (pixels,) = struct.unpack_from(f"{order}I", record, there)
-                struct.pack_into(f"{order}I", record, there, factor * pixels)
+                if factor * pixels < 2**32:
+                    struct.pack_into(f"{order}I", record, there, factor * pixels)
             if tag != EXIF_FOLDER:
                 continue
             (inner,) = struct.unpack_from(f"{order}I", record, place + 8)

@@ -26,6 +26,8 @@ ORIENTATION, ICC_PROFILE = 274, 34675
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB_PHOTOMETRIC, PALETTE, INKS = 0, 1, 2, 3, 5
 UNSPECIFIED, PREMULTIPLIED_ALPHA, SEPARATE_PLANES = 0, 1, 2
 NO_UNIT, INCH = 1, 2
+#: A larger number of pixels a unit is damaged. A quotient of 32 bits holds eight times as much.
+LARGEST_RESOLUTION = 2**28
 RESOLUTION_UNITS = {INCH: 1.0, 3: 2.54}  # pixels per inch of pixels per unit
 #: Tags that describe how the values are stored, which the writer decides: TIFF 6.0, TIFF/EP, and Photoshop's layers,
 #: which show the image before the restoration.
@@ -253,8 +255,8 @@ def _tiff_resolution(page: Any) -> tuple[float, float, int] | None:
         unit = int(page.tags[296].value) if 296 in page.tags else INCH
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    says = across > 0 and down > 0 and (across, down, unit) != (1, 1, NO_UNIT) and unit in (NO_UNIT, *RESOLUTION_UNITS)
-    return (across, down, unit) if says else None
+    says = (across, down, unit) != (1, 1, NO_UNIT) and unit in (NO_UNIT, *RESOLUTION_UNITS)
+    return (across, down, unit) if says and 0 < min(across, down) and max(across, down) < LARGEST_RESOLUTION else None
 
 
 def _no_camera_data(tag: int) -> bool:
