@@ -256,7 +256,7 @@ def _tiff_resolution(page: Any) -> tuple[float, float, int] | None:
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     says = (across, down, unit) != (1, 1, NO_UNIT) and unit in (NO_UNIT, *RESOLUTION_UNITS)
-    return (across, down, unit) if says and 0 < min(across, down) and max(across, down) < LARGEST_RESOLUTION else None
+    return (across, down, unit) if says and min(across, down) > 0 and max(across, down) < LARGEST_RESOLUTION else None
 
 
 def _no_camera_data(tag: int) -> bool:
