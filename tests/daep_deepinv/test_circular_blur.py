@@ -33,6 +33,15 @@ def test_a_kernel_decides_between_the_two_tasks(kernel, task):
         assert circular_task(physics, x, x, 0) == task
 
 
+@pytest.mark.parametrize(("padding", "task"), [("circular", "circular blur"), ("replicate", "general")])
+@pytest.mark.parametrize("noise", [GaussianNoise(NOISE), PoissonNoise(0.01)], ids=["gaussian", "poisson"])
+def test_a_circular_blur_of_volumes_has_the_shorter_schedule(padding, task, noise, images):
+    x = images(4, 1, *SIZE[1:]).movedim(0, 1)[None]
+    physics = Blur(torch.ones(1, 1, 3, 3, 3) / 27, padding=padding, noise_model=noise)
+    (plan,) = DAEP(check_noise=False, scale=1, bounds=(0, 1)).plan(physics.A(x), physics)
+    assert plan.schedule == schedules.annealed(plan.noise.level, task=task)
+
+
 def test_the_share_is_zero_without_blur_and_grows_with_it():
     assert suppressed_share(torch.ones(1, 1, 1)) == pytest.approx(0.03**2 / (1 + 0.03**2), rel=1e-3)
     shares = [suppressed_share(gaussian(width)[0]) for width in (0.5, 1.0, 2.0, 3.0)]

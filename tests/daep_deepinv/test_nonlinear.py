@@ -8,7 +8,8 @@ from deepinv.physics import ComposedPhysics, Physics, SpatialUnwrapping
 from deepinv.utils import TensorList
 
 from daep_deepinv import DAEP, starting_point
-from daep_deepinv.data_terms.nonlinear import NonlinearL2
+from daep_deepinv.data_terms.nonlinear import NonlinearL2, gauss_newton
+from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.operators.linearized import backward, forward, period_of
 from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics, as_complex, as_real
 from daep_deepinv.starts.nonlinear import nonlinear_start
@@ -84,6 +85,43 @@ def physics(request):
 @pytest.fixture
 def point(physics):
     return some((2, 2 if isinstance(physics, ComplexAsReal) else 1, *SIZE[1:]), 0)
+
+
+class Iterated(Physics):
+    """Sixteen fields by 200 Jacobi iterations, and their sum; counts how often it is evaluated."""
+
+    evaluations = 0
+
+    def A(self, x, **_):
+        type(self).evaluations += 1  # no state of the object, which would be another operator
+        field = torch.zeros_like(x).repeat(1, 16, 1, 1)
+        for _ in range(200):
+            field = (x + 0.5 * field.roll(1, -1)) / (1 + 0.1 * x)
+        return field.mean(1, keepdim=True)
+
+    def A_vjp(self, x, v):
+        return torch.func.vjp(self.A, x)[1](v)[0]
+
+
+# -- costly operators ------------------------------------------------------------------------------------------------
+
+
+def test_a_costly_operator_is_evaluated_rarely(face, shipped):
+    physics = Iterated(noise_model=dinv.physics.GaussianNoise(0.02, rng=generator()))
+    y = physics(face[:, :1, 16:32, 16:32])
+    plan = DAEP(denoiser=shipped("dae")).plan(y, physics)[0]
+    assert plan.preset == "fast" and "costly" in plan.data_term
+    assert DAEP(preset="best").plan(y, physics)[0].preset == "best"
+    before = physics.evaluations
+    gauss_newton(y, y, physics, 100.0, 1)
+    # the residual, the derivative, two directions, the result
+    assert physics.evaluations - before == 5
+
+
+def test_a_large_matrix_is_not_costly():
+    matrix = some((4096, 64), 0)
+    physics = Physics(A=lambda x, **_: (x.flatten(1) @ matrix.clone().T).square())
+    assert not is_costly(physics, some((1, 1, 8, 8), 1))
 
 
 # -- derivatives and steps -------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch import Tensor
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.linear_algebra.squares import squares
+from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.operators.linearized import backward, derivatives, period_of
 
 __all__ = ["NonlinearL2", "gauss_newton", "residual_of"]
@@ -20,6 +21,8 @@ __all__ = ["NonlinearL2", "gauss_newton", "residual_of"]
 #: Gauss-Newton steps of a proximal step, and conjugate gradient iterations of each. The next proximal step continues
 #: from nearly the same image, so they need not converge.
 STEPS, INNER = 1, 8
+#: Conjugate gradient iterations for an operator of which one evaluation is costly.
+COSTLY_INNER = 2
 #: A step is halved at most this often; a step that lowers the objective less than that is not taken.
 HALVINGS = 6
 #: An image for which a step lowers the objective by less than this share stays as it is.
@@ -78,14 +81,17 @@ def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, st
         value = weight.flatten() * squares(residual) + (image - x).flatten(1).square().sum(1)
         return torch.where(value.isfinite(), value, torch.inf)
 
+    inner = COSTLY_INNER if is_costly(physics, x) else INNER
     residual = residual_of(physics, v, y)
     value = objective(v, residual)
     falling = torch.ones_like(value, dtype=torch.bool)
-    for _ in range(steps):
+    for step in range(steps):
+        if step:
+            residual = residual_of(physics, v, y)
         push, pull = derivatives(physics, v)
         down = -(pull(residual) + (v - x) / weight).nan_to_num(0.0, 0.0, 0.0)
         normal = partial(_normal, push, pull, weight)
-        direction = conjugate_gradients(normal, down, INNER_TOLERANCE * down.flatten(1).norm(dim=1), INNER)
+        direction = conjugate_gradients(normal, down, INNER_TOLERANCE * down.flatten(1).norm(dim=1), inner)
         length, before = torch.ones_like(value), value
         waiting = falling & (direction.flatten(1).abs().amax(1) > 0)
         for _ in range(HALVINGS):
@@ -100,7 +106,6 @@ def gauss_newton(x: Tensor, y: Any, physics: Physics, weight: float | Tensor, st
         falling = falling & (value < (1 - LEAST_FALL) * before)
         if not bool(falling.any()):
             break
-        residual = residual_of(physics, v, y)
     return v
 
 

@@ -14,6 +14,8 @@ from daep_prior.schedules import Task
 
 __all__ = ["circular_task", "is_strong", "suppressed_share"]
 
+#: Number of axes of a batch of volumes.
+VOLUMES = 5
 #: Side of the grid of frequencies, pixels; larger for a larger kernel.
 SIDE = 128
 #: Noise level for which the share is computed, images in [0, 1] whose power spectrum is ``1/f^2``.
@@ -27,10 +29,16 @@ STRONG = 0.04
 def circular_task(physics: Any, y: Any, x: Tensor, image: int) -> Task | None:
     """The task of the presets for one image of a batch; ``None``: not a circular blur of deepinv.
 
+    Volumes, which are restored slice by slice, have the shorter schedule whatever their kernel is, also under Poisson
+    noise. On two training volumes it is 0.3 to 3.6 dB better than the general one (``benchmarks/circular.py``); for
+    colour images under Poisson noise it is 0.2 dB worse.
+
     :param y: measurements.
-    :param torch.Tensor x: first images (B, C, H, W).
+    :param torch.Tensor x: first images (B, C, H, W), or volumes (B, C, D, H, W).
     :param int image: index in the batch.
     """
+    if isinstance(physics, Blur) and type(physics).A is Blur.A and x.ndim == VOLUMES:
+        return "circular blur" if physics.padding == "circular" else None
     if not FourierBlur.handles(physics, x, y) or (isinstance(physics, Blur) and physics.padding == "valid"):
         return None
     return "strong circular blur" if is_strong(physics.filter, image, len(x)) else "circular blur"

@@ -32,6 +32,9 @@ def derivatives(physics: Physics, x: Tensor) -> tuple[Callable[[Tensor], Any], C
         seen = physics.B(x)
         return lambda d: 2 * (seen.conj() * physics.B(d)).real, lambda v: 2 * physics.B_adjoint(seen * v)
     if _has_right_product(physics, x):
+        if remembered(physics, ("graph", tuple(x.shape), x.dtype), lambda: _graph_is_product(physics, x)):
+            seen, pull = _graph(physics, x)
+            return lambda d: _difference(physics, x, d, seen), pull
         return lambda d: forward(physics, x, d), lambda v: physics.A_vjp(x, v)
     return lambda d: forward(physics, x, d), _pull(physics, x)
 
@@ -41,13 +44,23 @@ def forward(physics: Physics, x: Tensor, direction: Tensor) -> Any:
     operator has none."""
     if remembered(physics, "forward differentiation", lambda: _has_forward(physics, x)):
         return torch.func.jvp(physics.A, (x,), (direction,))[1]
-    one_each = (-1, *[1] * (x.ndim - 1))
-    size = x.abs().flatten(1).amax(1).clamp_min(DIFFERENCE) / direction.abs().flatten(1).amax(1).clamp_min(1e-30)
-    step = (DIFFERENCE * size).view(one_each)
+    step = _step(x, direction)
     change = physics.A(x + step * direction) - physics.A(x - step * direction)
     if isinstance(change, TensorList):
         return TensorList([part / (2 * step).view(-1, *[1] * (part.ndim - 1)) for part in change])
     return change / (2 * step).view(-1, *[1] * (change.ndim - 1))
+
+
+def _step(x: Tensor, direction: Tensor) -> Tensor:
+    """Length of a finite difference, (B, 1, ...)."""
+    size = x.abs().flatten(1).amax(1).clamp_min(DIFFERENCE) / direction.abs().flatten(1).amax(1).clamp_min(1e-30)
+    return (DIFFERENCE * size).view(-1, *[1] * (x.ndim - 1))
+
+
+def _difference(physics: Physics, x: Tensor, direction: Tensor, seen: Tensor) -> Tensor:
+    """``J d`` from ``A(x)``, which is known, and one evaluation."""
+    step = _step(x, direction)
+    return (physics.A(x + step * direction) - seen) / step.view(-1, *[1] * (seen.ndim - 1))
 
 
 def backward(physics: Physics, x: Tensor, v: Any) -> Tensor:
@@ -96,6 +109,27 @@ def _pull(physics: Physics, x: Tensor) -> Callable[[Any], Tensor]:
     """``J^T`` by automatic differentiation. ``Physics.A_vjp`` would do the same, but takes no ``TensorList``."""
     parts, pull = torch.func.vjp(lambda image: tuple(_parts(physics.A(image))), x)[:2]
     return lambda v: pull(tuple(q.to(p) for p, q in zip(parts, _parts(v), strict=True)))[0]
+
+
+def _graph(physics: Physics, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """``A(x)``, and ``J^T`` by one backward pass a direction: an ``A_vjp`` evaluates ``A`` again each time."""
+    with torch.enable_grad():
+        point = x.detach().requires_grad_()
+        seen = physics.A(point)
+    return seen.detach(), lambda v: torch.autograd.grad(seen, point, v.to(seen), retain_graph=True)[0]
+
+
+def _graph_is_product(physics: Physics, x: Tensor) -> bool:
+    """Whether the graph of ``A`` gives what ``A_vjp`` gives."""
+    try:
+        seen, pull = _graph(physics, x)
+        got, expected = pull(seen), physics.A_vjp(x, seen)
+    except FAILURES as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return False
+    gap = got - expected
+    return total(gap, gap) <= ADJOINT_TOLERANCE**2 * total(expected, expected)
 
 
 def _has_right_product(physics: Physics, x: Tensor) -> bool:

@@ -16,9 +16,9 @@ __all__ = ["remembered"]
 Found = TypeVar("Found")
 
 #: Attributes that do not change the operator: settings of deepinv's least-squares solver, the size of the image that
-#: was seen last, and what adds noise.
+#: was seen last, the field that ``Scattering`` computed last, and what adds noise.
 NO_PART_OF_THE_OPERATOR = frozenset(
-    {"tol", "max_iter", "solver", "imsize_dynamic", "_dynamic_img_size", "_dynamic_psf_size", "training"}
+    {"tol", "max_iter", "solver", "imsize_dynamic", "_dynamic_img_size", "_dynamic_psf_size", "total_field", "training"}
     | {"noise_model", "sensor_model", "rng", "initial_random_state", "_device_holder"}
 )
 #: Number of results kept for one object: one for each question and shape of the images.

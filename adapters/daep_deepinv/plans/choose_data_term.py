@@ -15,10 +15,11 @@ from daep_deepinv.data_terms.partial import PartialL2
 from daep_deepinv.data_terms.shared_noise import SharedNoiseL2
 from daep_deepinv.data_terms.weighted import WeightedL2
 from daep_deepinv.noise.model import NoiseModel
+from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.view import View
 from daep_prior.schedules import SMALLEST_NOISE
 
-__all__ = ["data_term_for", "data_term_in_words"]
+__all__ = ["data_term_for", "data_term_in_words", "few_evaluations"]
 
 
 def data_term_for(view: View, noise: NoiseModel) -> PerImageL2:
@@ -43,7 +44,8 @@ def data_term_in_words(view: View, noise: NoiseModel) -> str:
         given = view.fidelity.fidelity if isinstance(view.fidelity, OfLevel) else view.fidelity
         return f"{type(given).__name__}, given{_shares(view)}"
     if not isinstance(view.physics, LinearPhysics):
-        return "least squares, by Gauss-Newton steps"
+        steps = "few Gauss-Newton steps, as the operator is costly" if few_evaluations(view) else "Gauss-Newton steps"
+        return f"least squares, by {steps}"
     words = "least squares"
     if noise.law is not None:
         words += ", each value weighted by its variance"
@@ -52,6 +54,11 @@ def data_term_in_words(view: View, noise: NoiseModel) -> str:
     elif noise.spectrum is not None and view.used.of_all:
         words += ", weighted by the noise spectrum"
     return words + _shares(view)
+
+
+def few_evaluations(view: View) -> bool:
+    """Whether the operator is nonlinear, and so costly that it is evaluated as rarely as possible."""
+    return not isinstance(view.physics, LinearPhysics) and is_costly(view.physics, view.start)
 
 
 def _shares(view: View) -> str:

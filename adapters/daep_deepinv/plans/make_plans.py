@@ -16,10 +16,10 @@ from daep_deepinv.noise.given import GivenNoise, given_noise
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance, white_level
-from daep_deepinv.operators.circular_blur import circular_task
+from daep_deepinv.operators.circular_blur import VOLUMES, circular_task
 from daep_deepinv.operators.sampling import is_sampling
 from daep_deepinv.operators.scaled import ComplexAsReal
-from daep_deepinv.plans.choose_data_term import data_term_in_words
+from daep_deepinv.plans.choose_data_term import data_term_in_words, few_evaluations
 from daep_deepinv.plans.decide_noise import noise_of_images, statement_of
 from daep_deepinv.plans.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
@@ -205,7 +205,7 @@ def _plans(
                 noise=noise.scaled(view.range.scale),
                 data_term=data_term_in_words(one, noise),
                 start=view.start_name + (LIT if one.used.at_least is not None and not own_start else ""),
-                preset=None if choices.schedule is not None else choices.preset,
+                preset=None if choices.schedule is not None else _preset_name(view, choices),
                 schedule=schedule,
                 warnings=tuple(warning for warning in found if warning is not None),
             )
@@ -219,11 +219,17 @@ def _units(view: View, i: int, choices: Choices) -> Warning | None:
     return units_warning(choices.sigma, view.range.scale * view.y[i])
 
 
+def _preset_name(view: View, choices: Choices) -> str:
+    """The preset; ``"fast"`` in place of the default one where each evaluation of the operator costs much."""
+    assert choices.preset is not None
+    default = choices.preset == DEFAULT_PRESET and choices.iterations is None
+    return "fast" if default and few_evaluations(view) else choices.preset
+
+
 def _preset_schedule(
     view: View, image: int, noise: NoiseModel, prior: DAEPrior, choices: Choices, own_start: bool
 ) -> Schedule:
     """The preset's schedule for the physics and noise of an image of the view."""
-    assert choices.preset is not None
     task: Task = "general"
     iterations = choices.iterations
     if isinstance(view.physics, LinearPhysics):
@@ -233,10 +239,10 @@ def _preset_schedule(
         task = "missing pixels"
     elif denoising and not own_start and view.used.of_all and choices.data_fidelity is None:
         task = "denoising"  # its one step sees no other first image
-    elif task == "general" and _white_and_complete(view, noise, choices):
+    elif task == "general" and (_white_and_complete(view, noise, choices) or view.start.ndim == VOLUMES):
         task = circular_task(view.physics, view.y, view.start, image) or task
     return schedules.preset(
-        choices.preset,
+        _preset_name(view, choices),
         noise.level,
         trained_width=prior.trained_width,
         task=task,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from daep_deepinv.data_terms.nonlinear import gauss_newton
 from daep_deepinv.linear_algebra.squares import squares
+from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.operators.linearized import require_differentiable
 from daep_deepinv.operators.scaled import ComplexAsReal, as_complex, as_real
 from daep_deepinv.operators.trust import FAILURES, probe, total
@@ -22,6 +23,8 @@ __all__ = ["nonlinear_start"]
 #: Power iterations of the spectral method, as in deepinv's example; Gauss-Newton steps that follow; their weight
 #: relative to the deviation from the point they start from, for ``||y||`` and ``||x||`` of 1.
 POWER_ITERATIONS, STEPS, WEIGHT = 300, 20, 1e4
+#: Gauss-Newton steps for an operator of which one evaluation is costly.
+COSTLY_STEPS = 5
 #: Starts that are tried at most. One is good enough if its relative residual is this, or if a second one ends with the
 #: same residual, to this share.
 STARTS, GOOD, SAME = 4, 0.05, 0.01
@@ -127,4 +130,5 @@ def _refined(x: Tensor, y: Any, physics: Physics) -> Tensor:
         return as_complex(_refined(as_real(x), y, ComplexAsReal(physics)))
     sizes = squares(y).clamp_min(1e-30)
     weight = WEIGHT * squares(x) / sizes
-    return gauss_newton(x, y, physics, weight.view(-1, *[1] * (x.ndim - 1)), STEPS)
+    steps = COSTLY_STEPS if is_costly(physics, x) else STEPS
+    return gauss_newton(x, y, physics, weight.view(-1, *[1] * (x.ndim - 1)), steps)
