@@ -14,9 +14,10 @@ from daep_deepinv.checks import checked_measurement
 from daep_deepinv.measurement_parts import parts_of, shape_of
 from daep_deepinv.operators.number_type import HALF, in_number_type, number_type
 from daep_deepinv.operators.right_adjoint import black_image, with_right_adjoint
-from daep_deepinv.operators.scaled import ComplexAsReal, ComplexAsRealLinear, RealPart, as_complex, as_real
+from daep_deepinv.operators.scaled import ComplexAsReal, ComplexAsRealLinear, RealPart
 from daep_deepinv.operators.trust import FAILURES
 from daep_deepinv.starts.starting_point import starting_point
+from daep_prior.partition import as_complex, as_real
 
 __all__ = ["Measurement", "read_measurement"]
 

@@ -48,10 +48,6 @@ class UsedValues:
         """The masks of some images of the batch; a mask without a value becomes ``None``."""
         return UsedValues(*(_some(None if m is None else m[list(images)]) for m in self._masks()))
 
-    def first_channel(self) -> UsedValues:
-        """The masks of the first channel."""
-        return UsedValues(*(None if m is None else m[:, :1] for m in self._masks()))
-
     def shares(self) -> dict[str, float]:
         """Name -> share of the values."""
         names = ("unknown", "black", "saturated")

@@ -11,8 +11,9 @@ from daep_deepinv import DAEP, starting_point
 from daep_deepinv.data_terms.nonlinear import NonlinearL2, gauss_newton
 from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.operators.linearized import backward, forward, period_of
-from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics, as_complex, as_real
+from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics
 from daep_deepinv.starts.nonlinear import nonlinear_start
+from daep_prior.partition import as_complex, as_real
 
 SIZE = (1, 12, 12)
 GAUSSIAN = dinv.physics.functional.gaussian_blur(sigma=(1.0, 1.0))

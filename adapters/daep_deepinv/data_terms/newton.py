@@ -10,6 +10,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
+from daep_prior.images import one_per_image
 
 __all__ = ["absolute_slopes", "newton_prox", "poisson_slopes", "slopes_by_autograd"]
 
@@ -27,7 +28,7 @@ SMALLEST_RESIDUAL = 1e-4
 def absolute_slopes(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Of ``|z - y|``: the quadratic majoriser of iteratively reweighted least squares."""
     residual = z - y
-    floor = SMALLEST_RESIDUAL * y.abs().flatten(1).amax(1).view(-1, *[1] * (y.ndim - 1)).clamp_min(1e-30)
+    floor = SMALLEST_RESIDUAL * one_per_image(y.abs().flatten(1).amax(1), y).clamp_min(1e-30)
     curvature = 1 / torch.maximum(residual.abs(), floor)
     return curvature * residual, curvature
 
@@ -105,13 +106,13 @@ def _shortened(
     """The step of each image, halved until it lowers the objective: image, objective, length of the step."""
     length = torch.ones_like(best)
     for _ in range(HALVINGS):
-        scaled = length.view(-1, *[1] * (x.ndim - 1)) * step
+        scaled = one_per_image(length, x) * step
         found = objective(x + scaled)
         worse = ~(found <= best)
         if not bool(worse.any()):
             break
         length = torch.where(worse, length / 2, length)
     lower = found <= best
-    taken = lower.view(-1, *[1] * (x.ndim - 1))
+    taken = one_per_image(lower, x)
     moved = torch.where(taken, scaled, 0)
     return x + moved, torch.where(lower, found, best), moved.flatten(1).norm(dim=1)

@@ -14,8 +14,10 @@ from torch import Tensor
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.linear_algebra.preconditioned import preconditioned_conjugate_gradients
+from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.noise.variance import VarianceLaw
 from daep_deepinv.operators.trust import has_closed_prox
+from daep_prior.images import one_per_image
 
 __all__ = ["WeightedL2", "precision_level"]
 
@@ -43,23 +45,20 @@ class WeightedL2(PerImageL2):
     :param variance: :math:`v`, as ``y``, (B, C, h, w) or with a batch of 1, or a ``TensorList``; infinite: the value is
         not used. Small variances are raised to :data:`SMALLEST_VARIANCE` of their mean.
     :param VarianceLaw law: ``None``: the variances stay.
-    :param torch.Tensor known: ``False``: the value is not used, as if its variance was infinite; as ``variance``.
     :raises ValueError: a variance is negative or NaN, or all are infinite or all 0.
     """
 
-    def __init__(self, variance: Values, law: VarianceLaw | None = None, known: Tensor | None = None):
+    def __init__(self, variance: Values, law: VarianceLaw | None = None):
         super().__init__(precision_level(variance))
-        self.law, self.known = law, known
+        self.law = law
         #: ``1 / v``.
         self.weights = self._weights_of(variance)
 
     def _weights_of(self, variance: Values) -> Values:
-        parts = list(variance) if isinstance(variance, TensorList) else [variance]
+        parts = parts_of(variance)
         mean = _mean_of_finite(parts)
         weights = [1 / torch.maximum(part, _like(SMALLEST_VARIANCE * mean, part)) for part in parts]
-        if isinstance(variance, TensorList):
-            return TensorList(weights)
-        return weights[0] if self.known is None else torch.where(self.known, weights[0], 0)
+        return TensorList(weights) if isinstance(variance, TensorList) else weights[0]
 
     def fn(self, x: Tensor, y: Any, physics: LinearPhysics, *args: Any, **kwargs: Any) -> Tensor:
         """The value, (B,)."""
@@ -107,7 +106,7 @@ class WeightedL2(PerImageL2):
     ) -> Callable[[Tensor], Tensor]:
         """An approximate inverse of ``K^T W K + 1 / gamma``, symmetric and positive."""
         if isinstance(y, Tensor) and isinstance(self.weights, Tensor):
-            mean = self.weights.flatten(1).mean(1).view(-1, *[1] * (x.ndim - 1))
+            mean = one_per_image(self.weights.flatten(1).mean(1), x)
             if FourierBlur.handles(physics, x, y):
                 power = self._blur(physics, x, y).power
                 return lambda v: torch.fft.irfft2(torch.fft.rfft2(v) / (mean * power + 1 / gamma), s=v.shape[-2:])
@@ -122,7 +121,7 @@ class WeightedL2(PerImageL2):
 
 def precision_level(variance: Values) -> float:
     """The standard deviation whose precision is the mean of ``1 / variance``: sqrt of the harmonic mean."""
-    parts = list(variance) if isinstance(variance, TensorList) else [variance]
+    parts = parts_of(variance)
     mean = _mean_of_finite(parts)
     precisions = torch.cat([(1 / torch.maximum(p, _like(SMALLEST_VARIANCE * mean, p))).flatten() for p in parts])
     return float(precisions[precisions > 0].double().mean()) ** -0.5
@@ -142,12 +141,12 @@ def _mean_of_finite(parts: list[Tensor]) -> Tensor:
 
 
 def _like(values: Tensor, x: Tensor) -> Tensor:
-    return values.to(x).view(-1, *[1] * (x.ndim - 1))
+    return one_per_image(values.to(x), x)
 
 
 def _sum_of_images(values: Values) -> Tensor:
     """The sum over the values of each image, (B,)."""
-    parts = list(values) if isinstance(values, TensorList) else [values]
+    parts = parts_of(values)
     total = parts[0].flatten(1).sum(1)
     for part in parts[1:]:
         total = total + part.flatten(1).sum(1)

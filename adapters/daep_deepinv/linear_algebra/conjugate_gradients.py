@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from daep_prior.images import one_per_image
+
 __all__ = ["conjugate_gradients"]
 
 
@@ -24,11 +26,11 @@ def conjugate_gradients(normal: Callable[[Tensor], Tensor], rhs: Tensor, bound: 
 
     def inner(a: Tensor, b: Tensor) -> Tensor:
         products = (a * b.conj()).real if a.is_complex() else a * b
-        return products.flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
+        return one_per_image(products.flatten(1).sum(1), a)
 
     x, residual, direction = torch.zeros_like(rhs), rhs, rhs
     squares = inner(residual, residual)
-    enough = bound.square().view(-1, *[1] * (rhs.ndim - 1))
+    enough = one_per_image(bound.square(), rhs)
     for _ in range(iterations):
         active = squares > enough
         if not bool(active.any()):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from daep_prior.images import one_per_image
+
 __all__ = ["preconditioned_conjugate_gradients"]
 
 Map = Callable[[Tensor], Tensor]
@@ -25,12 +27,12 @@ def preconditioned_conjugate_gradients(
     """
 
     def inner(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
+        return one_per_image((a * b).flatten(1).sum(1), a)
 
     x, residual = torch.zeros_like(rhs), rhs
     moved = inverse(residual)
     direction, product = moved, inner(residual, moved)
-    enough = bound.square().view(-1, *[1] * (rhs.ndim - 1))
+    enough = one_per_image(bound.square(), rhs)
     for _ in range(iterations):
         active = (inner(residual, residual) > enough) & (product > 0)
         if not bool(active.any()):

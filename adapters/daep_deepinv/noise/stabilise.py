@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from daep_deepinv.noise.variance import LogPoissonVariance, MapVariance, QuadraticVariance, VarianceLaw
+from daep_prior.images import one_per_image
 
 __all__ = ["Anscombe", "LogAnscombe", "Logarithm", "Stabiliser", "stabiliser_of"]
 
@@ -90,7 +91,7 @@ class Logarithm:
     def forward(self, y: Tensor) -> Tensor:
         """The transform of a measurement (B, ...)."""
         smallest = DARKEST_LOGARITHM * y.square().flatten(1).mean(1).sqrt()
-        return torch.maximum(y, smallest.view(-1, *[1] * (y.ndim - 1))).log() / self._deviation
+        return torch.maximum(y, one_per_image(smallest, y)).log() / self._deviation
 
     def inverse(self, z: Tensor) -> Tensor:
         """The mean of the measurement whose transform has the mean ``z``."""

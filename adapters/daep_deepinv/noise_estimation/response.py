@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from deepinv.physics import Denoising, LinearPhysics
-from deepinv.utils import TensorList
 from torch import Tensor
+
+from daep_deepinv.measurement_parts import parts_of
 
 __all__ = ["Response", "gain_of", "measured_pixels", "real_parts", "response_of"]
 
@@ -67,8 +68,7 @@ def measured_pixels(physics: LinearPhysics, start: Tensor) -> Tensor | None:
 
 def real_parts(y: Any) -> list[Tensor]:
     """The parts of a measurement as real numbers."""
-    parts = list(y) if isinstance(y, TensorList) else [y]
-    return [torch.view_as_real(part) if part.is_complex() else part for part in parts]
+    return [torch.view_as_real(part) if part.is_complex() else part for part in parts_of(y)]
 
 
 def _powers(parts: list[Tensor]) -> Tensor:

@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from daep_deepinv.operators.memory import remembered
-from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics, as_complex
+from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics
+from daep_prior.partition import as_complex
 
 __all__ = ["is_costly"]
 

@@ -11,9 +11,12 @@ from deepinv.physics.spatial_unwrapping import SpatialUnwrapping
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.memory import remembered
-from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics, as_complex, as_real
+from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics
 from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, probe, total
+from daep_prior.images import one_per_image
+from daep_prior.partition import as_complex, as_real
 
 __all__ = ["backward", "derivatives", "forward", "period_of", "require_differentiable"]
 
@@ -47,20 +50,20 @@ def forward(physics: Physics, x: Tensor, direction: Tensor) -> Any:
     step = _step(x, direction)
     change = physics.A(x + step * direction) - physics.A(x - step * direction)
     if isinstance(change, TensorList):
-        return TensorList([part / (2 * step).view(-1, *[1] * (part.ndim - 1)) for part in change])
-    return change / (2 * step).view(-1, *[1] * (change.ndim - 1))
+        return TensorList([part / one_per_image(2 * step, part) for part in change])
+    return change / one_per_image(2 * step, change)
 
 
 def _step(x: Tensor, direction: Tensor) -> Tensor:
     """Length of a finite difference, (B, 1, ...)."""
     size = x.abs().flatten(1).amax(1).clamp_min(DIFFERENCE) / direction.abs().flatten(1).amax(1).clamp_min(1e-30)
-    return (DIFFERENCE * size).view(-1, *[1] * (x.ndim - 1))
+    return one_per_image(DIFFERENCE * size, x)
 
 
 def _difference(physics: Physics, x: Tensor, direction: Tensor, seen: Tensor) -> Tensor:
     """``J d`` from ``A(x)``, which is known, and one evaluation."""
     step = _step(x, direction)
-    return (physics.A(x + step * direction) - seen) / step.view(-1, *[1] * (seen.ndim - 1))
+    return (physics.A(x + step * direction) - seen) / one_per_image(step, seen)
 
 
 def backward(physics: Physics, x: Tensor, v: Any) -> Tensor:
@@ -101,14 +104,10 @@ def period_of(physics: Physics) -> float | None:
     return float(last.threshold) / scale if isinstance(last, SpatialUnwrapping) else None
 
 
-def _parts(y: Any) -> list[Tensor]:
-    return list(y) if isinstance(y, TensorList) else [y]
-
-
 def _pull(physics: Physics, x: Tensor) -> Callable[[Any], Tensor]:
     """``J^T`` by automatic differentiation. ``Physics.A_vjp`` would do the same, but takes no ``TensorList``."""
-    parts, pull = torch.func.vjp(lambda image: tuple(_parts(physics.A(image))), x)[:2]
-    return lambda v: pull(tuple(q.to(p) for p, q in zip(parts, _parts(v), strict=True)))[0]
+    parts, pull = torch.func.vjp(lambda image: tuple(parts_of(physics.A(image))), x)[:2]
+    return lambda v: pull(tuple(q.to(p) for p, q in zip(parts, parts_of(v), strict=True)))[0]
 
 
 def _graph(physics: Physics, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

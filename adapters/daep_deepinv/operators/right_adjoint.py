@@ -11,6 +11,7 @@ from deepinv.physics import LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio
 
 __all__ = ["DifferentiatedAdjoint", "black_image", "with_right_adjoint"]
@@ -38,11 +39,11 @@ class DifferentiatedAdjoint(LinearPhysics):
 
     def A_adjoint(self, y: Any, **kwargs: Any) -> Tensor:
         """Measurement to image, of the same batch size."""
-        parts = list(y) if isinstance(y, TensorList) else [y]
+        parts = parts_of(y)
         count, device = parts[0].shape[0], parts[0].device
         if (count, device) not in self._pull:  # a linear map has the same derivative everywhere
             zero = torch.zeros((count, *self.img_size), dtype=self._type, device=device)
-            self._pull[count, device] = torch.func.vjp(lambda x: tuple(_parts(self.base.A(x))), zero)[1]
+            self._pull[count, device] = torch.func.vjp(lambda x: tuple(parts_of(self.base.A(x))), zero)[1]
         image: Tensor = self._pull[count, device](tuple(parts))[0]
         return image.detach()
 
@@ -75,10 +76,6 @@ def black_image(y: Any, physics: LinearPhysics) -> Tensor:
             except FAILURES:
                 continue
         raise
-
-
-def _parts(y: Any) -> list[Tensor]:
-    return list(y) if isinstance(y, TensorList) else [y]
 
 
 def _ratio(physics: LinearPhysics, like: Tensor) -> float:

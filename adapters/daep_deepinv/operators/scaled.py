@@ -8,7 +8,9 @@ import torch
 from deepinv.physics import LinearPhysics, Physics
 from torch import Tensor
 
-__all__ = ["ComplexAsReal", "ComplexAsRealLinear", "RealPart", "ScaledPhysics", "as_complex", "as_real"]
+from daep_prior.partition import as_complex, as_real
+
+__all__ = ["ComplexAsReal", "ComplexAsRealLinear", "RealPart", "ScaledPhysics"]
 
 
 class ScaledPhysics(Physics):
@@ -88,14 +90,3 @@ class RealPart(LinearPhysics):
         """The adjoint for real images."""
         image: Tensor = self.base.A_adjoint(y, **kwargs).real
         return image
-
-
-def as_complex(x: Tensor) -> Tensor:
-    """(B, 2 C, ...) -> (B, C, ...)."""
-    real, imaginary = x.chunk(2, 1)
-    return torch.complex(real.contiguous(), imaginary.contiguous())
-
-
-def as_real(x: Tensor) -> Tensor:
-    """(B, C, ...) -> (B, 2 C, ...)."""
-    return torch.cat([x.real, x.imag], 1)

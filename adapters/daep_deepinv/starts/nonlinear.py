@@ -15,8 +15,10 @@ from daep_deepinv.data_terms.nonlinear import gauss_newton
 from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.operators.linearized import require_differentiable
-from daep_deepinv.operators.scaled import ComplexAsReal, as_complex, as_real
+from daep_deepinv.operators.scaled import ComplexAsReal
 from daep_deepinv.operators.trust import FAILURES, probe, total
+from daep_prior.images import one_per_image
+from daep_prior.partition import as_complex, as_real
 
 __all__ = ["nonlinear_start"]
 
@@ -115,7 +117,7 @@ def _offered(y: Any, physics: Physics) -> Tensor:
             best, least = x.clone(), value
         else:
             lower = value < least
-            best, least = torch.where(lower.view(-1, *[1] * (x.ndim - 1)), x, best), torch.where(lower, value, least)
+            best, least = torch.where(one_per_image(lower, x), x, best), torch.where(lower, value, least)
     if best is None:
         raise ValueError(
             f"physics: {type(physics).__name__} offers no first image (no A_adjoint, no A_dagger of its own); pass "
@@ -131,4 +133,4 @@ def _refined(x: Tensor, y: Any, physics: Physics) -> Tensor:
     sizes = squares(y).clamp_min(1e-30)
     weight = WEIGHT * squares(x) / sizes
     steps = COSTLY_STEPS if is_costly(physics, x) else STEPS
-    return gauss_newton(x, y, physics, weight.view(-1, *[1] * (x.ndim - 1)), steps)
+    return gauss_newton(x, y, physics, one_per_image(weight, x), steps)

@@ -17,6 +17,7 @@ from daep_deepinv.operators.sampling import is_sampling
 from daep_deepinv.operators.trust import FAILURES, probe
 from daep_deepinv.starts.nonlinear import nonlinear_start
 from daep_prior.back_projection import fill_missing
+from daep_prior.images import one_per_image
 
 __all__ = ["described_start", "measured_region", "starting_point", "valid_margins"]
 
@@ -88,7 +89,7 @@ def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
     bound = float(physics.tol) * back.flatten(1).norm(dim=1)
     solved = conjugate_gradients(physics.A_adjoint_A, back, bound, int(physics.max_iter))
     if inverse is not None:
-        solved = torch.where(usable.view(-1, *[1] * (back.ndim - 1)), inverse, solved)
+        solved = torch.where(one_per_image(usable, back), inverse, solved)
     return _with_unseen(solved, y, physics, "the pseudo-inverse of the measurement (conjugate gradients)")
 
 
