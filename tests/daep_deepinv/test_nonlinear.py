@@ -284,6 +284,25 @@ def test_haze_of_known_depth_is_removed(shipped, face):
     assert psnr(restored(y, physics, 0.02, shipped("dae"), init=(y, depth, torch.tensor([0.8]))), face) > 30
 
 
+class Bent(Physics):
+    """A curve of complex numbers that has an inverse of its own."""
+
+    def A(self, x, **_):
+        return x + 0.1 * x * x
+
+    def A_dagger(self, y, **_):
+        return y - 0.1 * y * y
+
+
+def test_an_operator_whose_inverse_is_complex_has_complex_images(shipped, face):
+    x = torch.polar(face[:, :1], 0.5 * face[:, 1:2])
+    physics = Bent(noise_model=dinv.physics.GaussianNoise(0.05, rng=generator()))
+    y = physics(x)
+    out = DAEP(preset="fast", denoiser=shipped("dae"))(y, physics)
+    assert out.dtype == torch.complex64
+    assert psnr(out, x) > psnr(physics.A_dagger(y), x) + 3
+
+
 def test_a_tone_curve_after_a_blur_is_undone(shipped, face):
     blur = dinv.physics.Blur(GAUSSIAN, "circular")
     physics = Physics(

@@ -42,8 +42,8 @@ __all__ = ["Choices", "Job", "jobs_of", "plans_of"]
 #: the level of the impulses.
 BESIDE_IMPULSES = 0.005
 #: Largest ratio of the noise levels of stacked parts for which a mask among them counts: the weight of one part is then
-#: at most four times that of the other. Only ratios of about 1 and of 10 were measured, by the stacks of
-#: ``benchmarks/physics_matrix.py``.
+#: at most four times that of the other. Set by hand. The stacks of ``benchmarks/physics_matrix.py`` have ratios of at
+#: most 1.4 or at least 3.6: values between them give the same verdicts.
 ALIKE = 2.0
 #: Iterations for random projections. Two training crops, a quarter as many projections as values, in colour: 31.81 and
 #: 22.19 dB, 26.90 and 19.56 with 30; the general schedule has 27.43 and 21.28.

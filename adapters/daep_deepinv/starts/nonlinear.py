@@ -20,7 +20,7 @@ from daep_deepinv.operators.trust import FAILURES, probe, total
 from daep_prior.images import one_per_image
 from daep_prior.partition import as_complex, as_real
 
-__all__ = ["nonlinear_start"]
+__all__ = ["nonlinear_start", "offered_image"]
 
 #: Power iterations of the spectral method, as in deepinv's example; Gauss-Newton steps that follow; their weight
 #: relative to the deviation from the point they start from, for ``||y||`` and ``||x||`` of 1.
@@ -91,6 +91,19 @@ def _retrieved(y: Tensor, physics: PhaseRetrieval) -> Tensor:
             break
     mean = best.sum()
     return best * (mean.conj() / mean.abs().clamp_min(1e-30))
+
+
+def offered_image(y: Any, physics: Physics) -> Tensor | None:
+    """The inverse that a nonlinear physics has; ``None``: none that works. It shows whether images are complex."""
+    if type(physics).A_dagger is Physics.A_dagger:
+        return None
+    try:
+        found = physics.A_dagger(y)
+    except FAILURES as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return None
+    return found if isinstance(found, Tensor) else None
 
 
 def _offered(y: Any, physics: Physics) -> Tensor:
