@@ -9,10 +9,9 @@ The chain holds :math:`x_k`, an image with Gaussian noise of level :math:`\sigma
     x_{k+1} &= \hat x_k + \sigma_{k+1} \left( \sqrt{1 - \zeta} \, \frac{x_k - \hat x_k}{\sigma_k} + \sqrt\zeta \, n_k
     \right)
 
-with white noise :math:`n_k`, and :math:`f` the data term of a measurement to which its noise is added once more. The
-parts are those of DiffPIR (Zhu et al., CVPR Workshops 2023); perturbed data make the data step a draw from its
-Gaussian posterior (Papandreou and Yuille, NIPS 2010). The chain starts at a restored image plus noise of
-:math:`\sigma_1`, which the networks are trained for, and its result is denoised once more, at 3/255.
+with white noise :math:`n_k` and the data term :math:`f`. The parts are those of DiffPIR (Zhu et al., CVPR Workshops
+2023). The chain starts at a restored image plus noise of :math:`\sigma_1`, which the networks are trained for, and its
+result is denoised once more, at 3/255.
 """
 
 from __future__ import annotations
@@ -35,8 +34,7 @@ __all__ = ["SamplingPlan", "draw_sample", "sample_seed"]
 
 #: First and last noise level of the chain, images in [0, 1]. The first is the highest that ``"dae"`` is trained for.
 FIRST_LEVEL, LAST_LEVEL = 75 / 255, 3 / 255
-#: Number of levels, and share of new noise in each: the best mean of the samples of training crops, by the options of
-#: ``DAEP.sample`` in ``benchmarks/calibration.py --images train``.
+#: Number of levels, and share of new noise in each: the best mean of the chains on training crops.
 LEVELS, FRESH = 20, 1.0
 #: Width of the last denoising, images in [0, 1].
 FINAL_WIDTH = 3 / 255
@@ -86,8 +84,7 @@ def draw_sample(
 ) -> Tensor:
     """One sample for each image of a batch.
 
-    :param Callable data_prox: ``data_prox(v, gamma)`` returns ``argmin_x gamma f(x) + 1/2 ||x - v||^2``, ``f`` for the
-        perturbed measurement.
+    :param Callable data_prox: ``data_prox(v, gamma)`` returns ``argmin_x gamma f(x) + 1/2 ||x - v||^2``.
     :param torch.Tensor start: restored images (B, C, H, W).
     :param MeanShiftPrior prior: with a noise-conditional denoiser.
     :param NoiseSource noise: of the chain. An image of the same seed gets the same sample alone and in a batch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -9,12 +10,10 @@ from typing import Any
 
 import torch
 from deepinv.physics import Blur, BlurFFT, Denoising, Physics, Tomography, TomographyWithAstra
-from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.calibration import CALIBRATIONS, expected_error
 from daep_deepinv.measurement import Measurement, read_measurement
-from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.operators.circular_blur import is_strong
 from daep_deepinv.plans.choose_data_term import data_term_for
 from daep_deepinv.plans.make_plans import Job, plans_of
@@ -25,10 +24,11 @@ from daep_deepinv.view import GREY_AS_COLOUR, View
 from daep_prior import NoiseSource
 from daep_prior.arguments import real_number, whole_number
 from daep_prior.sampling import SamplingPlan, check_takes_levels, draw_sample, sample_seed
+from daep_prior.solvers import clipped
 
 __all__ = ["Posterior", "Sampling"]
 
-#: Share of the dual variable for missing pixels; on training images, as above.
+#: Share of the dual variable for missing pixels: the best mean of the chains on training crops.
 DUAL = 0.7
 #: Samples of :meth:`Sampling.sample` and :meth:`Sampling.posterior`.
 SAMPLES = 16
@@ -38,8 +38,7 @@ SAMPLES = 16
 class Posterior:
     """What the samples say of each pixel.
 
-    :param torch.Tensor mean: (B, C, H, W), the estimate: the restored image. On training crops it is nearer to the
-        truth than the mean of the samples, which is ``model.sample(y, physics).mean(0)``.
+    :param torch.Tensor mean: (B, C, H, W), the estimate: the restored image, about which the samples lie.
     :param torch.Tensor deviation: (B, C, H, W), the expected error of the estimate: the standard deviation of the
         samples, corrected on training images, see :class:`daep_deepinv.calibration.Calibration`.
     :param int samples: how many.
@@ -87,12 +86,13 @@ class Sampling:
     def sample(
         self, y: Tensor, physics: Physics, n: int = SAMPLES, seed: int = 0, *, sigma: Any = None, **options: Any
     ) -> Tensor:
-        """Images that fit the measurement and look like the truth: draws from the posterior.
+        """Images that fit the measurement and look like the truth: draws from the posterior, about the restored image.
 
         :param torch.Tensor y: measurement, as for a restoration. An image has the same samples alone and in a batch.
         :param deepinv.physics.Physics physics: forward model.
-        :param int n: number of samples.
-        :param int seed: at least 0; the same seed gives the same samples; the first of 16 are those of 4.
+        :param int n: number of samples. From 2 on, their mean is the restored image, up to what the limits of the
+            values cut off.
+        :param int seed: at least 0; the same ``n`` and ``seed`` give the same samples.
         :param sigma: the noise of this call, as in the constructor.
         :param options: ``first``, ``last``, ``levels`` and ``fresh`` of :class:`daep_prior.sampling.SamplingPlan`.
         :return: (n, B, C, H, W).
@@ -100,8 +100,7 @@ class Sampling:
             range, or the denoiser is for one level.
         """
         n, seed, plan = whole_number("n", n), whole_number("seed", seed, 0), SamplingPlan(**options)
-        chains = self._chains(y, physics, sigma)
-        return torch.stack([chains.draw(seed, number, plan) for number in range(n)])
+        return self._chains(y, physics, sigma).samples(n, seed, plan)
 
     def posterior(
         self,
@@ -124,13 +123,13 @@ class Sampling:
         chains = self._chains(y, physics, sigma)
         mean = squares = torch.zeros(())
         for k in range(n):  # Welford's sums
-            x = chains.draw(seed, k, plan)
+            x = chains.asked.result(chains.draw(seed, k, plan))
             change = x - mean
             mean = mean + change / (k + 1)
             squares = squares + (change * (x - mean).conj()).real
             if callback is not None:
                 callback(k)
-        return Posterior(chains.restored, chains.expected_error(squares / (n - 1)), n)
+        return Posterior(chains.asked.result(chains.restored), chains.expected_error(squares / (n - 1)), n)
 
     def _chains(self, y: Any, physics: Physics, sigma: Any) -> _Chains:
         """One chain for each plan, each at the restored images.
@@ -145,7 +144,7 @@ class Sampling:
             restored = self._run(jobs, replace(self._watching, stop_by=None, custom=None), None).x
             parts = [part for job in jobs for part in job.parts()]
             chains = [_Chain(p, view, self.prior, restored[view.images]) for p, view in parts]
-            return _Chains(asked, chains, asked.result(restored))
+            return _Chains(asked, chains, restored)
 
 
 class _Chains:
@@ -157,10 +156,20 @@ class _Chains:
         self.places = [(c, p) for _, c, p in sorted(places)]
 
     def draw(self, seed: int, number: int, plan: SamplingPlan) -> Tensor:
-        """Sample ``number`` of each image, (B, C, H, W)."""
+        """The end of chain ``number`` of each image, (B, C, H, W)."""
         with torch.inference_mode(False), torch.no_grad():
             parts = [chain.draw(sample_seed(seed, number), plan) for chain in self.chains]
-            return self.asked.result(torch.stack([parts[c][p] for c, p in self.places]))
+            return torch.stack([parts[c][p] for c, p in self.places])
+
+    def samples(self, n: int, seed: int, plan: SamplingPlan) -> Tensor:
+        """(n, B, C, H, W). What the chains have in common, such as too smooth details, is replaced by the restored
+        image. The mean takes one of the chains' degrees of freedom, hence the factor; one sample takes two chains."""
+        number = max(n, 2)
+        ends = torch.stack([self.draw(seed, k, plan) for k in range(number)])
+        x = self.restored + math.sqrt(number / (number - 1)) * (ends - ends.mean(0))[:n]
+        for i, (c, _) in enumerate(self.places):
+            x[:, i] = clipped(x[:, i], self.chains[c].plan.range.bounds)
+        return torch.stack([self.asked.result(one) for one in x])
 
     def expected_error(self, variance: Tensor) -> Tensor:
         """Of each image, by its kind of task."""
@@ -177,8 +186,7 @@ class _Chain:
 
     def __init__(self, plan: Plan, view: View, prior: DAEPrior, restored: Tensor):
         self.plan, self.view, self.prior = plan, view, prior.restarted().adapted(view.start)
-        self.noise = plan.noise.scaled(1 / plan.range.scale)
-        self.data = data_term_for(view, self.noise)
+        self.data = data_term_for(view, plan.noise.scaled(1 / plan.range.scale))
         restored = restored[:, :1] if view.channels == GREY_AS_COLOUR else restored
         self.start = view.in_solver_units(restored)
 
@@ -201,32 +209,7 @@ class _Chain:
     def draw(self, seed: int, plan: SamplingPlan) -> Tensor:
         """A sample of each image (B, C, H, W), in the values of the measurement's images."""
         source = NoiseSource(seed)
-        y = perturbed(self.view.y, self.noise, source)
-        prox = self.data.prox_of(y, self.view.physics)
-        if self.noise.level > 0 and self.kind(0) in ("general", "weak blur"):
-            prox = for_twice_the_variance(prox)
+        prox = self.data.prox_of(self.view.y, self.view.physics)
         dual = DUAL if self.plan.schedule.dual else 0.0
         x = draw_sample(prox, self.start, self.prior, source, plan, dual=dual, bounds=self.plan.range.solver_bounds)
         return as_given(self.view, x)
-
-
-def for_twice_the_variance(prox: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
-    """The proximal step for a perturbed measurement: its noise has twice the variance that the data term assumes.
-
-    With the variance of the measurement alone, deblurring amplifies the added noise. The denoiser keeps this coloured
-    noise: under motion blur, with noise of 7.65 of 255, the samples' mean had 24 dB in place of 40 dB.
-    """
-    return lambda v, gamma: prox(v, gamma / 2)
-
-
-def perturbed(y: Any, noise: NoiseModel, source: NoiseSource) -> Any:
-    """The measurement with its noise added once more: white noise of the level, or by the law of variance."""
-    if noise.level == 0:
-        return y
-    if isinstance(y, TensorList):
-        return TensorList([perturbed(part, replace(noise, law=None), source) for part in y])
-    deviation: Any = noise.level
-    if noise.law is not None:
-        variance = noise.law.variance(y)
-        deviation = variance.clamp_min(0).sqrt() if isinstance(variance, Tensor) else noise.level
-    return y + deviation * source.draw(y)[0]

@@ -28,7 +28,7 @@ def crops():
         generator = torch.Generator().manual_seed(seed)
         x, std = torch.rand(2, 1, 3, 64, 64, generator=generator)
         restored = x + 2 * std * torch.randn(x.shape, generator=generator)
-        found.append(calibration.Drawn(x, restored, restored, std, 1.0))
+        found.append(calibration.Drawn(x, restored, restored, std, restored + std, 1.0))
     return found
 
 

@@ -32,9 +32,25 @@ def test_samples_differ_and_come_again(model, physics, y):
     samples = model.sample(y, physics, n=3, seed=1, **SHORT)
     assert samples.shape == (3, 2, 3, 16, 16)
     assert torch.equal(model.sample(y, physics, n=3, seed=1, **SHORT), samples)
-    assert torch.equal(model.sample(y, physics, n=2, seed=1, **SHORT), samples[:2])
     assert not torch.equal(samples[0], samples[1])
     assert not torch.equal(model.sample(y, physics, n=1, seed=2, **SHORT)[0], samples[0])
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_the_mean_of_the_samples_is_the_restored_image(model, physics, y, n):
+    """Also in units of 255, and of an odd number. Bounds are given: a sample of them alone would be cut."""
+    model = DAEP(255 * NOISE, model.prior.denoiser, "fast", max_iter=2, check_noise=False, scale=255.0, bounds=None)
+    found = model.sample(255 * y, physics, n=n, **SHORT)
+    assert (found.mean(0) - model(255 * y, physics)).abs().max() < 1e-2
+    assert not torch.equal(found[0], found[1])
+
+
+def test_one_sample_differs_from_the_restored_image_and_keeps_the_bounds(model, physics, y):
+    model = DAEP(NOISE, model.prior.denoiser, "fast", max_iter=2, check_noise=False, bounds=(0, 1))
+    (one,) = model.sample(y, physics, n=1, **SHORT)
+    assert not torch.allclose(one, model(y, physics), atol=1e-3)
+    assert one.min() >= 0
+    assert one.max() <= 1
 
 
 def test_an_image_has_the_same_samples_alone_and_in_a_batch(model, physics, y):
@@ -48,27 +64,28 @@ def test_an_image_has_the_same_samples_alone_and_in_a_batch(model, physics, y):
 
 def test_statistics_are_those_of_the_samples(model, physics, y, monkeypatch):
     monkeypatch.setitem(CALIBRATIONS, "weak blur", Calibration(factor=1.5, window=1))
+    model = DAEP(NOISE, model.prior.denoiser, "fast", max_iter=2, check_noise=False, bounds=None)
     samples = model.sample(y, physics, n=4, **SHORT)
     found = model.posterior(y, physics, n=4, **SHORT)
     assert torch.equal(found.mean, model(y, physics))
-    assert torch.allclose(found.deviation, 1.5 * samples.std(0), atol=1e-5)
+    assert torch.allclose(found.deviation, 1.5 * samples.std(0, correction=0), atol=1e-5)
     low, high = found.interval(0.9)
     assert torch.allclose(high - low, 2 * 1.6449 * found.deviation, rtol=1e-3, atol=1e-6)
     assert torch.allclose(found.quantile(0.5), found.mean)
 
 
 def test_samples_fit_the_measurement(shipped, images):
-    """Their residual is about that of the noise, twice: the measured one and the one that was added."""
+    """Their residual is about that of the noise."""
     physics = degradation(torch.ones(3, 3) / 9, padding="circular", sigma=NOISE)
     clean = images(1, 3, 32, 32)
     y = physics.A(clean) + NOISE * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     samples = DAEP(NOISE, shipped("dae"), "fast", check_noise=False).sample(y, physics, n=2, levels=8)
     for x in samples:
-        assert 0.7 * NOISE < float((physics.A(x) - y).square().mean().sqrt()) < 2 * NOISE
+        assert 0.7 * NOISE < float((physics.A(x) - y).square().mean().sqrt()) < 1.5 * NOISE
 
 
 def test_a_sample_under_motion_blur_has_no_coloured_noise(shipped):
-    """The data term assumes the variance of the measured and of the added noise. With one of them, 9 dB are lost."""
+    """A sample is less than 3.5 dB behind the restored image. With noise that the data term does not know, it is 9."""
     x = torch.from_numpy(skimage.data.astronaut()[100:164, 200:264]).permute(2, 0, 1)[None] / 255
     physics = degradation(torch.eye(11) / 11, padding="circular", sigma=NOISE)
     y = physics.A(x) + 1.5 * NOISE * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))

@@ -32,15 +32,14 @@ def test_the_mean_is_the_posterior_mean_of_a_gaussian_density(prior):
     x = 0.5 + VARIANCE**0.5 * torch.randn((1, 3, 32, 32), generator=generator)
     y = mask * (x + NOISE * torch.randn(x.shape, generator=generator))
 
-    def prox_of(measured):
-        return lambda v, gamma: (v + gamma / NOISE**2 * mask * measured) / (1 + gamma / NOISE**2 * mask)
+    def prox(v, gamma):
+        return (v + gamma / NOISE**2 * mask * y) / (1 + gamma / NOISE**2 * mask)
 
     samples = []
     for k in range(32):
         noise = NoiseSource(sample_seed(0, k))
-        perturbed = y + NOISE * noise.draw(y)[0] * mask
         start = torch.where(mask > 0, y, 0.5 * torch.ones(()))
-        samples.append(draw_sample(prox_of(perturbed), start, prior, noise))
+        samples.append(draw_sample(prox, start, prior, noise))
     found = torch.stack(samples)
     known = mask.expand_as(x) > 0
     share = VARIANCE / (VARIANCE + NOISE**2)
