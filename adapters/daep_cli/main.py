@@ -1,7 +1,11 @@
 """The command line ``daep``: its commands, and how errors become one line and an exit status."""
 
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +20,8 @@ from daep_cli.errors import Interrupted, explain
 from daep_cli.screen import complain, remark
 from daep_cli.wording import in_options
 
-#: Exit status of an error that the user can mend, the same as of typer's usage errors; after Ctrl-C (128 + SIGINT); and
-#: if the reader of the output has closed it (128 + SIGPIPE).
+#: Exit status of an error that the user can mend, the same as of typer's usage errors; after Ctrl-C or SIGTERM (128 +
+#: SIGINT); and if the reader of the output has closed it (128 + SIGPIPE).
 BAD_INPUT, INTERRUPTED, OUTPUT_CLOSED = 2, 130, 141
 
 app = typer.Typer(
@@ -55,18 +59,31 @@ def _check_filled(arguments: list[str]) -> None:
             raise ValueError(f"{what}: is empty; give a value, or leave it out.")
 
 
+@contextmanager
+def _end_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM, by which batch systems and ``kill`` end a program, acts as Ctrl-C. A handler of another stays."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     :param list arguments: without the name of the program; default: those of the process.
-    :return: exit status: 0, 2 after an error that the user can mend, 130 after Ctrl-C, 141 if the reader of the output
-        has closed it.
+    :return: exit status: 0, 2 after an error that the user can mend, 130 after Ctrl-C or SIGTERM, 141 if the reader of
+        the output has closed it.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     command = arguments[0] if arguments else ""
     try:
         _check_filled(arguments)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _end_as_ctrl_c():
             warnings.showwarning = lambda message, *_: remark(in_options(str(message), command))
             status: Any = typer.main.get_command(app).main(arguments, prog_name="daep", standalone_mode=False)
     except Interrupted as error:

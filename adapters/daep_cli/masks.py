@@ -1,5 +1,6 @@
 """``--mask`` and ``--missing``: which pixels of a photograph are known."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import ndimage
 from daep_cli.errors import named
 from daep_cli.photographs.photo import Array, Photo
 from daep_cli.photographs.reading import read_photo
+from daep_cli.photographs.value_range import ranged
 
 Mask = npt.NDArray[np.bool_]
 
@@ -33,8 +35,8 @@ def read_mask(path: Path) -> Mask:
     :raises ValueError: unreadable, or it marks no pixel, or all of them.
     """
     with named("--mask ", path):
-        photo = read_photo(path)
-    shares = photo.colour.min(axis=2) / photo.white
+        photo = ranged(read_photo(path))
+    shares = (photo.colour.min(axis=2) - photo.black) / (photo.white - photo.black)
     if len(np.unique(shares)) == 2:
         shares = (shares == shares.max()).astype(float)
     if photo.alpha is not None:
@@ -69,16 +71,14 @@ def parse_colour(text: str) -> tuple[float, float, float] | None:
 
 
 def known_by_colour(photo: Photo, text: str, jpeg: bool) -> Mask | None:
-    """Which pixels (H, W) have another colour than that of ``--missing``; ``None`` for :data:`NO_VALUE`.
+    """Which pixels (H, W) have another colour than that of ``--missing``; ``None``: all, or it is :data:`NO_VALUE`.
 
     Pixels beside those of that colour count as missing, because painted strokes have soft borders.
 
-    :raises ValueError: no pixel has the colour, or every pixel.
+    :raises ValueError: every pixel has the colour, or the image cannot have it.
     """
     colour = parse_colour(text)
     if colour is None:
-        if photo.missing is None:
-            raise ValueError(f"--missing {text}: every pixel of the image has a value; nothing is missing.")
         return None
     wanted: Array = np.array(colour if photo.colour.shape[2] == 3 else [sum(colour) / 3])
     if photo.colour.shape[2] != 3 and len(set(colour)) > 1:
@@ -86,9 +86,23 @@ def known_by_colour(photo: Photo, text: str, jpeg: bool) -> Mask | None:
     shares = (photo.colour - photo.black) / (photo.white - photo.black)
     same = (abs(shares - wanted) <= (SAME_COLOUR_IN_JPEG if jpeg else SAME_COLOUR)).all(axis=2)
     if not same.any():
-        raise ValueError(f"--missing {text}: no pixel of the image has this colour; nothing is missing.")
+        return None
     square = np.ones((3, 3), bool)
     known: Mask = ~ndimage.binary_dilation(same, square, iterations=SMEARED_BY_JPEG if jpeg else SMEARED)
     if not known.any():
         raise ValueError(f"--missing {text}: all pixels have this colour or lie beside it; none is known.")
     return known
+
+
+def check_marked(photos: Iterable[Photo], text: str) -> None:
+    """Refuse ``--missing`` if it marks no pixel of any photo.
+
+    :raises ValueError: with what was looked for.
+    """
+    if parse_colour(text) is None:
+        marked, none = any(photo.missing is not None for photo in photos), "every pixel of the image has a value"
+    else:
+        marked = any(known_by_colour(photo, text, photo.metadata.lossy) is not None for photo in photos)
+        none = "no pixel of the image has this colour"
+    if not marked:
+        raise ValueError(f"--missing {text}: {none}; nothing is missing.")

@@ -4,16 +4,19 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from daep_cli.errors import one_line
 from daep_cli.noise_option import Counts
 from daep_cli.photographs.metadata import NOTHING
 from daep_cli.photographs.photo import READABLE, Array, Photo
+from daep_cli.photographs.pillow_reading import pixels_of
+from daep_cli.photographs.pixels import split
 from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.transparency import without_hidden
 from daep_cli.photographs.value_range import Ranges, find_ranges
@@ -60,11 +63,7 @@ def read_training_images(
     why: list[str] = []
     for path in paths:
         try:
-            photos = list(_photos(path, channels, smallest))
-            spans = find_ranges(photos, white, black)
-            if white is not None:
-                _check_white(photos, white)
-            images = [_image(photo, spans, smallest, str(path), counts, black) for photo in photos]
+            images = _images_of(path, list(_photos(path, channels, smallest)), smallest, (black, white), counts, log)
         except (ValueError, OSError, MemoryError) as error:
             reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
             reason = textwrap.shorten(one_line(reason), LONGEST_REASON).rstrip(".")
@@ -81,9 +80,10 @@ def read_training_images(
             usable.append(image)
         else:
             count = image.values.shape[2]
-            skipped.add(path)
             why.append(f"{path.name}: {count} channels, the network has {channels}; --channels sets another number")
-            log(f"skipped {why[-1]}")
+            if path not in skipped:  # one line for all its images
+                log(f"skipped {why[-1]}")
+            skipped.add(path)
     if not usable:
         reason = f"; {why[0]}" if why else ""
         raise ValueError(f"{folder}: no usable image among {len(paths)} images and arrays{reason}.")
@@ -113,11 +113,40 @@ def _is_data(path: Path) -> bool:
     return not inside and (path.is_file() or path.suffix.lower() == ".zarr")
 
 
+def _images_of(
+    path: Path,
+    photos: list[Photo],
+    smallest: int,
+    ends: tuple[float | None, float | None],
+    counts: Counts | None,
+    log: Callable[[str], None],
+) -> list[TrainingImage]:
+    """The usable images of a file; one line says how many of several are not.
+
+    :param tuple ends: black and white, if they are given.
+    :raises ValueError: none is.
+    """
+    black, white = ends
+    spans, images, why = find_ranges(photos, white, black), list[TrainingImage](), list[str]()
+    if white is not None:
+        _check_white(photos, white)
+    for photo in photos:
+        try:
+            images.append(_image(photo, spans, smallest, str(path), counts, black))
+        except ValueError as error:
+            why.append(str(error))
+    if not images:
+        raise ValueError(why[0] if why else "it contains no image")
+    if why:
+        log(f"skipped {len(why)} of the {len(photos)} images of {path.name}: {why[0]}")
+    return images
+
+
 def _image(
     photo: Photo, spans: Ranges, smallest: int, source: str, counts: Counts | None, black: float | None
 ) -> TrainingImage:
     if photo.missing is not None:
-        raise ValueError("it has pixels without a value (NaN)")
+        raise ValueError("it has pixels without a value (NaN or infinity)")
     width, height = photo.size
     if min(width, height) < smallest:
         raise ValueError(f"{width} x {height} pixels, smaller than a crop of {smallest}")
@@ -127,6 +156,8 @@ def _image(
         return TrainingImage(values, dark, white, source)
     image = TrainingImage(values, black or 0.0, white, source)  # no light is no count
     span = image.top - image.black
+    if counts.gain > span:
+        raise ValueError(f"one photon of --noise poisson:{counts.gain:g} would be more than white, {image.top:g}")
     return replace(image, curve=partial(stabilised, gain=counts.gain / span, read=counts.read / span))
 
 
@@ -147,14 +178,22 @@ def _photos(path: Path, channels: int | None, smallest: int) -> Iterator[Photo]:
         for array in _arrays(path):
             for image in as_images(array, channels, smallest):
                 # complex numbers are signed, also if they hardly are below 0
-                yield Photo(np.nan_to_num(image), missing=_missing(image), linear=array.dtype.kind == "c")
+                yield Photo(image, missing=_missing(image), linear=array.dtype.kind == "c")
     elif suffix in PILLOW:
-        with Image.open(path, formats=("BMP", "WEBP")) as file:
-            grey = file.mode in ("1", "L")
-            yield Photo(np.array(file.convert("L" if grey else "RGB")).reshape(*file.size[::-1], -1))
+        yield from _frames(path)
     else:
         for page in range(count_pages(path)):
             yield replace(read_photo(path, page), metadata=NOTHING)
+
+
+def _frames(path: Path) -> Iterator[Photo]:
+    try:
+        with Image.open(path, formats=("BMP", "WEBP")) as file:
+            for frame in ImageSequence.Iterator(file):
+                pixels, _, transparent = pixels_of(frame, None)
+                yield split(pixels, None, transparent)
+    except Exception as error:  # Pillow raises errors of many types for damaged files
+        raise ValueError(f"not a readable BMP or WebP image, or damaged ({type(error).__name__})") from error
 
 
 def _missing(image: Array) -> Array | None:
@@ -163,27 +202,36 @@ def _missing(image: Array) -> Array | None:
 
 
 def _arrays(path: Path) -> Iterator[Array]:
-    """The arrays of a file; those of ``.npy`` stay on the disk until they are used."""
+    """The arrays of a file; those of ``.npy`` stay on the disk until they are used.
+
+    Of several arrays, numbers and lists are left out: they describe the images, such as the size of a pixel.
+    """
+    kind = path.suffix.lower()
+    if kind == ".zarr" and find_spec("zarr") is None:
+        raise ValueError("zarr arrays need zarr; pip install 'daep-prior[zarr]'.")
     try:
-        if path.suffix.lower() == ".npy":
+        if kind == ".npy":
             yield np.load(path, mmap_mode="r", allow_pickle=False)
-        elif path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                for name in archive.files:
-                    yield archive[name]
-        else:
-            yield from _zarr_arrays(path)
-    except (OSError, ValueError):
+            return
+        several = _members(path) if kind == ".npz" else _zarr_arrays(path)
+        yield from (array for array in several if array.ndim > 1)
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # the header of an array is a Python literal: damage raises errors of many types
-        raise ValueError(f"{path}: not a readable file of arrays, or damaged ({type(error).__name__})") from error
+        raise ValueError(
+            f"{path}: not a readable file of arrays of numbers, or damaged ({type(error).__name__})"
+        ) from error
+
+
+def _members(path: Path) -> Iterator[Array]:
+    with np.load(path, allow_pickle=False) as archive:
+        for name in archive.files:
+            yield archive[name]
 
 
 def _zarr_arrays(path: Path) -> Iterator[Array]:
-    try:
-        import zarr
-    except ImportError as error:
-        raise ValueError("zarr arrays need zarr; pip install 'daep-prior[zarr]'.") from error
+    import zarr
+
     store = zarr.open(str(path), mode="r")
     if hasattr(store, "shape"):
         yield store[...]

@@ -49,7 +49,7 @@ class TrainingConfig:
         sharp ones. With it ``A(x) - x`` is not the mean shift of eq. 6; the energy prefers sharp images.
     :param str noise: what the images were made for before, in words, such as the noise of a sensor whose variance was
         stabilised; a run continues only with the same.
-    :param int validation_images: images that are not trained on but used for validation.
+    :param int validation_images: images that are not trained on but used for validation; fewer if there are few.
     :param int seed: of crops, noise and initial weights.
     :raises ValueError: a setting out of range.
     """

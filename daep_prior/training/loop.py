@@ -37,6 +37,8 @@ __all__ = ["train"]
 
 #: Number of steps between checks that the loss is finite. Chosen by hand: each check waits for the GPU.
 CHECK_EVERY = 100
+#: Of so many images, one is held out at most. Chosen by hand.
+LEAST_SHARE = 4
 
 Log = Callable[[str], None]
 
@@ -118,6 +120,7 @@ def _held_out(
     images: list[TrainingImage], config: TrainingConfig, log: Log
 ) -> tuple[list[TrainingImage], list[TrainingImage]]:
     """Images to train on, and others to validate on if there are enough."""
+    count = min(config.validation_images, max(1, len(images) // LEAST_SHARE))
     if len(images) <= config.validation_images:
         log(f"only {len(images)} images: the validation figure is measured on training images")
         return images, images
@@ -125,13 +128,13 @@ def _held_out(
     different = list(dict.fromkeys(files))
     order = [different[i] for i in random_generator(config.seed, 0, 1).permutation(len(different))]
     chosen: set[str | int] = set()
-    while order and sum(file in chosen for file in files) < config.validation_images:
+    while order and sum(file in chosen for file in files) < count:
         chosen.add(order.pop(0))
     held_out = [image for file, image in zip(files, images, strict=True) if file in chosen]
     training = [image for file, image in zip(files, images, strict=True) if file not in chosen]
     if len(training) < len(held_out):  # few stacks: the last slices of all are far from most others
-        training, held_out = images[: -config.validation_images], images[-config.validation_images :]
-    return training, held_out[:: len(held_out) // config.validation_images][: config.validation_images]
+        training, held_out = images[:-count], images[-count:]
+    return training, held_out[:: len(held_out) // count][:count]
 
 
 def _begin(run: TrainingRun, checkpoint: Path, start_from: str | Path | None, log: Log) -> None:
@@ -202,22 +205,30 @@ def _report(run: TrainingRun, held_out: list[TrainingImage], log: Log) -> None:
 
 @contextmanager
 def _ctrl_c_deferred() -> Iterator[threading.Event]:
-    """The first Ctrl-C sets the event, the second acts as usual. A handler of the user's own stays in place."""
+    """The first Ctrl-C sets the event, the second acts as usual. A handler of the user's own stays in place.
+
+    So does SIGTERM if it acts as Ctrl-C, as of the command line.
+    """
     stop = threading.Event()
+    ours: list[signal.Signals] = []
+    if threading.current_thread() is threading.main_thread():  # only this thread may set handlers
+        candidates = (signal.SIGINT, signal.SIGTERM)
+        ours = [number for number in candidates if signal.getsignal(number) is signal.default_int_handler]
 
     def ask(*_: object) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        usual()
 
-    ours = threading.current_thread() is threading.main_thread()  # only this thread may set handlers
-    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, ask)
+    def usual() -> None:
+        for number in ours:
+            signal.signal(number, signal.default_int_handler)
+
+    for number in ours:
+        signal.signal(number, ask)
     try:
         yield stop
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        usual()
 
 
 def _step_of(weights: Path) -> int | None:

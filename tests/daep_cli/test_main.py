@@ -203,3 +203,22 @@ def test_a_reader_that_leaves_early_ends_it_without_a_word(environment: dict[str
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 128 + signal.SIGPIPE
+
+
+def test_sigterm_acts_as_ctrl_c_while_a_command_runs(monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    def ended() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    app = typer.Typer()
+    app.command()(ended)
+    monkeypatch.setattr(command_line, "app", app)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert command_line.main([]) == 130
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of another: it stays
+        assert command_line.main([]) == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capfd.readouterr().err == "daep: interrupted\n"

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from daep_cli.jobs.job import Job
 from daep_cli.jobs.restore_options import Options
-from daep_cli.masks import known_by_colour, parse_colour, read_mask
+from daep_cli.masks import check_marked, known_by_colour, parse_colour, read_mask
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.writing import write_photo
@@ -25,6 +25,12 @@ def save(path: Path, *values: int, mode: type = np.uint8) -> Path:
 def test_grey_pixels_are_unknown(tmp_path: Path) -> None:
     path = save(tmp_path / "m.png", 0, 127, 200, 255)
     np.testing.assert_array_equal(read_mask(path), [[False, False, False, True]])
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.float32, 255), (np.float32, 1), (np.uint16, 255), (np.int32, 4095)])
+def test_the_white_of_a_mask_is_found_in_every_number_type(tmp_path: Path, dtype: type, white: float) -> None:
+    tifffile.imwrite(tmp_path / "m.tif", (np.array([[0, 0.5, 0.8, 1]]) * white).astype(dtype))
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.tif"), [[False, False, False, True]])
 
 
 @pytest.mark.parametrize("high", [1, 200, 255])
@@ -90,11 +96,11 @@ def test_colours_that_no_pixel_can_have_are_refused(scene) -> None:
     with pytest.raises(ValueError, match="the image is grey"):
         known_by_colour(grey, "#ff00ff", jpeg=False)
     with pytest.raises(ValueError, match="no pixel of the image has this colour"):
-        known_by_colour(blank, "#ff00ff", jpeg=False)
+        check_marked([blank, blank], "#ff00ff")
     with pytest.raises(ValueError, match="none is known"):
         known_by_colour(blank, "#000", jpeg=False)
     with pytest.raises(ValueError, match="every pixel of the image has a value"):
-        known_by_colour(grey, "nan", jpeg=False)
+        check_marked([grey], "nan")
 
 
 @pytest.fixture

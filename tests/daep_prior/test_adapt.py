@@ -103,6 +103,15 @@ def test_images_of_one_file_are_not_both_trained_on_and_validated():
     assert (len(training), len(held_out)) == (7, 2)
 
 
+@pytest.mark.parametrize(("images", "held"), [(13, 3), (20, 5), (48, 12), (200, 12)])
+def test_of_few_images_at_most_a_quarter_is_held_out(images: int, held: int):
+    given = [TrainingImage(np.zeros((20, 20, 1))) for _ in range(images)]
+    training, held_out = _held_out(given, TrainingConfig(), quiet)
+    assert (len(training), len(held_out)) == (images - held, held)
+    training, held_out = _held_out(given[:3], TrainingConfig(**SHORT), quiet)
+    assert (len(training), len(held_out)) == (2, 1)
+
+
 def test_random_blur_keeps_the_light_and_is_gaussian():
     crops = torch.zeros(64, 2, 25, 25)
     crops[:, :, 12, 12] = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from typing import Any
 import mutate
 import numpy as np
 import torch
-from kinds_of_file import KINDS, picture
+from kinds_of_file import KINDS, picture, raw_file
 from PIL import Image
 
 from daep_cli.kernels.reading import read_kernel
 from daep_cli.masks import read_mask
+from daep_cli.photographs.changed_metadata import enlarged
 from daep_cli.photographs.photo import MAX_BYTES, Photo
 from daep_cli.photographs.reading import count_pages, read_photo
-from daep_cli.photographs.writing import encode
+from daep_cli.photographs.writing import converted, encode
 from daep_cli.training_files import read_training_images
 from daep_prior import ConvDAE, UNetDAE, load_dae, save_dae
 from daep_prior.pretrained.caffemodel import _net_parameter
@@ -141,11 +142,15 @@ def _tiffs() -> dict[str, bytes]:
 
 
 def _read_pages(path: Path) -> list[Photo]:
-    """The first and the last image of the file, written again."""
+    """The first and the last image of the file, written again, also as enlarged and of another number type."""
     pages = count_pages(path)
     photos = [read_photo(path, page) for page in sorted({0, pages - 1})]
     for photo in photos:
-        encode(photo, ".tif")
+        suffixes = {".tif", ".fits" if photo.alpha is None and find_spec("astropy") else ".tif"}
+        metadata = enlarged(photo.metadata, 2 * photo.size[0], 2 * photo.size[1], 2)
+        for suffix in suffixes:
+            encode(photo, suffix)
+            encode(converted(replace(photo, metadata=metadata), np.uint16), suffix)
     return photos
 
 
@@ -260,6 +265,8 @@ def _targets() -> dict[str, Target]:
     }
     if find_spec("astropy"):
         targets["fits"] = Target(_photos(".fits"), _read_pages, _usable_photos, talks=True)
+    if find_spec("rawpy"):
+        targets["raw"] = Target({"a.dng": raw_file()}, _read_pages, _usable_photos, talks=True)
     return targets
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms, TiffImagePlugin
 
-__all__ = ["KINDS", "exif_record", "picture", "profile", "with_chunk"]
+__all__ = ["KINDS", "exif_record", "picture", "profile", "raw_file", "with_chunk"]
 
 HEIGHT, WIDTH = 12, 17
 
@@ -239,6 +239,28 @@ KINDS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "colour.fits": ("FITS, three colours", lambda: _fits(_planes(3, np.float32))),
     "cube.fits": ("FITS, a stack", lambda: _fits(_planes(5, np.float32), OBJECT="M 31")),
 }
+
+
+def raw_file() -> bytes:
+    """A DNG of a grey card at half of the range of 12 bits."""
+    side, buffer = 64, io.BytesIO()
+    identity = (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1)
+    tags = [
+        ("CFARepeatPatternDim", 3, 2, (2, 2), True),
+        ("CFAPattern", 1, 4, bytes([0, 1, 1, 2]), True),
+        (271, 2, 0, "Test", True),
+        (272, 2, 0, "Camera 1", True),
+        (50706, 1, 4, bytes([1, 4, 0, 0]), True),
+        (50708, 2, 0, "Test Camera", True),
+        (50714, 3, 1, 0, True),
+        (50717, 3, 1, 4095, True),
+        (50721, 10, 9, identity, True),
+        (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),
+        (50778, 3, 1, 21, True),
+    ]
+    pixels = np.full((side, side), 2048, np.uint16)
+    tifffile.imwrite(buffer, pixels, photometric="cfa", metadata=None, extratags=tags)
+    return buffer.getvalue()
 
 
 def make(folder: Path) -> Iterator[Path]:

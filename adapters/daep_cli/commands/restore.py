@@ -166,7 +166,7 @@ def restore(
     images of more than 33 million pixels in blocks. The same command continues after an interruption.
 
     **Folders**, without subfolders. Images whose result exists are skipped. Several processes may share one folder. An
-    image that fails is reported. **Exit status.** 0; 2 after an error, with one line on stderr; 130 after Ctrl-C.
+    image that fails is reported. **Exit status.** 0; 2 after an error, one line on stderr; 130 after Ctrl-C, SIGTERM.
 
     **Examples**
 

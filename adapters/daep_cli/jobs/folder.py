@@ -5,6 +5,7 @@ Images of equal size are restored in batches. Several processes may work on the 
 
 import errno
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -88,9 +89,14 @@ def find_images(folder: Path) -> tuple[list[Path], int]:
     return found, len(files) - len(found)
 
 
-def result_of(image: Path, folder: Path) -> Path:
-    """Where the result of an image goes: under its name, a raw file as a TIFF."""
-    return folder / (image.name if image.suffix.lower() in WRITABLE else f"{image.stem}.tif")
+def results_of(images: list[Path], folder: Path) -> list[Path]:
+    """Where the results go: under their names, ``a.nef`` as ``a.tif``; as ``a.nef.tif`` if another image is that."""
+    names = [image.name if image.suffix.lower() in WRITABLE else f"{image.stem}.tif" for image in images]
+    often = Counter(names)
+    return [
+        folder / (name if often[name] == 1 or name == image.name else f"{image.name}.tif")
+        for image, name in zip(images, names, strict=True)
+    ]
 
 
 def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tally:
@@ -105,8 +111,7 @@ def restore_folder(source: Path, output: Path, job: Job, overwrite: bool) -> Tal
     """
     found, ignored = find_images(source)
     tally, todo = Tally(ignored=ignored), []
-    for image in found:
-        result = result_of(image, output)
+    for image, result in zip(found, results_of(found, output), strict=True):
         before = state(result)
         if before is None or overwrite:
             todo.append(_Item(image, result, before, layout(image), Claim(result)))

@@ -19,7 +19,7 @@ from daep_cli.jobs.restore_options import Options
 from daep_cli.kernels.blind import BLIND
 from daep_cli.kernels.choosing import fitted, one_of, without_effect
 from daep_cli.kernels.reading import Kernel, is_image, read_kernel
-from daep_cli.masks import Mask, known_by_colour, read_mask
+from daep_cli.masks import Mask, check_marked, known_by_colour, read_mask
 from daep_cli.networks import read_network
 from daep_cli.noise_option import AUTO, Counts
 from daep_cli.photographs.photo import MAX_PIXELS, Photo
@@ -128,7 +128,7 @@ class Job:
         if isinstance(options.noise, Counts):  # no light is no count
             photo = replace(photo, range=(options.black or 0.0, photo.white))
         curve = curve_of(photo) if options.linear or (options.linear is None and photo.developed) else LINEAR
-        known, kernel = self.known(photo), self.kernel_of(photo, page, pages)
+        known, kernel = self.known(photo, pages), self.kernel_of(photo, page, pages)
         measured = Measurement(photo, 0.0, known, kernel, None if curve is LINEAR else curve)
         if options.kernel == BLIND:
             found = (options.seed, options.kernel_size, options.varying, follow)
@@ -158,9 +158,11 @@ class Job:
         level = options.level or 0.0
         return level if curve is None or level == 0 else light_noise(measured.middle(NOISE_SIDE), curve, level)
 
-    def known(self, photo: Photo) -> Mask | None:
-        """Which pixels of a photograph are known, (H, W); ``None``: all."""
+    def known(self, photo: Photo, pages: int) -> Mask | None:
+        """Which pixels of a photograph are known, (H, W); ``None``: all, as of some ``pages`` of a stack."""
         missing, jpeg = self.options.missing, photo.metadata.lossy
+        if missing is not None and pages == 1:
+            check_marked([photo], missing)
         coloured = None if missing is None else known_by_colour(photo, missing, jpeg)
         masks = [mask for mask in (self.mask, coloured) if mask is not None]
         if photo.missing is not None:

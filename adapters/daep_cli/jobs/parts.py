@@ -21,6 +21,7 @@ from daep_cli.errors import Interrupted, one_line
 from daep_cli.jobs.job import NOISE_SIDE, Job, range_of
 from daep_cli.jobs.measurement import Measurement
 from daep_cli.jobs.progress import progress_bar
+from daep_cli.masks import check_marked
 from daep_cli.photographs.changed_metadata import enlarged
 from daep_cli.photographs.photo import FITS, TIFF, Photo
 from daep_cli.photographs.reading import read_photo
@@ -61,7 +62,6 @@ class Parts:
         key = hashlib.sha256(repr((stamps, job.options)).encode()).hexdigest()[:16]
         self.others = output.parent, f".daep-{token}-*.parts"
         self.folder = output.with_name(f".daep-{token}-{key}.parts")
-        self.folder.mkdir(exist_ok=True)
 
     def path(self, number: int) -> Path:
         """Where the result of a part is; it is complete if it exists."""
@@ -69,6 +69,7 @@ class Parts:
 
     def write(self, number: int, photo: Photo) -> None:
         """Write the result of a part, whole or not at all."""
+        self.folder.mkdir(exist_ok=True)
         write_whole(self.path(number), encode_tiff(photo), overwrite=True)
 
     def remove(self) -> None:
@@ -187,7 +188,7 @@ def stack_ranges(source: Path, pages: int, job: Job, cube: bool = False) -> Rang
     """Black and white of the pages of each number type, see :func:`find_ranges`.
 
     :param bool cube: the pages become planes of a FITS cube.
-    :raises ValueError: pages that cannot be planes of one cube.
+    :raises ValueError: pages that cannot be planes of one cube, or ``--missing`` marks no pixel of any page.
     """
     kinds = set()
 
@@ -200,6 +201,9 @@ def stack_ranges(source: Path, pages: int, job: Job, cube: bool = False) -> Rang
     spans = find_ranges(read(), job.options.white, job.options.black)
     if cube and (len(kinds) > 1 or any(shape[2] > 1 or not opaque for shape, _, opaque in kinds)):
         raise ValueError(f"{source}: its pages are not grey, of one size and of one type, as in FITS; use -o NAME.tif.")
+    if job.options.missing is not None:
+        ranged = (with_range(read_photo(source, page), spans) for page in range(pages))
+        check_marked(ranged, job.options.missing)
     return spans
 
 

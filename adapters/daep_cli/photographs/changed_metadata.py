@@ -20,6 +20,8 @@ PIXEL_SCALE, TIE_POINTS, TRANSFORMATION = 33550, 33922, 34264
 OME_TYPES = {"float32": "float", "float64": "double"}
 #: The largest number of a pHYs chunk.
 LARGEST_PHYS = 2**31 - 1
+#: FITS keywords about the values (FITS standard 4.0, 4.4.2.5), and one of cameras.
+OF_VALUES = ("BUNIT", "DATAMIN", "DATAMAX", "SATURATE")
 
 
 def enlarged(metadata: Metadata, width: int, height: int, factor: int) -> Metadata:
@@ -47,15 +49,34 @@ def enlarged(metadata: Metadata, width: int, height: int, factor: int) -> Metada
 def retyped(metadata: Metadata, dtype: npt.DTypeLike) -> Metadata:
     """The metadata of an image that was converted to another number type, its range stretched to that of the type."""
     name = np.dtype(dtype).name
+    stated, header = OME_TYPES.get(name, name), metadata.header
 
     def described(text: bytes) -> bytes:
         if b"<OME" in text:
-            return re.sub(rb'( Type=")[^"]*"', rf'\g<1>{OME_TYPES.get(name, name)}"'.encode(), text)
+            return _of_pixels(
+                text, (rb' Type="[^"]*"', f' Type="{stated}"'.encode()), (rb' SignificantBits="[^"]*"', b"")
+            )
         if text.startswith(b"ImageJ="):  # limits of the display, in the values before
             return re.sub(rb"\n(min|max)=[^\n]*", b"", text)
         return text
 
-    return replace(metadata, tags=tuple(_described(tag, described) for tag in metadata.tags))
+    if header is not None:  # the values have no unit any more
+        header = header.copy()
+        for key in OF_VALUES:
+            header.remove(key, ignore_missing=True)
+    return replace(metadata, tags=tuple(_described(tag, described) for tag in metadata.tags), header=header)
+
+
+def _of_pixels(text: bytes, *changes: tuple[bytes, Any]) -> bytes:
+    """OME-XML with attributes of its images replaced; lasers and lenses have some of the same names."""
+
+    def changed(element: re.Match[bytes]) -> bytes:
+        found = element[0]
+        for pattern, new in changes:
+            found = re.sub(pattern, new, found)
+        return found
+
+    return re.sub(rb"<(\w+:)?Pixels\b[^>]*", changed, text)
 
 
 def _described(tag: TiffTag, change: Callable[[bytes], bytes]) -> TiffTag:
@@ -88,10 +109,12 @@ def _enlarged_tag(tag: TiffTag, width: int, height: int, factor: int, order: str
     def described(text: bytes) -> bytes:
         if b"<OME" not in text:
             return text
-        text = re.sub(rb'SizeX="\d+"', f'SizeX="{width}"'.encode(), text)
-        text = re.sub(rb'SizeY="\d+"', f'SizeY="{height}"'.encode(), text)
-        return re.sub(
-            rb'(PhysicalSize[XY]=")([-+.\deE]+)"', lambda m: m[1] + repr(float(m[2]) / factor).encode() + b'"', text
+        size = rb'( PhysicalSize[XY]=")(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"'
+        return _of_pixels(
+            text,
+            (rb' SizeX="\d+"', f' SizeX="{width}"'.encode()),
+            (rb' SizeY="\d+"', f' SizeY="{height}"'.encode()),
+            (size, lambda m: m[1] + repr(float(m[2]) / factor).encode() + b'"'),
         )
 
     return _described(tag, described)
@@ -100,7 +123,8 @@ def _enlarged_tag(tag: TiffTag, width: int, height: int, factor: int, order: str
 def _enlarged_header(header: Any, factor: int) -> Any:
     """The FITS header with the world coordinates of the smaller pixels (Greisen and Calabretta 2002, equations 1 to 3).
 
-    Pixel ``p`` becomes ``factor (p - 1/2) + 1/2``: the first pixel has its middle at 1.
+    Pixel ``p`` becomes ``factor (p - 1/2) + 1/2``: the first pixel has its middle at 1. A distortion ``A_p_q u^p v^q``
+    (SIP, Shupe et al. 2005, equations 2 and 3) is in pixels, as ``u`` and ``v`` are.
     """
     header = header.copy()
     matrix = any(re.fullmatch(r"CD[1-9]_[1-9][A-Z]?", key) for key in header)
@@ -112,4 +136,6 @@ def _enlarged_header(header: Any, factor: int) -> Any:
             header[key] = factor * (value - 0.5) + 0.5
         elif re.fullmatch(r"CD[1-9]_[12][A-Z]?", key) or (not matrix and re.fullmatch(r"CDELT[12][A-Z]?", key)):
             header[key] = value / factor
+        elif sip := re.fullmatch(r"(?:A|B|AP|BP)_(\d)_(\d)", key):
+            header[key] = value * float(factor) ** (1 - int(sip[1]) - int(sip[2]))
     return header

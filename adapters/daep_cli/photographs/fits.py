@@ -11,7 +11,7 @@ import numpy as np
 
 from daep_cli.photographs.errors import TooLarge, Unsupported
 from daep_cli.photographs.metadata import Metadata
-from daep_cli.photographs.photo import MAX_BYTES, Photo
+from daep_cli.photographs.photo import MAX_BYTES, Array, Photo
 from daep_cli.photographs.pixels import split
 
 #: Planes of a cube that are red, green and blue, as programs for astronomical photographs write them.
@@ -94,11 +94,18 @@ def _header(file: Any, extension: Any) -> Any:
     return header
 
 
+def _leading(header: Any, axes: int) -> tuple[int, ...]:
+    """The axes of length 1 before the others, which radio astronomy has for polarisation and frequency."""
+    return (1,) * (0 if header is None else max(0, header["NAXIS"] - axes))
+
+
 def encode_fits(photo: Photo) -> bytes:
     """The bytes of a file, with the header of the source."""
     fits = _fits()
     planes = np.moveaxis(photo.with_nan(), -1, 0)
-    extension = fits.PrimaryHDU(np.ascontiguousarray(planes[0] if len(planes) == 1 else planes), uint=True)
+    planes = planes[0] if len(planes) == 1 else planes
+    axes = _leading(photo.metadata.header, planes.ndim)
+    extension = fits.PrimaryHDU(np.ascontiguousarray(planes.reshape(*axes, *planes.shape)), uint=True)
     _describe(extension.header, photo.metadata.header)
     buffer = io.BytesIO()
     extension.writeto(buffer, output_verify="silentfix")
@@ -113,19 +120,24 @@ def write_cube(path: Path, header: Any, photos: Iterable[Photo], count: int) -> 
             plane = photo.with_nan()[..., 0]
             if stream is None:
                 # its header says how the values of this type are stored
-                small = fits.PrimaryHDU(np.zeros((1, *plane.shape), plane.dtype), uint=True)
+                shape = (*_leading(header, 3), 1, *plane.shape)
+                small = fits.PrimaryHDU(np.zeros(shape, plane.dtype), uint=True)
                 small.header["NAXIS3"] = count
                 _describe(small.header, header)
                 stream = fits.StreamingHDU(str(path), small.header)
-            if plane.dtype.kind == "u" and plane.dtype.itemsize > 1:  # FITS has signed integers, and an offset
-                bits = 8 * plane.dtype.itemsize
-                plane = (plane.astype(np.int64) - 2 ** (bits - 1)).astype(f"i{bits // 8}")
-            elif plane.dtype == np.int8:
-                plane = (plane.astype(np.int16) + 128).astype(np.uint8)
-            stream.write(np.ascontiguousarray(plane))
+            stream.write(np.ascontiguousarray(_as_stored(plane)))
     finally:
         if stream is not None:
             stream.close()
+
+
+def _as_stored(plane: Array) -> Array:
+    """FITS has unsigned integers of 8 bits, and signed ones of more; the sign bit as offset makes the others."""
+    size, unsigned = plane.dtype.itemsize, plane.dtype.kind == "u"
+    if plane.dtype.kind == "f" or unsigned == (size == 1):
+        return plane
+    flipped: Array = plane.view(f"u{size}") ^ 2 ** (8 * size - 1)
+    return flipped.view(f"i{size}" if unsigned else "u1")
 
 
 def _describe(header: Any, source: Any) -> None:

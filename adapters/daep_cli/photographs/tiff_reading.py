@@ -34,7 +34,7 @@ RESOLUTION_UNITS = {INCH: 1.0, 3: 2.54}  # pixels per inch of pixels per unit
 STORAGE = frozenset(
     {*range(254, 267), 273, 274, 277, 278, 279, 280, 281, 282, 283, 284, *range(288, 294), 296, 317, *range(320, 326)}
     | {330, 332, 334, 336, *range(338, 343), 347, *range(512, 522), *range(529, 533), 32997, 32998, 34665, 34675, 34853}
-    | {37724, 40965}
+    | {33421, 33422, 37724, 40965}
 )
 #: Types of the elements of tags of at most 8 bytes that classic TIFF has.
 CLASSIC_TYPES = range(1, 13)
@@ -71,6 +71,15 @@ def read_page(path: Path, number: int) -> Photo:
         if page.bitspersample < 8 or not (deep_inks or page.photometric in known):
             return replace(_by_pillow(path, page.index, icc), metadata=metadata)
         return replace(_by_tifffile(path, page, icc, orientation), metadata=metadata)
+
+
+def camera_data(path: Path) -> bytes:
+    """The EXIF record of a camera's raw file that is built as a TIFF, as most are; else empty."""
+    try:
+        with _open(path) as file:
+            return _exif(path, file.pages[0])
+    except Exception:  # tifffile raises errors of many types for other files
+        return b""
 
 
 def _places(path: Path) -> tuple[tuple[int, int], ...] | None:

@@ -16,6 +16,8 @@ DEPTHS = (8, 10, 12, 14, 16, 24, 32)
 #: Floats of a photograph that leave [0, 1] below, or on both sides, by at most this, and below by no more than this
 #: share of the largest value, do so by noise; black and white remain 0 and 1. Five times a noise of 25, white is 255.
 NOISE_BEYOND = 0.5
+#: Floats of which the largest is less than one level of 8 bits are in units of their own, such as jansky.
+FAINTEST = 1 / 255
 #: A file whose largest value is below this holds counts: no number of bits explains it.
 FEWEST = 128
 #: Values are clipped if the largest is that of this share of them, of this number, and of so many times more than any
@@ -86,7 +88,7 @@ def _beyond_by_noise(low: float, white: float) -> bool:
 def _found_white(high: float, clipped: bool, kind: np.dtype[Any], unit: float) -> float:
     """``unit``: floats up to this have the white 1."""
     if kind.kind == "f":
-        return 1.0 if 0 < high <= unit and not linear_units(high, clipped) else high
+        return 1.0 if FAINTEST < high <= unit and not linear_units(high, clipped) else high
     top = largest(kind)
     return top if kind.itemsize == 1 else high if clipped else min(explained(high), top)
 
@@ -97,10 +99,11 @@ def linear_units(high: float, clipped: bool) -> bool:
 
 
 def explained(value: float) -> float:
-    """The largest value of the number of bits that explains the largest ``value`` of a file; of counts, that itself."""
+    """The largest value of the number of bits that explains the largest ``value`` of a file; of counts and of sums
+    beyond 32 bits, that itself."""
     if value < FEWEST:
         return value
-    return float(2 ** next((bits for bits in DEPTHS if value < 2**bits), 64) - 1)
+    return next((2.0**bits - 1 for bits in DEPTHS if value < 2**bits), value)
 
 
 def is_clipped(values: Array) -> bool:

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 import typer
+from PIL import Image
 
 import daep_prior
 from daep_cli.commands.train import make_network
@@ -63,14 +64,17 @@ def test_the_same_command_resumes(daep, folder, tmp_path, small) -> None:
     assert "resumed at step 2" in outcome.out
 
 
-def test_ctrl_c_ends_with_a_checkpoint_and_the_same_command_goes_on(daep, folder, tmp_path, small, monkeypatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_with_a_checkpoint_and_the_same_command_goes_on(
+    daep, folder, tmp_path, small, monkeypatch, number
+) -> None:
     from daep_prior.training.run import TrainingRun
 
     learn = TrainingRun.learn
 
     def interrupted(run, crops):
         if run.step == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         learn(run, crops)
 
     monkeypatch.setattr(TrainingRun, "learn", interrupted)
@@ -361,9 +365,58 @@ def test_what_cannot_be_used_is_skipped_by_a_sentence_and_never_spoilt(tmp_path:
     assert [line.partition(":")[0] for line in sorted(lines)] == [
         f"skipped {name}" for name in ("cut.npy", "five.npy", "holes.tif", "small.tif", "text.npy")
     ]
-    assert any("pixels without a value (NaN)" in line for line in lines)
+    assert any("pixels without a value (NaN or infinity)" in line for line in lines)
     assert any("12 x 12 pixels, smaller than a crop of 16" in line for line in lines)
     assert (len(images), channels) == (1, 3)
+
+
+def test_of_a_stack_only_the_images_that_cannot_be_used_are_skipped(tmp_path: Path) -> None:
+    stack = frames(6).astype(np.float32)
+    stack[1, 2, 3] = np.inf
+    np.save(tmp_path / "a.npy", stack)
+    images, _, lines = read(tmp_path)
+    for image, values in zip(images, np.delete(stack, 1, 0), strict=True):
+        np.testing.assert_array_equal(image.values[..., 0], values)
+    assert lines == ["skipped 1 of the 6 images of a.npy: it has pixels without a value (NaN or infinity)"]
+    np.save(tmp_path / "b.npy", np.ones((9, 24, 24, 5)))
+    assert read(tmp_path, 1)[2][1:] == [
+        "skipped b.npy: 5 channels, the network has 1; --channels sets another number",
+        "1 of 2 files skipped",
+    ]
+
+
+def test_numbers_and_names_beside_an_image_are_left_out(tmp_path: Path) -> None:
+    values = frames(1)[0]
+    np.savez(tmp_path / "a.npz", image=values, pixel_size=0.5, names=np.array(["x", "y"]))
+    (image,), _, lines = read(tmp_path)
+    np.testing.assert_array_equal(image.values[..., 0], values)
+    assert lines == []
+    np.savez(tmp_path / "b.npz", pixel_size=0.5)
+    assert read(tmp_path)[2] == ["skipped b.npz: it contains no image", "1 of 2 files skipped"]
+
+
+def test_webp_hides_what_is_transparent_and_has_frames(tmp_path: Path, scene) -> None:
+    shown = np.dstack([np.full((24, 24, 3), 100), np.full((24, 24), 255)]).astype(np.uint8)
+    shown[:4] = (255, 255, 255, 0)
+    Image.fromarray(shown).save(tmp_path / "a.webp", lossless=True, exact=True)
+    (image,), _, _ = read(tmp_path)
+    assert (image.values == 100).all()
+    one, two = (Image.fromarray(scene(24, 24)[::step]) for step in (1, -1))
+    one.save(tmp_path / "a.webp", lossless=True, save_all=True, append_images=[two])
+    assert [np.array_equal(i.values, scene(24, 24)[::s]) for i, s in zip(read(tmp_path)[0], (1, -1), strict=True)]
+    (tmp_path / "b.bmp").write_bytes(b"BM" + bytes(60))
+    assert "skipped b.bmp: not a readable BMP or WebP image" in read(tmp_path)[2][0]
+
+
+def test_an_array_stays_on_the_disk(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", frames(5))
+    assert all(isinstance(image.values, np.memmap) for image in read(tmp_path)[0])
+
+
+def test_a_photon_is_less_than_white(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", frames(1)[0])
+    with pytest.raises(ValueError, match="one photon of --noise poisson:9000 would be more than white, 4095"):
+        read(tmp_path, counts=Counts(9000))
 
 
 def test_the_reason_for_a_damaged_array_is_short(tmp_path: Path, scene) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from daep_cli.jobs import folder as folder_module
 from daep_cli.jobs.claims import Claim
-from daep_cli.jobs.folder import restore_folder
+from daep_cli.jobs.folder import restore_folder, results_of
 from daep_cli.jobs.job import Job
 from daep_cli.jobs.restore_options import Options
 from daep_cli.photographs.photo import Photo
@@ -63,6 +63,12 @@ def test_good_images_are_restored_and_bad_ones_reported(run, tmp_path: Path) -> 
     assert "c.png: not a readable" in outcome.err
     assert outcome.out.splitlines()[-1].endswith("3 restored, 1 failed, 1 ignored because not named as an image")
     assert read_photo(tmp_path / "out" / "b.TIF").colour.dtype == np.uint16
+
+
+def test_raw_files_and_images_of_the_same_name_have_results_of_their_own() -> None:
+    images = [Path(name) for name in ("a.dng", "a.nef", "a.tif", "b.cr2", "b.jpg", "c.DNG", "d.NEF", "d.dng")]
+    results = [path.name for path in results_of(images, Path("out"))]
+    assert results == ["a.dng.tif", "a.nef.tif", "a.tif", "b.tif", "b.jpg", "c.tif", "d.NEF.tif", "d.dng.tif"]
 
 
 def test_a_second_run_does_only_what_is_missing(run, album: Path, tmp_path: Path) -> None:

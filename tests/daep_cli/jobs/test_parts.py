@@ -95,6 +95,29 @@ def test_other_options_do_not_continue_a_stack(daep, stack, tmp_path, options, m
     assert not list(tmp_path.glob(".daep*"))
 
 
+@pytest.mark.parametrize("mark", ["#f0f", "nan"])
+def test_only_some_pages_need_a_pixel_that_is_missing(daep, tmp_path, scene, weights, mark) -> None:
+    pages = np.stack([scene(20, 24).astype(np.float32) / 255] * 3)
+    pages[1, 5:9, 5:9] = (1, 0, 1) if mark == "#f0f" else np.nan
+    tifffile.imwrite(tmp_path / "in.tif", pages, photometric="rgb", metadata=None)
+    command = ["restore", tmp_path / "in.tif", "-o", tmp_path / "out.tif", "--missing", mark]
+    outcome = daep(*command, "--denoiser", weights, "--iterations", 2)
+    assert (outcome.status, outcome.err) == (0, "")
+    out = np.stack([page.asarray() for page in tifffile.TiffFile(tmp_path / "out.tif").pages])
+    changed = [not np.array_equal(a, b) for a, b in zip(out, pages, strict=True)]
+    assert changed == [False, True, False]
+
+
+def test_an_error_before_the_first_page_leaves_nothing(refused, stack, tmp_path, options, scene) -> None:
+    for wrong, words in (
+        (["--missing", "#123"], "the image is grey"),
+        (["--missing", "nan"], "every pixel of the image has a value"),
+        (["--noise", "poisson:9000"], "one photon would be more than white"),
+    ):
+        assert words in refused("restore", stack, "-o", tmp_path / "out.tif", *options, *wrong)
+        assert not list(tmp_path.glob(".daep*"))
+
+
 def test_a_stack_needs_a_format_for_several_images(refused, stack, tmp_path, options) -> None:
     assert "cannot store 5 images; use .tif" in refused("restore", stack, "-o", tmp_path / "out.png", *options)
 

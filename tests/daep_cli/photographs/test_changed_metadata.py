@@ -117,6 +117,36 @@ def test_another_number_type_is_stated(tmp_path: Path) -> None:
         assert f' Type="{name}"'.encode() in next(content for code, *_, content in tags if code == 270)
 
 
+def test_lasers_and_lenses_of_ome_keep_their_types_and_sizes() -> None:
+    around = b'<OME><Laser Type="Gas"/><Plate Type="x" PhysicalSizeX="3.0"/>%s<Detector Type="EMCCD"/></OME>\0'
+    text = around % b'<Pixels ID="p" Type="uint16" SignificantBits="12" SizeX="17" SizeY="12" PhysicalSizeX="1.5">'
+    metadata = Metadata(tags=((270, 2, len(text), text),))
+    typed = around % b'<Pixels ID="p" Type="float" SizeX="17" SizeY="12" PhysicalSizeX="1.5">'
+    assert retyped(metadata, np.float32).tags == ((270, 2, len(typed), typed),)
+    large = text.replace(b'SizeX="17" SizeY="12" PhysicalSizeX="1.5"', b'SizeX="51" SizeY="36" PhysicalSizeX="0.5"')
+    assert enlarged(metadata, 51, 36, 3).tags == ((270, 2, len(large), large),)
+
+
+def test_the_distortion_of_a_telescope_is_enlarged_too() -> None:
+    fits, wcs = pytest.importorskip("astropy.io.fits"), pytest.importorskip("astropy.wcs")
+    header = fits.Header()
+    header.update({"NAXIS": 2, "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "CRPIX1": 9.0, "CRPIX2": 5.0})
+    header.update({"CRVAL1": 9.0, "CRVAL2": 40.0, "CD1_1": -1e-3, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-3})
+    header.update({"A_ORDER": 2, "B_ORDER": 3, "A_2_0": 3e-3, "A_1_1": 1e-3, "B_0_2": -2e-3, "B_1_2": 4e-4})
+    before, after = wcs.WCS(header), wcs.WCS(enlarged(Metadata(header=header), 0, 0, 3).header)
+    x, y = np.meshgrid(np.arange(18.0), np.arange(12.0))
+    there = before.pixel_to_world(x, y)  # the middle of a pixel is that of the middle one of nine
+    assert there.separation(after.pixel_to_world(3 * x + 1, 3 * y + 1)).arcsec.max() < 1e-6
+
+
+def test_stretched_values_have_no_unit() -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    header = fits.Header([("BUNIT", "electron"), ("DATAMAX", 9.0), ("EXPTIME", 30.0)])
+    photo = Photo(picture(1, np.float32), metadata=Metadata(header=header))
+    assert list(converted(photo, np.uint16).metadata.header) == ["EXPTIME"] and len(header) == 3
+    assert converted(photo, np.float32).metadata.header == header
+
+
 def test_the_display_limits_of_imagej_are_of_the_values_before() -> None:
     text = b"ImageJ=1.11a\nimages=5\nmin=0.0\nmax=4095.0\nunit=um\n\0"
     (tag,) = retyped(Metadata(tags=((270, 2, len(text), text),)), np.float32).tags

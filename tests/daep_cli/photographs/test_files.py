@@ -411,3 +411,33 @@ def test_an_extension_keeps_what_its_file_says(tmp_path: Path) -> None:
     (tmp_path / "b.fits").write_bytes(encode(read_photo(tmp_path / "a.fits"), ".fits"))
     header = fits.getheader(tmp_path / "b.fits")
     assert (header["TELESCOP"], header["OBJECT"]) == ("VLT", "M 31")
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.uint32, np.int64, np.uint64, np.float32])
+def test_cubes_of_every_number_type_keep_their_values(scene, tmp_path: Path, dtype: type) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    from daep_cli.photographs.fits import write_cube
+
+    planes = scene(6, 8, 4).astype(dtype) * dtype(3)
+    planes[0, 0], planes[0, 1] = (np.iinfo(dtype).max, np.iinfo(dtype).min) if dtype is not np.float32 else (1e9, -1)
+    write_cube(tmp_path / "a.fits", None, [Photo(planes[..., i : i + 1]) for i in range(4)], 4)
+    with fits.open(tmp_path / "a.fits", uint=True) as file:
+        np.testing.assert_array_equal(file[0].data, np.moveaxis(planes, -1, 0))
+        assert file[0].data.dtype.newbyteorder("=") == dtype
+    assert count_pages(tmp_path / "a.fits") == 4
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.fits", 2).colour, planes[..., 2:3])
+
+
+@pytest.mark.parametrize("planes", [1, 4])
+def test_polarisation_and_frequency_stay_axes(daep, tmp_path: Path, weights: Path, scene, planes: int) -> None:
+    """Radio astronomy stores images with four axes, of which two may have one element."""
+    fits = pytest.importorskip("astropy.io.fits")
+    values = np.moveaxis(scene(20, 24, planes).astype(np.float32), -1, 0)[None]
+    extension = fits.PrimaryHDU(values)
+    extension.header.update({"CTYPE3": "FREQ", "CTYPE4": "STOKES", "BUNIT": "Jy/beam"})
+    extension.writeto(tmp_path / "in.fits")
+    command = ["restore", tmp_path / "in.fits", "-o", tmp_path / "out.fits", "--noise", 5, "--denoiser", weights]
+    assert daep(*command, "--iterations", 1).status == 0
+    with fits.open(tmp_path / "out.fits") as file:
+        assert file[0].data.shape == values.shape
+        assert (file[0].header["CTYPE4"], file[0].header["BUNIT"]) == ("STOKES", "Jy/beam")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from kinds_of_file import HEIGHT, KINDS, WIDTH, exif_record, picture
+from kinds_of_file import HEIGHT, KINDS, WIDTH, exif_record, picture, raw_file
 from PIL import Image
 
 from daep_cli.photographs.photo import Photo
@@ -142,25 +142,6 @@ def test_a_raw_file_is_developed_and_restored_in_linear_light(tmp_path: Path) ->
     values = photo.colour[8:-8, 8:-8].astype(float) / 65535
     # half of the sensor's range is 0.735 in sRGB
     assert np.abs(values.mean((0, 1)) - 0.735).max() < 0.05
-
-
-def raw_file() -> bytes:
-    """A DNG of a grey card at half of the range of 12 bits."""
-    import io
-
-    side, buffer = 64, io.BytesIO()
-    identity = (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1)
-    tags = [
-        ("CFARepeatPatternDim", 3, 2, (2, 2), True),
-        ("CFAPattern", 1, 4, bytes([0, 1, 1, 2]), True),
-        (50706, 1, 4, bytes([1, 4, 0, 0]), True),
-        (50708, 2, 0, "Test Camera", True),
-        (50714, 3, 1, 0, True),
-        (50717, 3, 1, 4095, True),
-        (50721, 10, 9, identity, True),
-        (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),
-        (50778, 3, 1, 21, True),
-    ]
-    pixels = np.full((side, side), 2048, np.uint16)
-    tifffile.imwrite(buffer, pixels, photometric="cfa", metadata=None, extratags=tags)
-    return buffer.getvalue()
+    write_photo(photo, tmp_path / "out.tif")
+    with Image.open(tmp_path / "out.tif") as file:
+        assert (file.tag_v2[271], file.tag_v2[272]) == ("Test", "Camera 1")

@@ -40,9 +40,9 @@ def grey(values: np.ndarray) -> Photo:
         (np.float32, 1.5, (0, 1.5)),
         (np.float64, 900.0, (0, 900)),
         (np.int8, 100, None),
-        (np.int64, 2**62, None),
+        (np.int64, 2**62, (0, 2**62)),
         (np.int64, 70000, (0, 2**24 - 1)),
-        (np.uint64, 2**63, None),
+        (np.uint64, 2**63, (0, 2**63)),
     ],
 )
 def test_white_is_found(dtype: type, largest: float, found: tuple | None) -> None:
@@ -209,3 +209,9 @@ def test_hidden_colours_stay_in_a_result_of_the_same_size(daep, tmp_path: Path, 
     assert daep("restore", path, "-o", out, *options).status == 0
     assert (read_photo(out).colour[photo.alpha == 0] == 77).all()
     assert not (without_hidden(photo).colour == 77).all(axis=2).any()
+
+
+def test_sums_of_more_than_32_bits_and_faint_floats_have_their_largest_value_as_white() -> None:
+    assert ranged(grey(np.array([[0, 5e9]], np.int64))).white == 5e9
+    assert ranged(grey(np.array([[0, 2e-3]], np.float32))).white == pytest.approx(2e-3)
+    assert ranged(grey(np.array([[0, 5e-3]], np.float32))).white == 1
