@@ -99,6 +99,9 @@ def _say_how_shown(images: list[TrainingImage], channels: int, log: Callable[[st
         log(f"{others} of {len(images)} images are colour; the network has one channel and sees them as grey")
     elif others:
         log(f"{others} of {len(images)} images are grey; the network has {channels} channels and sees them in each")
+    elif channels > MOST_CHANNELS:  # they may have been meant as slices
+        height, width = images[0].size
+        log(f"the first image has {width} x {height} pixels and {channels} channels; --channels sets another number")
 
 
 def _check_white(photos: Sequence[Photo], white: float) -> None:

@@ -312,8 +312,11 @@ def test_zarr_arrays_and_groups_are_read(tmp_path: Path, scene) -> None:
 )
 def test_arrays_in_every_usual_layout(tmp_path: Path, shape, channels, found) -> None:
     np.save(tmp_path / "a.npy", np.random.default_rng(0).uniform(size=shape))
-    images, count, _ = read(tmp_path, channels)
+    images, count, lines = read(tmp_path, channels)
     assert (len(images), count) == found
+    assert lines == (
+        ["the first image has 24 x 24 pixels and 9 channels; --channels sets another number"] * (count == 9)
+    )
 
 
 def test_complex_numbers_are_two_channels(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_cmyk_with_a_damaged_profile_says_so(tmp_path: Path) -> None:
         read_photo(tmp_path / "a.jpg")
 
 
-def test_a_raw_file_is_developed_and_restored_in_linear_light(tmp_path: Path) -> None:
+def test_a_raw_file_is_developed_and_restored_in_linear_light(daep, tmp_path: Path, weights: Path) -> None:
     pytest.importorskip("rawpy")
     path = tmp_path / "a.dng"
     path.write_bytes(raw_file())
@@ -142,6 +142,9 @@ def test_a_raw_file_is_developed_and_restored_in_linear_light(tmp_path: Path) ->
     values = photo.colour[8:-8, 8:-8].astype(float) / 65535
     # half of the sensor's range is 0.735 in sRGB
     assert np.abs(values.mean((0, 1)) - 0.735).max() < 0.05
-    write_photo(photo, tmp_path / "out.tif")
+    command = ["restore", path, "-o", tmp_path / "out.tif", "--noise", 5, "--denoiser", weights]
+    outcome = daep(*command, "--iterations", 1)
+    assert outcome.status == 0 and "in linear light (tone curve of its profile)" in outcome.out
+    assert read_photo(tmp_path / "out.tif").colour.dtype == np.uint16
     with Image.open(tmp_path / "out.tif") as file:
         assert (file.tag_v2[271], file.tag_v2[272]) == ("Test", "Camera 1")
