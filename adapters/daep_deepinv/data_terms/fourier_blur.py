@@ -122,7 +122,8 @@ class FourierBlur:
         if not (self.top or self.left) and unused is None:
             return self._image((self.back + transformed / weight) / denominator)
         residual = self.y - self._measured(self._image(self.spectrum * transformed))
-        outside, data = self._border(), self.data
+        outside: Unmeasured = self._border()
+        data = self.data
         if unused is not None:
             outside = Masked(F.pad(unused.to(x), (self.left, 0, self.top, 0), value=1.0))
             residual = residual.masked_fill(unused, 0)
