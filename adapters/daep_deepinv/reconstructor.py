@@ -20,7 +20,8 @@ from daep_deepinv.history import Watching
 from daep_deepinv.last_call import LastCall
 from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.noise.given import checked_noise
-from daep_deepinv.plans.make_plans import Choices, Job, jobs_of, plans_of
+from daep_deepinv.plans.choices import Choices
+from daep_deepinv.plans.make_plans import Job, jobs_of, plans_of
 from daep_deepinv.plans.plan import Plan, Plans
 from daep_deepinv.plans.run_plan import Follow, Outcome, combined, progress, run
 from daep_deepinv.posterior import Sampling

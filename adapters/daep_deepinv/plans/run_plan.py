@@ -24,7 +24,7 @@ from daep_deepinv.prior import DAEPrior
 from daep_deepinv.starts.starting_point import measured_region
 from daep_deepinv.view import GREY_AS_COLOUR, View
 from daep_prior import restore
-from daep_prior.images import RGB
+from daep_prior.images import RGB, one_per_image
 from daep_prior.schedules import HEAVY_BALL, SMALLEST_NOISE
 from daep_prior.solvers import MomentumState, clipped
 
@@ -124,7 +124,7 @@ def _in_excess(physics: Physics, change: Tensor, level: float) -> Tensor:
     if not isinstance(physics, LinearPhysics):
         return torch.zeros(change.shape[0], *[1] * (change.ndim - 1), dtype=torch.bool, device=change.device)
     limit = max(level, SMALLEST_NOISE) ** 2 * change[0].numel()
-    return (squares(physics.A(change)) > limit).view(-1, *[1] * (change.ndim - 1))
+    return one_per_image(squares(physics.A(change)) > limit, change)
 
 
 def as_given(view: View, x: Tensor) -> Tensor:

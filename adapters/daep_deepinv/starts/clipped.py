@@ -10,6 +10,7 @@ from torch import Tensor
 from daep_deepinv.data_terms.fourier_blur import products_of
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.view import View
+from daep_prior.images import one_per_image
 
 __all__ = ["LIT", "with_light_of_clipped"]
 
@@ -58,5 +59,5 @@ def with_light_of_clipped(view: View) -> View:
 
     rhs = deviation * adjoint(weights * (view.y - forward(view.start)))
     change = conjugate_gradients(normal, rhs, TOLERANCE * rhs.flatten(1).norm(dim=1), ITERATIONS)
-    lit = clipped.flatten(1).any(1).view(-1, *[1] * (view.start.ndim - 1))
+    lit = one_per_image(clipped.flatten(1).any(1), view.start)
     return replace(view, start=torch.where(lit, view.start + deviation * change, view.start))
