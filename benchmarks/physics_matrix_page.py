@@ -34,6 +34,7 @@ NOTES = {
     "as in others, and the last denoising assumes one level.",
     "SpatialUnwrapping floor": "edges of more than half a period are ambiguous; where they are unwrapped wrongly, the "
     "image is farther from the truth than the measurement, from which total variation starts.",
+    "StructuredRandom": "19 of 64 rows are not measured; how they are continued decides the figure.",
     "Scattering": "one evaluation solves equations by iteration, so the plan has 8 iterations of few Gauss-Newton "
     "steps; PnP takes 50 gradient steps, and one of its settings ends within 120 s.",
     "Haze": "no other reconstructor restores the three unknowns with a network: PGD fails for first images that are "

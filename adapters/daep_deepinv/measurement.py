@@ -16,7 +16,6 @@ from daep_deepinv.operators.number_type import HALF, in_number_type, number_type
 from daep_deepinv.operators.right_adjoint import black_image, with_right_adjoint
 from daep_deepinv.operators.scaled import ComplexAsReal, ComplexAsRealLinear, RealPart
 from daep_deepinv.operators.trust import FAILURES
-from daep_deepinv.starts.nonlinear import offered_image
 from daep_deepinv.starts.starting_point import starting_point
 from daep_prior.partition import as_complex, as_real
 
@@ -141,8 +140,6 @@ def _image_like(y: Any, physics: Physics, init: Any) -> Tensor | None:
         if isinstance(physics, PhaseRetrieval):
             back: Tensor = physics.B_adjoint(y)
             return back
-        if init is starting_point and any(part.is_complex() for part in parts_of(y)):
-            return offered_image(y, physics)
     except FAILURES as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

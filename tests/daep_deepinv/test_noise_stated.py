@@ -44,6 +44,14 @@ def test_a_prepared_measurement_has_the_mean_and_the_stated_variance(model, mean
     assert not stated.doubtful
 
 
+def test_the_level_of_complex_noise_is_that_of_its_parts() -> None:
+    model = P.GaussianNoise(0.1)
+    torch.manual_seed(0)
+    y = model(torch.zeros(1, 1, 300, 300, dtype=torch.complex64))
+    (level,) = stated_noise(P.Denoising(model), y).law(0).level(y.real)
+    assert float(y.imag.std()) == pytest.approx(level, rel=0.03)
+
+
 @pytest.mark.parametrize("factor", [0.01, 7.0])
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
 def test_the_law_of_a_multiple_is_the_scaled_law(model, factor) -> None:

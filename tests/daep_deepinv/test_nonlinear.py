@@ -285,22 +285,25 @@ def test_haze_of_known_depth_is_removed(shipped, face):
 
 
 class Bent(Physics):
-    """A curve of complex numbers that has an inverse of its own."""
+    """A curve with complex values that has an inverse of its own."""
 
     def A(self, x, **_):
-        return x + 0.1 * x * x
+        return 1j * (x + 0.1 * x * x)
 
     def A_dagger(self, y, **_):
-        return y - 0.1 * y * y
+        return -1j * y - 0.1 * (-1j * y) ** 2
 
 
-def test_an_operator_whose_inverse_is_complex_has_complex_images(shipped, face):
-    x = torch.polar(face[:, :1], 0.5 * face[:, 1:2])
-    physics = Bent(noise_model=dinv.physics.GaussianNoise(0.05, rng=generator()))
-    y = physics(x)
-    out = DAEP(preset="fast", denoiser=shipped("dae"))(y, physics)
-    assert out.dtype == torch.complex64
-    assert psnr(out, x) > psnr(physics.A_dagger(y), x) + 3
+def test_images_are_complex_only_if_the_first_image_is(shipped, face):
+    real = face[:, :1]
+    for x in (real, torch.polar(real, 0.5 * face[:, 1:2])):
+        physics = Bent(noise_model=dinv.physics.GaussianNoise(0.05, rng=generator()))
+        y = physics(x)
+        inverse = physics.A_dagger(y)
+        init = inverse if x.is_complex() else None
+        out = DAEP(preset="fast", denoiser=shipped("dae"))(y, physics, init=init)
+        assert out.dtype == x.dtype
+        assert psnr(out, x) > psnr(inverse if x.is_complex() else inverse.real, x) + 2
 
 
 def test_a_tone_curve_after_a_blur_is_undone(shipped, face):

@@ -192,7 +192,8 @@ def _rician(model: RicianNoise, y: Tensor) -> StatedNoise:
 
 
 def _gaussian(model: GaussianNoise, y: Tensor) -> StatedNoise:
-    return gaussian(model.sigma, y)
+    """The level of each real number. Complex noise of variance 1, as torch draws it, has 1/2 in each of its parts."""
+    return gaussian(model.sigma / math.sqrt(2) if y.is_complex() else model.sigma, y)
 
 
 def _positive(name: str, values: list[float]) -> list[float]:

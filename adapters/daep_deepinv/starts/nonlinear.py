@@ -20,7 +20,7 @@ from daep_deepinv.operators.trust import FAILURES, probe, total
 from daep_prior.images import one_per_image
 from daep_prior.partition import as_complex, as_real
 
-__all__ = ["nonlinear_start", "offered_image"]
+__all__ = ["nonlinear_start"]
 
 #: Power iterations of the spectral method, as in deepinv's example; Gauss-Newton steps that follow; their weight
 #: relative to the deviation from the point they start from, for ``||y||`` and ``||x||`` of 1.
@@ -44,7 +44,7 @@ def nonlinear_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
       first ends far from the measurement (mirror images explain the modulus of a Fourier transform equally well). The
       phase of the whole image, which is not measured, is that for which its sum is positive;
     * others: the measurement itself or the physics' own inverse or adjoint, whichever explains the measurement best,
-      refined in the same way.
+      refined in the same way. Its real part: other images are complex only if ``init`` is.
 
     :raises ValueError: there is none, or the physics cannot be differentiated.
     """
@@ -93,21 +93,9 @@ def _retrieved(y: Tensor, physics: PhaseRetrieval) -> Tensor:
     return best * (mean.conj() / mean.abs().clamp_min(1e-30))
 
 
-def offered_image(y: Any, physics: Physics) -> Tensor | None:
-    """The inverse that a nonlinear physics has; ``None``: none that works. It shows whether images are complex."""
-    if type(physics).A_dagger is Physics.A_dagger:
-        return None
-    try:
-        found = physics.A_dagger(y)
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        return None
-    return found if isinstance(found, Tensor) else None
-
-
 def _offered(y: Any, physics: Physics) -> Tensor:
-    """For each image the best that the measurement and the physics offer."""
+    """For each image the best that the measurement and the physics offer, its real part: that an inverse is complex
+    says nothing of the image. ``Scattering.A_dagger`` has the type of the complex measurement."""
     offers: list[Callable[[], Any]] = [lambda: y]
     if type(physics).A_dagger is not Physics.A_dagger:
         offers.append(lambda: physics.A_dagger(y))
@@ -119,6 +107,7 @@ def _offered(y: Any, physics: Physics) -> Tensor:
     for offer in offers:
         try:
             x = offer()
+            x = x.real.contiguous() if isinstance(x, Tensor) and x.is_complex() else x
             value = squares(physics.A(x) - y)
         except FAILURES as error:
             if isinstance(error, torch.OutOfMemoryError):
