@@ -1,9 +1,9 @@
 """Blind deblurring: found kernels beside true ones.
 
-    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|limits] [--cases N] [--starts 5] [--preset fast]
-                               [--again]
+    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|soft|limits] [--cases N] [--starts 5]
+                               [--preset fast] [--again]
 
-* Sets: see ``blind_cases.py``. One setting for all. Settings are chosen on ``training`` and ``hard``;
+* Sets: see ``blind_cases.py``. One setting for all. Settings are chosen on ``training``, ``hard`` and ``soft``;
   ``docs/unknown-blur.md`` names what was chosen after the kernels of ``levin`` had been looked at.
 * PSNR: 15 pixels cropped from each side, the best shift in quarter pixels within 5 pixels.
 * Error ratio: the squared error with the found kernel over that with the true kernel, both restored in the same way.
@@ -27,7 +27,7 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
-from blind_cases import BlindCase, hard, levin, limits, training
+from blind_cases import BlindCase, hard, levin, limits, soft, training
 from csv_table import Table
 from protocol import data_folder, eight_bits
 from rich.console import Console
@@ -43,7 +43,7 @@ RESULTS = Path(__file__).parent / "results"
 FRAME, REACH, QUARTERS = 15, 5, 4
 #: Largest distance to the PSNR with the true kernel of a kernel that counts as found, dB.
 FOUND = 3.0
-SETS = {"levin": levin, "training": training, "hard": hard, "limits": limits}
+SETS = {"levin": levin, "training": training, "hard": hard, "soft": soft, "limits": limits}
 
 
 def squared_error(x: Tensor, sharp: Tensor) -> float:

@@ -8,6 +8,9 @@
 * ``hard``: grey, dim crops of 255 x 255 pixels of other training images with little texture. Kernels: trails of 15
   to 27 pixels whose speed varies, so that they have faint tails. Noise of 0.3 % in two of three, 1 % in the others, 8
   bits.
+* ``soft``: grey crops of 255 x 255 pixels of other training images, softened until their edges are as soft as those of
+  Levin's images, which are softer than 95 % of the training crops. Kernels: trails and camera shakes in turn, 15 to 27
+  pixels. Noise of 0.3 % in two of three, 1 % in the others, 8 bits.
 * ``limits``: crops of 400 x 400 pixels under trails of 45, 61 and 75 pixels, whose size is given, and one of 45 whose
   size is not; a photograph stored as JPEG; one with saturated lights.
 * ``sharpness``: colour crops of 255 x 255 pixels of training images as they are or softened by a Gaussian of 0.5
@@ -23,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from deepinv.physics import Blur
 from deepinv.physics.generator import MotionBlurGenerator
 from PIL import Image
@@ -34,12 +38,14 @@ from daep_cli.kernels.shapes import disk, gaussian, motion
 #: Side of a training crop, and of those of ``limits``, pixels.
 SIDE, LIMITS_SIDE = 255, 400
 #: Number of cases of the sets made from training images, and the seed of their crops.
-TRAINING_CASES, HARD_CASES, SHARPNESS_CASES = 32, 24, 80
-SEED, HARD_SEED, SHARPNESS_SEED, LIMITS_SEED = 5, 6, 8, 14
+TRAINING_CASES, HARD_CASES, SHARPNESS_CASES, SOFT_CASES = 32, 24, 80, 16
+SEED, HARD_SEED, SHARPNESS_SEED, LIMITS_SEED, SOFT_SEED = 5, 6, 8, 14, 31
 #: Brightness of a hard crop, and limits of its standard deviation before, images in [0, 1].
 DIM, HARD_CONTRAST = 0.7, (0.1, 0.22)
 #: Largest mean absolute gradient of a hard crop before it is dimmed: little texture.
 HARD_TEXTURE = 0.035
+#: Softness of a crop of ``soft``, see :func:`_softness`. Levin's images have 0.32 to 0.40.
+SOFT = (0.32, 0.40)
 
 
 @dataclass
@@ -84,6 +90,19 @@ def hard(data: Path) -> Iterator[BlindCase]:
         yield _blurred(f"{number} trail", x, kernel, (0.003, 0.003, 0.01)[number % 3], number)
 
 
+def soft(data: Path) -> Iterator[BlindCase]:
+    """Crops with soft edges and little texture under trails and camera shakes."""
+    crops = _Crops(data, SOFT_SEED, lambda x: float(x.mean(1).std()) > HARD_CONTRAST[0] and _texture(x) < HARD_TEXTURE)
+    for number in range(SOFT_CASES):
+        side = (15, 19, 23, 27)[number // 2 % 4]
+        kernel = trail(side, (32, number)) if number % 2 == 0 else shake(side, 0.3, 0.35, 320 + number)
+        goal = SOFT[0] + (SOFT[1] - SOFT[0]) * (number % 5) / 4
+        x = _softened(crops.next(side).mean(1, keepdim=True), goal)
+        yield _blurred(
+            f"{number} {'shake' if number % 2 else 'trail'}", x, kernel, (0.003, 0.003, 0.01)[number % 3], number
+        )
+
+
 def limits(data: Path) -> Iterator[BlindCase]:
     """Wide trails, a JPEG and saturated lights."""
     crops = _Crops(data, LIMITS_SEED, lambda x: float(x.mean(1).std()) > 0.15, LIMITS_SIDE)
@@ -117,14 +136,19 @@ def drawn_kernel(number: int) -> tuple[str, Tensor]:
     if kind == "shake":
         size = int(rng.choice([13, 17, 21, 25, 29]))
         smoothness, strength = float(rng.choice([0.2, 0.3, 0.5])), float(rng.choice([0.25, 0.35, 0.5]))
-        shake = MotionBlurGenerator((size, size), l=smoothness, sigma=strength).step(seed=100 + number)
-        kernel = shake["filter"][0, 0].double()
-        return kind, (kernel / kernel.sum()).float()
+        return kind, shake(size, smoothness, strength, 100 + number)
     if kind == "motion":
         return kind, torch.as_tensor(motion(float(rng.uniform(7, 20)), float(rng.uniform(0, 180)))).float()
     if kind == "defocus":
         return kind, torch.as_tensor(disk(float(rng.uniform(2, 4.5)))).float()
     return kind, torch.as_tensor(gaussian(float(rng.uniform(1, 2.5)))).float()
+
+
+def shake(side: int, smoothness: float, strength: float, seed: int) -> Tensor:
+    """A camera shake of deepinv's generator, (side, side)."""
+    drawn = MotionBlurGenerator((side, side), l=smoothness, sigma=strength).step(seed=seed)
+    kernel = drawn["filter"][0, 0].double()
+    return (kernel / kernel.sum()).float()
 
 
 def small_kernel(number: int) -> tuple[str, Tensor]:
@@ -193,9 +217,32 @@ def _as_jpeg(y: Tensor, quality: int) -> Tensor:
 
 
 def _is_hard(x: Tensor) -> bool:
+    return HARD_CONTRAST[0] < float(x.mean(1).std()) < HARD_CONTRAST[1] and _texture(x) < HARD_TEXTURE
+
+
+def _texture(x: Tensor) -> float:
+    """Mean absolute difference to the pixel above, in grey."""
     grey = x.mean(1)
-    texture = float((grey[:, 1:] - grey[:, :-1]).abs().mean())
-    return HARD_CONTRAST[0] < float(grey.std()) < HARD_CONTRAST[1] and texture < HARD_TEXTURE
+    return float((grey[:, 1:] - grey[:, :-1]).abs().mean())
+
+
+def _softness(x: Tensor) -> float:
+    """Root mean square difference to the next pixel over that to the fourth: 0.25 of a ramp, 0.5 of a sharp edge."""
+    near, far = (
+        (x[..., step:, :] - x[..., :-step, :]).square().mean() + (x[..., step:] - x[..., :-step]).square().mean()
+        for step in (1, 4)
+    )
+    return float((near / far).sqrt())
+
+
+def _softened(x: Tensor, goal: float) -> Tensor:
+    """``x`` (1, 1, h, w), made as soft as ``goal`` by a Gaussian; its width grows in steps of 0.05 pixels."""
+    width, softer = 0.05, x
+    while _softness(softer) > goal:
+        width += 0.05
+        kernel = torch.as_tensor(gaussian(width)).float()
+        softer = F.conv2d(F.pad(x, (kernel.shape[0] // 2,) * 4, mode="reflect"), kernel[None, None])
+    return softer
 
 
 def _blurred(name: str, x: Tensor, kernel: Tensor, noise: float, seed: int) -> BlindCase:

@@ -15,6 +15,8 @@ class BlindSettings:
     :param int coarse_rounds: rounds at each other scale.
     :param int refining_rounds: more rounds at the finest scale for the kernel that is chosen, see
         :func:`daep_prior.blind.refinement.refined`.
+    :param int corrections: of its bias in photographs with little noise, each with eight network evaluations, see
+        :func:`daep_prior.blind.correction.corrected`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
     :param float narrowest: that of the last round; in between it falls geometrically.
     :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
@@ -34,6 +36,7 @@ class BlindSettings:
     rounds: int = 8
     coarse_rounds: int = 8
     refining_rounds: int = 16
+    corrections: int = 3
     widest: float = 60 / 255
     narrowest: float = 15 / 255
     weight: float = 0.04

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from daep_prior.blind.correction import corrected
 from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
 from daep_prior.blind.one_start import Denoise, Estimate, one_estimate
 from daep_prior.blind.overshoot import overshoot
@@ -32,8 +33,8 @@ UNCERTAIN = 0.85
 #: 0.973, 0.960 and 0.963; seven with more 0.917 and 0.911, 0.886 and 0.880.
 LITTLE_NOISE = 0.008
 #: Share of a kernel in 2 x 2 pixels from which the photograph counts as sharp. The test of the photograph itself gives
-#: 40 sharp training crops 0.61, 0.66 and more, and 96 blurred ones at most 0.64, but for 0.65 and 0.66 (motion over 4
-#: pixels) and 0.76 (a shake with half its light in 4 pixels), ``benchmarks/results/blind-sharpness.csv``. Kernels found
+#: 40 sharp training crops 0.66 and more, but for 0.47 and 0.58, and 96 blurred ones at most 0.64,
+#: ``benchmarks/results/blind-sharpness.csv``. Kernels found
 #: by one start: 38 of the sharp crops at least 0.64, the other two are wrong; 40 slightly blurred ones at most 0.60.
 SHARP_CORE = 0.65
 #: Factors between two scales that the starts take in turn: starts with one factor often fail alike. Chosen by hand.
@@ -80,8 +81,9 @@ def find_blur(
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
     otherwise all starts are made and the best is taken, see :func:`score`. Its kernel is refined, see
-    :func:`daep_prior.blind.refinement.refined`. ``confidence`` is its least similarity to a
-    start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
+    :func:`daep_prior.blind.refinement.refined`, and with little noise corrected, see
+    :func:`daep_prior.blind.correction.corrected`. ``confidence`` is its least similarity to a start with another
+    factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -117,7 +119,10 @@ def find_blur(
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
-    kernel = refined(grey, denoise, kernel, settings, seed, None if follow is None else _of_start(follow, best))
+    follow_last = None if follow is None else _of_start(follow, best)
+    kernel = refined(grey, denoise, kernel, settings, seed, follow_last)
+    if noise < LITTLE_NOISE:
+        kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
 

@@ -34,7 +34,8 @@ def found_by(monkeypatch):
         monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", estimate)
         monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.0)
         monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
-        monkeypatch.setattr("daep_prior.blind.several_starts.refined", lambda y, denoise, kernel, *_: kernel)
+        for better in ("refined", "corrected"):
+            monkeypatch.setattr(f"daep_prior.blind.several_starts.{better}", lambda y, denoise, kernel, *_: kernel)
         return factors
 
     return use
@@ -50,6 +51,19 @@ def test_the_core_is_the_largest_share_in_four_pixels():
     corners = torch.zeros(5, 5)
     corners[0, 0] = corners[4, 4] = 0.5
     assert core(corners) == 0.5
+
+
+def test_a_trail_with_most_of_its_light_at_one_end_is_not_sharp(monkeypatch, scene):
+    kernels = {name: torch.zeros(13, 13) for name in ("trail", "spot")}
+    for kernel in kernels.values():
+        kernel[6, 6] = 0.75
+    kernels["trail"][6, 7:12], kernels["spot"][6, 5] = 0.05, 0.25
+    found = {}
+    for name, kernel in kernels.items():
+        monkeypatch.setattr("daep_prior.blind.sharpness.one_round", lambda scale, *_, k=kernel: (k, scale.y))
+        found[name] = sharpness(scene, nothing, BlindSettings())
+    assert core(kernels["trail"]) == pytest.approx(0.8) and found["trail"] < SHARP_CORE
+    assert found["spot"] == pytest.approx(core(kernels["spot"]))
 
 
 def test_a_blur_of_three_pixels_is_seen_and_a_sharp_scene_too(scene):
