@@ -1,11 +1,12 @@
 """Blind deblurring of photographs whose blur varies over the image.
 
-    python benchmarks/blind_varying.py --data FOLDER [--case rotation|lens|shake] [--again]
+    python benchmarks/blind_varying.py --data FOLDER [--case rotation|turn|lens|shake] [--again] [--varying]
 
-Three training photographs, 416 x 416 pixels of each, 1 % noise, 8 bits. The blurs are deepinv's:
+Four training photographs, 416 x 416 pixels of each, 1 % noise, 8 bits. The blurs are deepinv's:
 
 * ``rotation``: ``TiledSpaceVaryingBlur`` with a straight motion for each of 4 x 4 overlapping tiles: a camera that is
   moved and turned;
+* ``turn``: the same with another photograph, movement and angle;
 * ``lens``: ``DiffractionBlurGenerator`` through ``ProductConvolutionBlurGenerator``, four point spread functions of
   other aberrations, interpolated over the image;
 * ``shake``: ``MotionBlurGenerator`` through ``TiledBlurGenerator``, one trail for each of 2 x 2 overlapping tiles.
@@ -13,7 +14,8 @@ Three training photographs, 416 x 416 pixels of each, 1 % noise, 8 bits. The blu
 
 PSNR as in ``blind.py``: 15 pixels cropped, one shift for the whole image, the best within 5 pixels. Columns: the
 photograph, ``BlindDAEP(varying=True)``, ``BlindDAEP()``, and ``DAEP`` with the true blur. Writes
-``results/blind-varying.csv`` and ``.png``. Cases in the file are not measured again.
+``results/blind-varying.csv`` and ``.png``. Cases in the file are not measured again; ``--again`` does so, and
+``--varying`` measures ``varying=True`` alone again and keeps the other columns.
 """
 
 from __future__ import annotations
@@ -53,11 +55,14 @@ SIDE, KERNEL, SIZE, NOISE = 416, 21, 21, 2.55 / 255
 #: Case -> training photograph, and top and left of the crop.
 PHOTOGRAPHS = {
     "rotation": ("n03538406_horse_cart", 12, 80),
+    "turn": ("n02879718_bow", 12, 89),
     "lens": ("n03594945_jeep", 80, 120),
     "shake": ("n03461385_grocery_store", 130, 20),
 }
 #: Of the rotation: tiles down and across, angle in radians, and movement across and down, pixels.
 TILES, ANGLE, MOVEMENT = 4, 0.03, (7.0, 3.0)
+#: Angle and movement of the turn.
+TURN, TURN_MOVEMENT = -0.04, (-2.0, 6.0)
 
 
 @dataclass
@@ -86,19 +91,24 @@ def case(name: str, data: Path) -> VaryingCase:
     file, top, left = PHOTOGRAPHS[name]
     side = SIDE + KERNEL - 1
     x = read(data / "train" / "imagenet" / f"{file}.jpg", (top, top + side, left, left + side))
-    physics = {"rotation": rotation, "lens": lens, "shake": shake}[name](side)
+    physics = {"rotation": rotation, "turn": turn, "lens": lens, "shake": shake}[name](side)
     noise = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     return VaryingCase(name, x, eight_bits(physics.A(x) + NOISE * noise), physics)
 
 
-def rotation(side: int) -> LinearPhysics:
+def turn(side: int) -> LinearPhysics:
+    """As :func:`rotation`, more turned and less moved."""
+    return rotation(side, TURN, TURN_MOVEMENT)
+
+
+def rotation(side: int, turned: float = ANGLE, moved: tuple[float, float] = MOVEMENT) -> LinearPhysics:
     """A camera that is moved and turned around its axis."""
     stride = -(-side // (TILES + 1))
     filters = []
     for down in range(1, TILES + 1):
         for across in range(1, TILES + 1):
             x, y = stride * across - side / 2, stride * down - side / 2
-            right, below = MOVEMENT[0] - ANGLE * y, MOVEMENT[1] + ANGLE * x
+            right, below = moved[0] - turned * y, moved[1] + turned * x
             angle = math.degrees(math.atan2(-below, right))
             kernel = torch.as_tensor(motion(max(1.0, math.hypot(right, below)), angle)).float()
             wide, high = ((KERNEL - n) // 2 for n in (kernel.shape[1], kernel.shape[0]))
@@ -121,19 +131,16 @@ def shake(side: int) -> LinearPhysics:
     return TiledSpaceVaryingBlur(filters=filters, patch_size=2 * stride, stride=stride)
 
 
-def measured(case: VaryingCase) -> tuple[dict[str, str], Tensor, VaryingKernel]:
-    """The row of a case, the restored image, and the kernels."""
+def measured(case: VaryingCase, before: dict[str, str] | None = None) -> tuple[dict[str, str], Tensor, VaryingKernel]:
+    """The row of a case, the restored image, and the kernels; other methods are as ``before``, if that is given."""
     began = time.perf_counter()
-    varying, one = BlindDAEP(size=SIZE, varying=True), BlindDAEP(size=SIZE)
+    varying = BlindDAEP(size=SIZE, varying=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the row says it
         x = varying(case.y)
         seconds = time.perf_counter() - began
-        uniform = one(case.y)
-    case.physics.noise_model = GaussianNoise(NOISE)
-    known = inner(DAEP(NOISE, preset="fast", check_noise=False)(case.y, case.physics))
-    images = {"blurred": case.y, "varying": x, "one kernel": uniform, "true blur": known}
-    psnr = {name: -10 * math.log10(squared_error(eight_bits(image), case.sharp)) for name, image in images.items()}
+    psnr = {"blurred": quality(case.y, case), "varying": quality(x, case)}
+    psnr |= others(case) if before is None else {name: float(before[name]) for name in ("one kernel", "true blur")}
     (kernel,) = varying.kernel
     assert isinstance(kernel, VaryingKernel)
     row = {
@@ -146,6 +153,21 @@ def measured(case: VaryingCase) -> tuple[dict[str, str], Tensor, VaryingKernel]:
         "seconds": f"{seconds:.0f}",
     }
     return row, x, kernel
+
+
+def others(case: VaryingCase) -> dict[str, float]:
+    """PSNR with one kernel and with the true blur."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        uniform = BlindDAEP(size=SIZE)(case.y)
+    case.physics.noise_model = GaussianNoise(NOISE)
+    known = inner(DAEP(NOISE, preset="fast", check_noise=False)(case.y, case.physics))
+    return {"one kernel": quality(uniform, case), "true blur": quality(known, case)}
+
+
+def quality(image: Tensor, case: VaryingCase) -> float:
+    """PSNR of an image in 8 bits."""
+    return -10 * math.log10(squared_error(eight_bits(image), case.sharp))
 
 
 def draw(case: VaryingCase, row: dict[str, str], x: Tensor, kernel: VaryingKernel, path: Path) -> None:
@@ -194,19 +216,21 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--case", choices=tuple(PHOTOGRAPHS))
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--varying", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     table = Table(arguments.results / "blind-varying.csv", "case")
     names = [name for name in PHOTOGRAPHS if arguments.case in (None, name)]
-    if arguments.again:
-        table.drop(lambda row: row["case"] in names)
     for name in names:
-        if table.find(name) is None:
-            one = case(name, data_folder(arguments.data))
-            row, x, kernel = measured(one)
-            table.add(row)
-            draw(one, row, x, kernel, arguments.results / f"blind-varying-{name}.png")
-            Console().print("  ".join(row.values()), highlight=False)
+        before = table.find(name)
+        if before is not None and not (arguments.again or arguments.varying):
+            continue
+        one = case(name, data_folder(arguments.data))
+        row, x, kernel = measured(one, before if arguments.varying else None)
+        table.drop(lambda other, name=name: other["case"] == name)  # type: ignore[misc]
+        table.add(row)
+        draw(one, row, x, kernel, arguments.results / f"blind-varying-{name}.png")
+        Console().print("  ".join(row.values()), highlight=False)
 
 
 if __name__ == "__main__":

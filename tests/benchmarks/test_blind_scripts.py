@@ -69,7 +69,7 @@ def test_cases_are_measured_once_and_drawn(folder, quick, monkeypatch, tmp_path)
     assert "| 2 |" in (results / "blind-synthetic-kodak.md").read_text()
 
 
-@pytest.mark.parametrize("make", [blind_varying.rotation, blind_varying.lens, blind_varying.shake])
+@pytest.mark.parametrize("make", [blind_varying.rotation, blind_varying.turn, blind_varying.lens, blind_varying.shake])
 def test_a_blur_that_varies_keeps_the_brightness_and_differs_between_corners(make):
     side = 120
     physics = make(side)

@@ -5,12 +5,15 @@ import torch
 from blind_scene import discs
 from deepinv.physics import Blur
 
-from daep_deepinv import DAEP, BlindDAEP
+from daep_deepinv import DAEP, BlindDAEP, DAEPrior
 from daep_deepinv.blind.restoration import assumed_noise
 from daep_deepinv.blind.varying import filled, smoothed
-from daep_deepinv.blind.varying_kernel import VaryingKernel
+from daep_deepinv.blind.varying_camera import CameraBlur, Judge, camera_blur, repeated, suits
+from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
 from daep_deepinv.blind.varying_position import in_the_middle
 from daep_prior.blind import FoundBlur, similarity
+from daep_prior.blind.camera_shake import CameraShake
+from daep_prior.blind.windows import Windows
 
 ACROSS, DOWN = torch.zeros(7, 7), torch.zeros(7, 7)
 ACROSS[3], DOWN[:, 3] = 1 / 7, 1 / 7
@@ -191,3 +194,95 @@ def test_starts_are_counted_over_the_regions(regions, blurred):
     begun = []
     BlindDAEP(size=7, varying=True, starts=2)(blurred, callback=lambda *what: begun.append(what[0]))
     assert begun == [0, 2, 4]
+
+
+# -- the poses of a camera -------------------------------------------------------------------------------------------
+
+
+def test_the_windows_of_the_core_are_those_of_the_physics():
+    kernels = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    windows = Windows((50, 61), 9, (2, 3))
+    x = torch.rand(1, 1, 58, 69, generator=torch.Generator().manual_seed(1))
+    expected = VaryingKernel(kernels, torch.ones(2, 3, dtype=torch.bool), (50, 61)).physics().A(x)
+    spread = windows.blurred(x, windows.transfer(kernels))[..., 4:-4, 4:-4]
+    assert float((spread - expected).abs().max()) < 0.01 * float(expected.abs().max())  # other ends of the triangles
+    places = windows.places + torch.tensor([25.0, 30.5]) - 0.5
+    assert torch.equal(VaryingKernel(kernels, torch.ones(2, 3, dtype=torch.bool), (50, 61)).centres, places)
+
+
+@pytest.fixture
+def camera(regions, monkeypatch):
+    """``camera(misfits, confidence, share, blurs)``: misfits of one kernel, the camera, the regions; the share of the
+    variation that is repeated; found blurs in turn."""
+
+    def use(misfits, confidence, share, *blurs):
+        regions(*blurs)
+        left = list(misfits)
+        kernel = VaryingKernel(torch.stack([ACROSS, BENT[1:8, 1:8], DOWN]).view(1, 3, 7, 7), ALL[:, :1], (48, 96), 0.01)
+        monkeypatch.setattr("daep_deepinv.blind.varying.suits", lambda y: True)
+        monkeypatch.setattr("daep_deepinv.blind.reconstructor.deblurred", lambda y, *_: y)
+        monkeypatch.setattr("daep_deepinv.blind.varying_camera.Judge.misfit", lambda *_: left.pop(0))
+        monkeypatch.setattr(
+            "daep_deepinv.blind.varying.camera_blur",
+            lambda *_: CameraBlur(VaryingBlur(kernel, confidence, "found"), left.pop(0), share),
+        )
+        return kernel
+
+    return use
+
+
+def test_a_camera_that_explains_the_photograph_better_than_one_kernel_is_taken(camera, blurred):
+    kernel = camera((0.02, 0.0199), 0.93, 0.6, blur(ACROSS))
+    model = BlindDAEP(size=7, varying=True)
+    model(blurred)
+    assert model.kernel[0] is kernel and model.confidence == [0.93] and kernel.error == 0.01
+
+
+@pytest.mark.parametrize(
+    ("misfit", "confidence", "share"),
+    [(0.021, 0.93, 0.6), (0.015, 0.6, 0.6), (0.015, 0.93, 0.3)],
+    ids=["no better", "unsure", "other variation"],
+)
+def test_otherwise_each_region_has_a_kernel(camera, blurred, misfit, confidence, share):
+    camera((0.02, misfit, 0.018), confidence, share, *[blur(ACROSS)] * 4)
+    model = BlindDAEP(size=7, varying=True)
+    model(blurred)
+    assert model.kernel[0].kernels.shape[:2] == (1, 3) and model.confidence == [pytest.approx(0.97)]
+
+
+def test_regions_that_explain_it_worse_than_one_kernel_are_not_taken_and_it_is_said(camera, blurred):
+    camera((0.02, 0.03, 0.021), 0.93, 0.6, *[blur(ACROSS)] * 5)
+    model = BlindDAEP(size=7, varying=True)
+    with pytest.warns(UserWarning, match="one kernel is used for the whole photograph: the kernels of the regions"):
+        model(blurred)
+    assert model.kernel[0].kernels.shape[:2] == (1, 1)
+
+
+def test_two_starts_of_a_camera_are_compared_and_the_better_is_taken(monkeypatch):
+    asked = []
+
+    def shake(y, denoise, settings, counts, seed, follow):
+        asked.append((settings.factor, seed))
+        kernels = (ACROSS if len(asked) == 1 else DOWN).expand(*counts, 7, 7)
+        follow(1.0, 0, kernels[0, 0])
+        return CameraShake(kernels, torch.zeros(7, 7, 7))
+
+    monkeypatch.setattr("daep_deepinv.blind.varying_camera.camera_shake", shake)
+    judge = Judge(torch.rand(1, 3, 160, 170), 7, DAEPrior())
+    judge.misfit = lambda kernels: 0.01 if torch.equal(kernels[0, 0], DOWN) else 0.02
+    begun = []
+    found, misfit, share = camera_blur(judge, 5, 3, lambda *what: begun.append(what[0]))
+    assert torch.equal(found.kernel.kernels[2, 2], DOWN) and misfit == 0.01 and begun == [0, 1] and share < 0.01
+    assert found.confidence < 0.7 and not found.kernel.trusted.any()
+    assert asked[0][0] != asked[1][0] and [seed for _, seed in asked] == [3, 4]
+
+
+def test_the_share_of_the_variation_that_is_repeated():
+    kernels = torch.stack([ACROSS, BENT[1:8, 1:8], DOWN]).view(1, 3, 7, 7)
+    assert repeated(kernels, kernels) == pytest.approx(1, abs=1e-4)
+    assert repeated(kernels, kernels.flip(1)) < 0.1
+
+
+def test_poses_are_sought_in_photographs_of_their_size_only():
+    assert suits(torch.zeros(1, 1, 160, 640))
+    assert not suits(torch.zeros(1, 1, 150, 200)) and not suits(torch.zeros(1, 1, 400, 641))

@@ -22,8 +22,8 @@ from daep_deepinv.blind.kernels import (
     stacked,
 )
 from daep_deepinv.blind.restoration import deblurred
-from daep_deepinv.blind.varying import VaryingBlur, found_varying_blur
-from daep_deepinv.blind.varying_kernel import VaryingKernel
+from daep_deepinv.blind.varying import found_varying_blur
+from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
 from daep_prior.arguments import checked_seeds, real_number, whole_number
 from daep_prior.blind import FoundBlur
 from daep_prior.blind.several_starts import FollowStarts
@@ -41,9 +41,9 @@ class BlindDAEP(Reconstructor):
     warned of. Starts may also agree on a wrong kernel. If the restoration with it overshoots the photograph, a warning
     says so and lowers ``confidence``. Some wrong kernels pass, so compare the result with the photograph.
 
-    ``varying=True``: the blur varies over the photograph (rotation of the camera, depth, corners of a lens). A kernel
-    is found for each of a grid of overlapping regions, see ``daep_deepinv.blind.varying``. Where the blur varies
-    much, the gain is small.
+    ``varying=True``: the blur varies over the photograph (rotation of the camera, depth, corners of a lens). First the
+    poses of a camera that moves and turns are sought, in photographs of 160 to 640 pixels; if they do not explain it,
+    a kernel for each of a grid of overlapping regions. See ``daep_deepinv.blind.varying``.
 
     After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the agreement of the starts, from 0 to 1,
     and ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
@@ -55,7 +55,7 @@ class BlindDAEP(Reconstructor):
     :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
     :param int starts: largest number of starts; the first two are enough if they agree. 1: the fastest,
         without ``confidence``.
-    :param bool varying: one kernel for each of several overlapping regions.
+    :param bool varying: kernels that vary over the photograph.
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
     :param str, torch.device device: where the denoiser is put; default: where it is.
     :param bool verbose: with ``show_progress_bar``, show start, scale and round.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
-from daep_deepinv.blind.varying_kernel import VaryingKernel, region_count
+from daep_deepinv.blind.varying_camera import Judge, camera_blur, suits
+from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel, region_count
 from daep_deepinv.blind.varying_position import in_the_middle
 from daep_deepinv.prior import DAEPrior
 from daep_prior.blind import FoundBlur, similarity
@@ -28,19 +28,8 @@ MOST_REGIONS = 4
 ALIKE = 40
 #: Share of the regions that must be trusted. With fewer, one kernel is more reliable. Chosen by hand.
 LEAST_TRUSTED = 0.5
-
-
-class VaryingBlur(NamedTuple):
-    """The blur of one photograph.
-
-    :param VaryingKernel kernel: of one region if the kernels of more are not found.
-    :param float confidence: mean over the regions, those that are not trusted with 0; of one region, its own.
-    :param str verdict: ``"found"``, or as that of :class:`daep_prior.blind.FoundBlur`.
-    """
-
-    kernel: VaryingKernel
-    confidence: float
-    verdict: str
+#: Least share of the variation of the kernels that two starts for a camera must repeat. Under a rotation it was 0.7.
+REPEATED = 0.5
 
 
 def found_varying_blur(
@@ -48,14 +37,42 @@ def found_varying_blur(
 ) -> VaryingBlur:
     """The blur of a photograph (1, C, h, w) that varies over it.
 
+    If the photograph is small enough, see :func:`daep_deepinv.blind.varying_camera.suits`, one kernel is found first.
+    Then the poses of a camera are sought. They are taken if two starts find the same variation of the kernels, see
+    :data:`REPEATED`, and it explains the photograph better than one kernel. Otherwise each region has a kernel of its
+    own. If these explain it worse than one kernel, it has one kernel; this is warned of.
+
+    The parameters are those of :func:`daep_deepinv.blind.kernels.found_blurs`; ``follow`` counts all starts.
+    """
+    largest = checked_size(size, y)
+    if not suits(y):
+        return _by_regions(y, largest, prior, starts, seed, follow)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about one kernel; it is warned of if it is taken
+        (one,) = found_blurs(y, largest, prior, starts, seed, follow)
+    if one.verdict not in ("found", "not found"):
+        return _by_regions(y, largest, prior, starts, seed, follow)
+    judge = Judge(y, largest, prior)
+    single = judge.misfit(one.kernel[None, None])
+    camera = camera_blur(judge, starts, seed, None if follow is None else _counted(follow, starts))
+    agreed = camera.blur.confidence >= UNCERTAIN or starts == 1
+    if agreed and camera.repeated >= REPEATED and camera.misfit < single:
+        return camera.blur
+    regions = _by_regions(y, largest, prior, starts, seed, None if follow is None else _counted(follow, 2 * starts))
+    if regions.kernel.kernels.shape[:2] == (1, 1) or judge.misfit(regions.kernel.kernels) <= single:
+        return regions
+    return _one_kernel(y, largest, prior, starts, seed, follow, "the kernels of the regions explain it worse")
+
+
+def _by_regions(
+    y: Tensor, largest: int, prior: DAEPrior, starts: int, seed: int, follow: FollowStarts | None
+) -> VaryingBlur:
+    """One kernel for each of a grid of regions.
+
     A kernel is trusted if it is found, or the region is sharp, with a confidence of at least ``UNCERTAIN``. The others
     are replaced by means of trusted neighbours. If less than :data:`LEAST_TRUSTED` of the regions are trusted, or the
     photograph is too small for two, it has one kernel; this is warned of.
-
-    The parameters are those of :func:`daep_deepinv.blind.kernels.found_blurs`; ``follow`` counts the starts of all
-    regions.
     """
-    largest = checked_size(size, y)
     side = max(LEAST_SIDE, SIDES_PER_KERNEL * largest)
     shape = (y.shape[2], y.shape[3])
     rows, columns = (region_count(n, side, MOST_REGIONS) for n in shape)

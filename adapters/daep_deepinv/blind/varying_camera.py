@@ -1,0 +1,114 @@
+"""The blur of a photograph by a camera that is moved and turned: kernels from the whole image, judged against one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
+from daep_deepinv.prior import DAEPrior
+from daep_prior.blind import BlindSettings, similarity
+from daep_prior.blind.camera_shake import camera_shake, unexplained
+from daep_prior.blind.several_starts import (
+    UNCERTAIN,
+    FollowStarts,
+    last_weight,
+    noise_level,
+    of_start,
+)
+
+#: Height and width of photographs for which poses are sought, pixels. A turn is hardly seen in a smaller one; in a
+#: larger one, a start takes more than two minutes. Chosen by hand.
+LEAST_SIDE, LARGEST_SIDE = 160, 640
+#: Kernels down and across.
+COUNTS = (7, 7)
+#: Error of the kernels, images in [0, 1]; it counts as noise. With noise of 2.55/255 in a training photograph, assumed
+#: levels of 3 and 5/255 restored 25.3 and 25.2 dB.
+ERROR = 1.5 / 255
+#: Starts that are compared; they have other factors between two scales.
+STARTS = 2
+
+
+class CameraBlur(NamedTuple):
+    """The blur for the poses of a camera.
+
+    :param VaryingBlur blur: its confidence is the mean similarity of the kernels of two starts, 0 with one start.
+    :param float misfit: see :class:`Judge`.
+    :param float repeated: see :func:`repeated`; 1 with one start.
+    """
+
+    blur: VaryingBlur
+    misfit: float
+    repeated: float
+
+
+class Judge:
+    """How badly kernels explain a photograph of at most :data:`LARGEST_SIDE`, see :func:`unexplained`.
+
+    :param torch.Tensor y: (1, C, h, w) in [0, 1].
+    """
+
+    def __init__(self, y: Tensor, size: int, prior: DAEPrior):
+        self.grey = y.detach().to("cpu", torch.float32).mean(1, keepdim=True)
+        self.settings = replace(BlindSettings(), size=size)
+        weight = last_weight(noise_level(self.grey), self.settings)
+        self.settings = replace(self.settings, last_weight=weight)
+        self._prior = prior
+
+    def denoise(self, x: Tensor, width: float) -> Tensor:
+        """The prior's denoiser, for the grey photograph."""
+        return self._prior.denoise(x.to(self._prior.device), width).to(x.device)
+
+    def misfit(self, kernels: Tensor) -> float:
+        """Of kernels (rows, columns, n, n), images in [0, 1]."""
+        with torch.inference_mode(False), torch.no_grad():
+            return unexplained(self.grey, self.denoise, kernels, self.settings)
+
+
+def suits(y: Tensor) -> bool:
+    """Whether poses are sought in a photograph of this size."""
+    return min(y.shape[-2:]) >= LEAST_SIDE and max(y.shape[-2:]) <= LARGEST_SIDE
+
+
+def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | None = None) -> CameraBlur:
+    """The blur for the poses of a camera: of two starts, the one with the smaller misfit."""
+    found: list[Tensor] = []
+    with torch.inference_mode(False), torch.no_grad():
+        for start in range(min(STARTS, starts)):
+            settings = of_start(judge.settings, start)
+            follow_start = None if follow is None else _of_start(follow, start)
+            shake = camera_shake(judge.grey, judge.denoise, settings, COUNTS, seed + start, follow_start)
+            found.append(shake.kernels)
+    misfits = [judge.misfit(kernels) for kernels in found]
+    best = min(range(len(found)), key=misfits.__getitem__)
+    compared = len(found) > 1
+    confidence = agreement(*found) if compared else 0.0
+    shape = (judge.grey.shape[2], judge.grey.shape[3])
+    trusted = torch.full(COUNTS, confidence >= UNCERTAIN or not compared)
+    blur = VaryingBlur(VaryingKernel(found[best], trusted, shape, ERROR), confidence, "found")
+    return CameraBlur(blur, misfits[best], repeated(*found) if compared else 1.0)
+
+
+def repeated(first: Tensor, second: Tensor) -> float:
+    """The share of the variation of kernels (rows, columns, n, n) that another start repeats, at most 1.
+
+    It is ``1 - (1 - a) / (1 - b)``, where ``a`` is the :func:`agreement` with the other start, and ``b`` that with its
+    mean kernel at all places. A blur that does not vary gives 0 or less.
+    """
+    mean = second.mean((0, 1), keepdim=True).expand_as(second)
+    return 1 - (1 - agreement(first, second)) / max(1e-6, 1 - agreement(first, mean))
+
+
+def agreement(first: Tensor, second: Tensor) -> float:
+    """Mean similarity of kernels (rows, columns, n, n) at the same places, 0 to 1."""
+    pairs = zip(first.flatten(0, 1), second.flatten(0, 1), strict=True)
+    values = [similarity(one, other) for one, other in pairs]
+    return min(1.0, sum(values) / len(values))
+
+
+def _of_start(follow: FollowStarts, start: int) -> Callable[[float, int, Tensor], None]:
+    return lambda factor, number, kernel: follow(start, factor, number, kernel)
