@@ -1,4 +1,4 @@
-"""Posterior samplers of deepinv beside ``DAEP.posterior`` and ``DAEP.sample``: PSNR of the mean, time. Same network.
+"""Posterior samplers of deepinv beside ``DAEP.sample``: PSNR of the mean, time. Same network.
 
     python benchmarks/samplers.py --data FOLDER [--count 2] [--samples 4] [--only TEXT]
 
@@ -76,13 +76,8 @@ PROBLEMS: dict[str, Callable[[tuple[int, ...], int], Any]] = {
 }
 
 
-def estimate(y: Tensor, physics: Physics, n: int, network: DAEDenoiser) -> Tensor:
-    """``DAEP.posterior``, whose estimate is the restored image."""
-    return DAEP(NOISE, network, check_noise=False).posterior(y, physics, n=n, seed=SEED).mean
-
-
 def mean_of_ours(y: Tensor, physics: Physics, n: int, network: DAEDenoiser) -> Tensor:
-    """``DAEP.sample``."""
+    """``DAEP.sample``: the restored image, but for values that are cut off."""
     return DAEP(NOISE, network, check_noise=False).sample(y, physics, n=n, seed=SEED).mean(0)
 
 
@@ -136,7 +131,6 @@ def chain(sampler: type, step: float, **options: Any) -> Mean:
 
 
 METHODS: dict[str, Mean] = {
-    "DAEP.posterior": estimate,
     "DAEP.sample": mean_of_ours,
     "DiffPIR, 30 steps": in_one_batch(lambda network: DiffPIR(network, L2(), sigma=NOISE, max_iter=30, zeta=0.3)),
     "DiffPIR, 100 steps": in_one_batch(lambda network: DiffPIR(network, L2(), sigma=NOISE, max_iter=100, zeta=0.3)),
