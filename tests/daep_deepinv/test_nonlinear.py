@@ -301,6 +301,8 @@ def test_images_are_complex_only_if_the_first_image_is(shipped, face):
         y = physics(x)
         inverse = physics.A_dagger(y)
         init = inverse if x.is_complex() else None
+        plan = DAEP(preset="fast", denoiser=shipped("dae")).plan(y, physics, init=init)[0]
+        assert plan.start.startswith("real part of") == (not x.is_complex())
         out = DAEP(preset="fast", denoiser=shipped("dae"))(y, physics, init=init)
         assert out.dtype == x.dtype
         assert psnr(out, x) > psnr(inverse if x.is_complex() else inverse.real, x) + 2

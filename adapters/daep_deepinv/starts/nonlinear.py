@@ -13,6 +13,7 @@ from torch import Tensor
 
 from daep_deepinv.data_terms.nonlinear import gauss_newton
 from daep_deepinv.linear_algebra.squares import squares
+from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.operators.linearized import require_differentiable
 from daep_deepinv.operators.scaled import ComplexAsReal
@@ -58,7 +59,8 @@ def nonlinear_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
         return torch.cat(found), "the spectral method's image, refined by Gauss-Newton steps"
     start = _offered(y, physics)
     require_differentiable(physics, start)
-    return _refined(start, y, physics), "the measurement or an inverse of it, refined by Gauss-Newton steps"
+    real = "real part of " if any(part.is_complex() for part in parts_of(y)) else ""
+    return _refined(start, y, physics), f"{real}the measurement or an inverse of it, refined by Gauss-Newton steps"
 
 
 def _unwrapped(y: Tensor, period: float, from_zero: bool) -> Tensor:
