@@ -12,7 +12,7 @@ from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of, shape_of
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
-from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio, is_homogeneous
 from daep_prior import DivergenceError
 
 __all__ = [
@@ -61,7 +61,8 @@ def check_factor(factor: float) -> None:
 
 
 def checked_measurement(y: Any, physics: Any) -> Any:
-    """The measurement without a graph, as ordinary tensors even if they were made in inference mode.
+    """The measurement without a graph, as ordinary tensors even if they were made in inference mode. They are
+    contiguous: rounding depends on the order in memory, and the image must not.
 
     :raises ValueError: it is not a finite tensor, has more or fewer parts than the physics, or there is no physics.
     """
@@ -78,7 +79,7 @@ def checked_measurement(y: Any, physics: Any) -> Any:
         if not bool(part.isfinite().all()):
             raise ValueError("y: the measurement contains NaN or infinite values; expected finite numbers.")
     _check_parts(y, physics)
-    plain = [part.clone() if part.is_inference() else part.detach() for part in parts_of(y)]
+    plain = [(part.clone() if part.is_inference() else part.detach()).contiguous() for part in parts_of(y)]
     return TensorList(plain) if isinstance(y, TensorList) else plain[0]
 
 
@@ -145,6 +146,11 @@ def adjoint_warning(physics: Physics, image: Tensor) -> Warning | None:
     wrong = f"is {ratio:.3g} of <A u, A u>; expected 1 (see physics.adjointness_test)."
     if ratio != ratio:
         return UserWarning(f"physics: A_adjoint of {name} fails. {advice}")
+    if not mended and not is_homogeneous(physics, image):
+        return UserWarning(
+            f"physics: {name} is not linear: A(2 u) is not 2 A(u). Derive a nonlinear operator from Physics. Subtract "
+            "A(0) of an affine one from A and from y. A random one must draw its numbers once, in the constructor."
+        )
     return UserWarning(f"physics: A_adjoint of {name} is not the adjoint of A: <u, A_adjoint A u> {wrong} {advice}")
 
 

@@ -143,7 +143,11 @@ def _image_like(y: Any, physics: Physics, init: Any) -> Tensor | None:
     except FAILURES as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        raise ValueError(f"y: a measurement of shape {shape_of(y)} does not fit this physics: {error}") from error
+        reason = f"y: a measurement of shape {shape_of(y)} does not fit this physics"
+        if getattr(type(physics), "A_adjoint", None) is LinearPhysics.A_adjoint and physics.A_adj is None:
+            name = type(physics).__name__
+            reason = f"physics: {name} has no A_adjoint, and none is found for a measurement of shape {shape_of(y)}"
+        raise ValueError(f"{reason}: {error}") from error
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -99,7 +99,7 @@ class Sampling:
         :raises ValueError: ``n`` is no whole number of at least 1, ``seed`` none of at least 0, an option is out of its
             range, or the denoiser is for one level.
         """
-        n, seed, plan = whole_number("n", n), whole_number("seed", seed, 0), SamplingPlan(**options)
+        n, seed, plan = whole_number("n", n), whole_number("seed", seed, 0), _plan_of(options)
         return self._chains(y, physics, sigma).samples(n, seed, plan)
 
     def posterior(
@@ -119,7 +119,7 @@ class Sampling:
 
         :param Callable callback: is called with the number of each sample that is drawn.
         """
-        n, seed, plan = whole_number("n", n, 2), whole_number("seed", seed, 0), SamplingPlan(**options)
+        n, seed, plan = whole_number("n", n, 2), whole_number("seed", seed, 0), _plan_of(options)
         chains = self._chains(y, physics, sigma)
         mean = squares = torch.zeros(())
         for k in range(n):  # Welford's sums
@@ -145,6 +145,14 @@ class Sampling:
             parts = [part for job in jobs for part in job.parts()]
             chains = [_Chain(p, view, self.prior, restored[view.images]) for p, view in parts]
             return _Chains(asked, chains, restored)
+
+
+def _plan_of(options: dict[str, Any]) -> SamplingPlan:
+    """:raises TypeError: an option is unknown."""
+    known = [field.name for field in fields(SamplingPlan)]
+    for name in options.keys() - known:
+        raise TypeError(f"{name}: no such option; expected n (the number of samples), seed, sigma, {', '.join(known)}.")
+    return SamplingPlan(**options)
 
 
 class _Chains:

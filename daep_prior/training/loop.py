@@ -89,7 +89,8 @@ def train(
     training, held_out = _held_out(as_training_images(images, config.channels, config.crop), config, log)
     run = TrainingRun(config, device, device.type == "cuda" if compiled is None else compiled)
     _begin(run, checkpoint_path(output), start_from, log)
-    log(f"{len(training)} images, {len(held_out)} held out; {run.parameters / 1e6:.2f} M parameters on {device}")
+    apart = 0 if training is held_out else len(held_out)
+    log(f"{len(training)} images, {apart} held out; {run.parameters / 1e6:.2f} M parameters on {device}")
 
     def save() -> None:
         save_checkpoint(run, checkpoint_path(output))

@@ -3,7 +3,7 @@
 import deepinv as dinv
 import pytest
 import torch
-from deepinv.physics import LinearPhysics
+from deepinv.physics import LinearPhysics, Physics
 from deepinv.utils import TensorList
 
 from daep_deepinv import DAEP
@@ -52,6 +52,16 @@ REFUSED = {
     "truth of another batch": (lambda x: (x, blur()), {"x_gt": torch.zeros(1, *SIZE)}, "x_gt: got shape"),
     "truth as a number": (lambda x: (x, blur()), {"x_gt": 0.5}, "x_gt: got an object of type float"),
     "another device": (lambda x: (x, blur().to("meta")), {}, "y: it is on cpu, the physics on meta"),
+    "no adjoint": (
+        lambda x: (x.sum(3), LinearPhysics(A=lambda v, **_: v.sum(3))),
+        {},
+        r"physics: LinearPhysics has no A_adjoint, .* of shape \(2, 3, 16\): img_size must be set",
+    ),
+    "no derivative": (
+        lambda x: (x, Physics(A=lambda v, **_: (4 * v).round() / 4)),
+        {},
+        r"physics: the derivative of Physics is zero at the first image; .* pass init=",
+    ),
     "haze without depth": (lambda x: (x, dinv.physics.Haze()), {}, "physics: Haze has three unknowns"),
 }
 
@@ -91,7 +101,9 @@ def test_measurement_and_physics_may_differ_in_their_number_type(of_y, of_physic
     assert torch.allclose(out.float(), restored(smoother, y, blur()), atol=1e-4)
 
 
-@pytest.mark.parametrize("form", ["inference", "graph", "list of one", "start in double", "start as a tuple"])
+@pytest.mark.parametrize(
+    "form", ["inference", "graph", "list of one", "start in double", "start as a tuple", "columns first in memory"]
+)
 def test_the_form_of_the_arguments_changes_nothing(form, x, smoother):
     y, init = blur().A(x), x.flip(0)
     expected = restored(smoother, y, blur(), init=init)
@@ -102,6 +114,9 @@ def test_the_form_of_the_arguments_changes_nothing(form, x, smoother):
         y = y.clone().requires_grad_()
     elif form == "list of one":
         y = [y]
+    elif "memory" in form:
+        y = y.mT.contiguous().mT
+        assert read_measurement(y, blur(), init).y.is_contiguous()
     else:
         init = init.double() if "double" in form else (init,)
     assert torch.allclose(restored(smoother, y, blur(), init=init), expected, atol=1e-6)

@@ -164,11 +164,6 @@ def test_parts_of_a_stack_are_weighted_by_their_noise(cat, blur, mask, gain):
 
 
 def space_varying(x, padding, **options):
-    filters = (
-        torch.stack([F.pad(gaussian_blur(sigma=(0.8, 0.8)), [2] * 4), gaussian_blur(sigma=(1.6, 1.6))[..., :9, :9]], 2)
-        if False
-        else None
-    )
     narrow, wide = gaussian_blur(sigma=(0.8, 0.8)), gaussian_blur(sigma=(1.6, 1.6))
     border = (wide.shape[-1] - narrow.shape[-1]) // 2
     filters = torch.stack([F.pad(narrow, [border] * 4), wide], 2)

@@ -85,6 +85,7 @@ def test_a_small_image_is_less_sure(photograph) -> None:
 def test_an_unsure_estimate_warns() -> None:
     sure, unsure = (NoiseModel(0.1, "estimated", uncertainty=error) for error in (0.1, 0.5))
     assert sure.warning() is None and "may be 13 to 38/255" in str(unsure.warning())
+    assert NoiseModel(0.0, "estimated", uncertainty=0.5).warning() is None  # a constant image: there is no other level
     assert "25.5/255 +- 10 %" in str(sure) and "25.5/255 (13 to 38/255)" in str(unsure)
 
 

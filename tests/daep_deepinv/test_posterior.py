@@ -143,8 +143,9 @@ def test_what_cannot_be_sampled_is_refused(model, physics, y, conv):
         model.sample(y, physics, n=0)
     with pytest.raises(ValueError, match="n: got 1"):
         model.posterior(y, physics, n=1)
-    with pytest.raises(TypeError, match="temperature"):
-        model.sample(y, physics, temperature=2)
+    for draw in (model.sample, model.posterior):
+        with pytest.raises(TypeError, match=r"^samples: no such option; expected n \(the number of samples\)"):
+            draw(y, physics, samples=2)
     with pytest.raises(ValueError, match="25/255 alone"):
         DAEP(NOISE, conv).sample(y, physics)
 

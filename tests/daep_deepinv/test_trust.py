@@ -8,6 +8,7 @@ import pytest
 import torch
 from deepinv.physics import LinearPhysics
 
+from daep_deepinv.checks import adjoint_warning
 from daep_deepinv.operators.memory import remembered
 from daep_deepinv.operators.number_type import in_number_type, number_type
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint, black_image, with_right_adjoint
@@ -102,6 +103,20 @@ def test_the_adjoint_is_tested_once():
     physics.gain.fill_(2.0)
     assert adjoint_ratio(physics, torch.zeros(2, *SIZE)) == pytest.approx(1)
     assert len(physics.calls) == 2
+
+
+NOT_LINEAR = {
+    "affine": lambda v: v + 0.2,
+    "square": lambda v: v.square(),
+    "random": lambda v: v * (torch.rand(v.shape) > 0.5),
+}
+
+
+@pytest.mark.parametrize("name", NOT_LINEAR)
+def test_a_linear_physics_that_is_not_linear_is_named(name):
+    physics = LinearPhysics(A=lambda v, **_: NOT_LINEAR[name](v), A_adjoint=lambda v, **_: NOT_LINEAR[name](v))
+    warning = adjoint_warning(physics, torch.zeros(1, *SIZE))
+    assert "LinearPhysics is not linear: A(2 u) is not 2 A(u)" in str(warning)
 
 
 WRONG = {

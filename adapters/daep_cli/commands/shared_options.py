@@ -41,7 +41,7 @@ Seed = Annotated[
     int,
     typer.Option(
         metavar="N",
-        help="Seed of all random numbers; the same seed gives the same image.",
+        help="Seed of all random numbers; the same seed gives the same result.",
         callback=_checked_seed,
     ),
 ]

@@ -68,7 +68,7 @@ class NoiseModel:
                 f"between the channels; it is restored for {255 * self.level:.3g}/255, {self.kind}. "
                 "DAEP(check_noise=False) trusts sigma."
             )
-        if self.uncertainty is not None and self.uncertainty > UNSURE:
+        if self.level > 0 and self.uncertainty is not None and self.uncertainty > UNSURE:
             return NoiseWarning(
                 f"sigma: texture looks like noise here; the level is estimated as {255 * self.level:.3g}/255, and "
                 f"may be {self._range}. Give a number if you know it."

@@ -91,6 +91,11 @@ def require_differentiable(physics: Physics, x: Tensor) -> None:
         ) from error
     if gradient.shape != x.shape:
         raise ValueError(f"physics: the derivative of {type(physics).__name__} has shape {tuple(gradient.shape)}.")
+    if total(seen, seen) > 0 and not bool(gradient.any()):
+        raise ValueError(
+            f"physics: the derivative of {type(physics).__name__} is zero at the first image; expected an A that can "
+            "be differentiated. Rounding, comparisons and detach() have none. If A has one elsewhere, pass init=."
+        )
 
 
 def period_of(physics: Physics) -> float | None:

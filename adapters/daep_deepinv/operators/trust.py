@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daep_deepinv.operators.memory import remembered
 
-__all__ = ["adjoint_ratio", "has_closed_prox", "probe", "total"]
+__all__ = ["adjoint_ratio", "has_closed_prox", "is_homogeneous", "probe", "total"]
 
 #: Relative error of the optimality condition at which a proximal step counts as wrong. Rounding in float32 leaves
 #: 1e-6 in deepinv's closed steps, a wrong formula 0.1 and more.
@@ -50,6 +50,14 @@ def adjoint_ratio(physics: LinearPhysics, like: Tensor) -> float:
         return total(u, physics.A_adjoint(seen)) / norm if norm > 0 else 1.0
 
     return remembered(physics, ("adjoint", *_kind(like)), ratio)
+
+
+def is_homogeneous(physics: LinearPhysics, like: Tensor) -> bool:
+    """Whether ``A(2 u) = 2 A(u)`` for white noise ``u``: not of an affine or random operator."""
+    u = probe(like)
+    seen = physics.A(2 * u)
+    gap = seen - 2 * physics.A(u)
+    return total(gap, gap) <= PROX_TOLERANCE**2 * total(seen, seen)
 
 
 def has_closed_prox(physics: LinearPhysics, like: Tensor | None = None) -> bool:
