@@ -4,6 +4,7 @@ import deepinv as dinv
 import pytest
 import skimage.data
 import torch
+from deepinv.optim import L1
 from deepinv.utils import TensorList
 
 from daep_deepinv import DAEP, DAEPrior, starting_point
@@ -270,6 +271,21 @@ def test_impulses_are_found_and_left_out(photograph, share) -> None:
     assert "impulses" in str(model.plan(y, P.Denoising()))
     for i in range(2):
         assert torch.allclose(model(both[i : i + 1], P.Denoising()), together[i : i + 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.05, None])
+def test_impulses_overrule_a_level(photograph, sigma) -> None:
+    """Given, or stated by the physics. The other image of the batch keeps it."""
+    torch.manual_seed(0)
+    noisy = photograph + 0.05 * normal(photograph.shape)
+    y = torch.cat([noisy, P.SaltPepperNoise(0.05, 0.05)(photograph)])
+    physics, model = P.Denoising(P.GaussianNoise(0.05)), DAEP(sigma, preset="fast")
+    with pytest.warns(UserWarning, match="more than 12.8/255.*, beside impulses.*check_noise=False"):
+        out = model(y, physics)
+    assert float((out[1:] - photograph).square().mean()) < 0.3 * 0.05**2
+    assert torch.allclose(out[:1], model(noisy, physics), atol=1e-5)
+    with pytest.raises(ValueError, match="y: some images have impulses and some have none"):
+        DAEP("estimate", data_fidelity=L1())(y, physics)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 0.3])

@@ -45,6 +45,7 @@ class NoiseOfImage:
     :param torch.Tensor, float shift: background and offset; a tensor is (1, C, h, w).
     :param Impulses impulses: ``None``: there are none.
     :param tuple between: the level is only known to lie between these; ``None``: it is that of the law.
+    :param float assumed: the white level that was given or stated, if the measurement shows impulses instead.
     :param bool magnitude: ``y`` is a magnitude (Rician noise): ``sqrt(max(y^2 - variance, 0))`` has the mean ``K x`` up
         to higher orders.
     :param tuple parts: of stacked physics, one a part.
@@ -56,6 +57,7 @@ class NoiseOfImage:
     shift: float | Tensor = 0.0
     impulses: Impulses | None = None
     between: tuple[float, float] | None = None
+    assumed: float | None = None
     magnitude: bool = False
     parts: tuple[NoiseOfImage, ...] | None = None
 
@@ -65,6 +67,12 @@ class NoiseOfImage:
         if self.parts is not None:
             return any(part.changes_values for part in self.parts)
         return self.magnitude or self.factor != 1 or isinstance(self.shift, Tensor) or self.shift != 0
+
+    @property
+    def is_white(self) -> bool:
+        """Whether it is white noise of a known level, and nothing else."""
+        other = self.changes_values or self.parts is not None or self.impulses is not None or self.between is not None
+        return white_level(self.law) is not None and not other
 
     def prepare(self, y: Any) -> Any:
         """The measurement (1, C, h, w) of the image, multiplied and shifted."""

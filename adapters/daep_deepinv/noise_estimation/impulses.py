@@ -38,6 +38,8 @@ def impulses_in(y: Tensor, measured: Tensor | None = None) -> Impulses | None:
         return None
     low, high = float(values.min()), float(values.max())
     spread, count = high - low, values.numel()
+    if any(int((values == extreme).sum()) < LEAST_SHARE * count for extreme in (low, high)):
+        return None  # before the medians, which take nine times the memory of the image
     image = y if measured is None else fill_missing(y * seen, seen.to(y))
     windows = F.unfold(F.pad(image, (1, 1, 1, 1), mode="reflect").transpose(0, 1), 3)
     away = (image - windows.median(1).values.view_as(image)).abs() > JUMP * spread

@@ -43,6 +43,12 @@ class Choices:
     data_fidelity: DataFidelity | OfLevel | None = None
 
     @property
+    def checks(self) -> bool:
+        """Whether the noise is compared with the measurement."""
+        ours = self.schedule is None and self.data_fidelity is None and not self.papers_solver
+        return self.check_noise and ours
+
+    @property
     def papers_solver(self) -> bool:
         """Whether the paper's solver restores, which is used as in the paper: no noise check, grey images as they
         are."""

@@ -29,16 +29,29 @@ ANY_LEVEL = (0.0, math.inf)
 
 
 def statement_of(
-    y: Any, physics: Physics, sigma: GivenNoise | None, estimate: bool
+    y: Any, physics: Physics, sigma: GivenNoise | None, estimate: bool, *, check: bool
 ) -> tuple[StatedNoise | None, Source]:
     """The noise that the caller gives, or else the physics states; ``None``: it is to be estimated.
 
     :param bool estimate: estimate it even if the physics states one.
+    :param bool check: look for impulses beside white noise, and estimate it if there are some.
     """
-    if sigma is not None:
-        return given_noise(sigma, y), "given"
-    stated = None if estimate else stated_noise(physics, y)
-    return (_beside_impulses(y, physics), "estimated") if stated is None else (stated, "stated")
+    source: Source = "stated" if sigma is None else "given"
+    stated = given_noise(sigma, y) if sigma is not None else None if estimate else stated_noise(physics, y)
+    if stated is None:
+        return _beside_impulses(y, physics), "estimated"
+    if not check or not all(one.is_white for one in stated.images):
+        return stated, source
+    seen = _beside_impulses(y, physics)
+    if seen is not None:
+        stated = StatedNoise(
+            tuple(
+                replace(one, assumed=stated.level(i)) if one.impulses is not None else stated.of(i)
+                for i, one in enumerate(seen.images)
+            ),
+            stated.doubtful,
+        )
+    return stated, source
 
 
 def _beside_impulses(y: Any, physics: Physics) -> StatedNoise | None:
@@ -91,9 +104,12 @@ def noise_of_images(
             one = None if statement is None else statement.of(view.images[k])
             if one is not None and one.between is not None and (one.impulses is not None or one.between != ANY_LEVEL):
                 low, high = (limit / view.range.scale for limit in one.between)
-                found[k] = replace(
+                model = replace(
                     model, level=min(max(model.level, low), high), law=None, words=one.words if one.impulses else ""
                 )
+                if one.assumed is not None:
+                    model = replace(model, source="overruled", assumed=one.assumed / view.range.scale)
+                found[k] = model
             else:
                 named = one is not None and one.words and model.source == source
                 found[k] = replace(model, words=one.words) if one is not None and named else model

@@ -60,7 +60,7 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     :raises ValueError: the measurement does not fit the physics or the denoiser, or its noise cannot be estimated.
     """
     own_start = init is not starting_point
-    statement, source = statement_of(y, physics, choices.sigma, choices.estimate)
+    statement, source = statement_of(y, physics, choices.sigma, choices.estimate, check=choices.checks)
     known = None
     if statement is not None:
         known = statement.known(y, physics.mask if isinstance(physics, Inpainting) else None)
@@ -87,12 +87,16 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
 def _for_impulses(statement: StatedNoise, y: Tensor, choices: Choices) -> tuple[StatedNoise, Choices]:
     """Noise and data fidelity for a measurement with impulses that the data fidelity judges.
 
+    :raises ValueError: not all images have impulses.
+
     The other values are nearly noise-free, which the schedule is for, and the weight of ``L1``, which leaves the values
     out that are impulses. Else these have the weight's noise level: their mean square distance to values that are
     uniform between the extremes is a third of the range's square.
     """
     impulses = statement.of(0).impulses
-    assert impulses is not None and choices.data_fidelity is not None
+    if impulses is None or any(one.impulses is None for one in statement.images):
+        raise ValueError("y: some images have impulses and some have none; restore them in a call each.")
+    assert choices.data_fidelity is not None
     spread = impulses.high - impulses.low
     if isinstance(choices.data_fidelity, L1):
         return given_noise(BESIDE_IMPULSES * spread, y), choices
@@ -147,9 +151,7 @@ def _plans(
     seen = prior.adapted(view.start).description(view.start) if view.channels == SEVERAL else view.channels
     channels = (RGB if view.channels == GREY_AS_COLOUR else view.start.shape[1], *view.start.shape[2:])
     plans = []
-    ours = choices.schedule is None and choices.data_fidelity is None and not choices.papers_solver
-    check = choices.check_noise and ours
-    for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=check)):
+    for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=choices.checks)):
         one = replace(view, used=view.used.select([i]))
         schedule = choices.schedule or preset_schedule(one, i, noise, prior, choices, own_start)
         found = [wrong_adjoint, noise.scaled(view.range.scale).warning(), _units(view, i, choices)]
