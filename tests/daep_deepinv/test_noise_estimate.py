@@ -273,6 +273,13 @@ def test_impulses_are_found_and_left_out(photograph, share) -> None:
         assert torch.allclose(model(both[i : i + 1], P.Denoising()), together[i : i + 1], atol=1e-5)
 
 
+def test_one_bright_pixel_hides_no_impulses(photograph) -> None:
+    torch.manual_seed(0)
+    y = P.SaltPepperNoise(0.05, 0.05)(0.2 + 0.6 * photograph)
+    y[..., 20, 20] = 0.95
+    assert impulses_in(y) is not None
+
+
 @pytest.mark.parametrize("sigma", [0.05, None])
 def test_impulses_overrule_a_level(photograph, sigma) -> None:
     """Given, or stated by the physics. The other image of the batch keeps it."""

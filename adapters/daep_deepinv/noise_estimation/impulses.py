@@ -18,7 +18,7 @@ JUMP = 0.1
 #: At least this share of the values at an extreme stand out. Clipped values lie beside each other.
 LEAST_ALONE = 0.3
 #: And at least this many times the share of the values next to the extreme, to this share of the range. Strong noise
-#: that is clipped, and sparkle, stand out below the limit as well.
+#: that is clipped, and sparkle, stand out below the limit as well. They have at least LEAST_SHARE of the values there.
 RATIO, NEXT = 2.0, 0.1
 #: Least height and width, pixels.
 SMALLEST_SIDE = 16
@@ -48,7 +48,7 @@ def impulses_in(y: Tensor, measured: Tensor | None = None) -> Impulses | None:
         at = (y == extreme) & seen
         next_to = ((y - extreme).abs() <= NEXT * spread) & seen & ~at
         alone, alone_next = (float((there & away).sum()) for there in (at, next_to))
-        rate, rate_next = alone / int(at.sum()), alone_next / max(int(next_to.sum()), 1)
+        rate, rate_next = alone / int(at.sum()), alone_next / max(int(next_to.sum()), LEAST_SHARE * count)
         if alone < LEAST_SHARE * count or rate < max(LEAST_ALONE, RATIO * rate_next):
             return None
         share += alone / count
