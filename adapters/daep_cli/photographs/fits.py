@@ -91,7 +91,20 @@ def _header(file: Any, extension: Any) -> Any:
         for card in first.cards:
             if card.keyword not in header or card.keyword in ("COMMENT", "HISTORY"):
                 header.append(card, end=True)
+    for number in reversed(range(len(header))):
+        if not _can_be_written(header.cards[number]):
+            del header[number]
     return header
+
+
+def _can_be_written(card: Any) -> bool:
+    """Whether a card is as FITS asks, or could be mended. Others, as one with control characters, are left out."""
+    try:
+        card.verify("silentfix")
+        str(card)
+    except (ValueError, _fits().VerifyError):
+        return False
+    return True
 
 
 def _leading(header: Any, axes: int) -> tuple[int, ...]:

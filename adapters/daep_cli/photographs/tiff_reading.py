@@ -169,7 +169,8 @@ def _by_tifffile(path: Path, page: Any, icc: bytes | None, orientation: int) -> 
     # the decoder would fill missing data with black
     length = path.stat().st_size
     strips = zip(page.dataoffsets, page.databytecounts, strict=True)
-    if any(offset + count > length for offset, count in strips):
+    # nor does it end soon with a page that describes millions of strips and has one
+    if len(page.dataoffsets) < math.prod(page.chunked) or any(offset + count > length for offset, count in strips):
         raise ValueError("truncated")
     pixels = page.asarray()
     if page.planarconfig == SEPARATE_PLANES and pixels.ndim == 3:

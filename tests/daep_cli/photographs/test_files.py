@@ -441,3 +441,24 @@ def test_polarisation_and_frequency_stay_axes(daep, tmp_path: Path, weights: Pat
     with fits.open(tmp_path / "out.fits") as file:
         assert file[0].data.shape == values.shape
         assert (file[0].header["CTYPE4"], file[0].header["BUNIT"]) == ("STOKES", "Jy/beam")
+
+
+def test_a_page_that_describes_more_strips_than_it_has_is_refused(tmp_path: Path) -> None:
+    """tifffile would look for each of them."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((6, 5), np.uint16), photometric="minisblack", rowsperstrip=6, metadata=None)
+    assert read_photo(path).size == (5, 6)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["RowsPerStrip"].overwrite(1)
+    with pytest.raises(ValueError, match=r"damaged \(truncated\)"):
+        read_photo(path)
+
+
+def test_a_damaged_card_of_a_fits_file_is_left_out(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    header = fits.Header([("OBJECT", "M 31"), ("EXPTIME", 30.0)])
+    fits.PrimaryHDU(np.ones((4, 5), np.float32), header).writeto(tmp_path / "a.fits")
+    (tmp_path / "b.fits").write_bytes((tmp_path / "a.fits").read_bytes().replace(b"'M 31    '", b"'M 31 \x12  '"))
+    written = fits.Header.fromstring(encode(read_photo(tmp_path / "b.fits"), ".fits")[:2880].decode())
+    assert written["EXPTIME"] == 30
+    assert "OBJECT" not in written
