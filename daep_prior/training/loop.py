@@ -89,7 +89,7 @@ def train(
     training, held_out = _held_out(as_training_images(images, config.channels, config.crop), config, log)
     run = TrainingRun(config, device, device.type == "cuda" if compiled is None else compiled)
     _begin(run, checkpoint_path(output), start_from, log)
-    log(f"{len(training)} images to train on, {len(held_out)} to test; {run.parameters / 1e6:.2f} M parameters on {device}")
+    log(f"{len(training)} images train, {len(held_out)} validate; {run.parameters / 1e6:.2f} M parameters on {device}")
 
     def save() -> None:
         save_checkpoint(run, checkpoint_path(output))
