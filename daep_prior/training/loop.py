@@ -51,7 +51,6 @@ def train(
     log: Log = print,
     checkpoint_seconds: float = 180.0,
     validate_every: int = 1000,
-    compiled: bool | None = None,
     start_from: str | Path | None = None,
     overwrite: bool = False,
     progress_seconds: float = 60.0,
@@ -71,7 +70,6 @@ def train(
     :param Callable log: called with each line of progress.
     :param float checkpoint_seconds: time between checkpoints.
     :param int validate_every: steps between validations.
-    :param bool compiled: use ``torch.compile``; default on a GPU only.
     :param str start_from: shipped name or ``.safetensors`` file of a network of the same architecture, whose weights a
         new run starts from. Its channels and noise levels may differ, see :func:`daep_prior.networks.with_channels`.
     :param bool overwrite: replace an ``output`` that belongs to no unfinished run.
@@ -87,7 +85,7 @@ def train(
     if isinstance(images, (str, Path)):
         images = load_training_images(images, config.crop, log)
     training, held_out = _held_out(as_training_images(images, config.channels, config.crop), config, log)
-    run = TrainingRun(config, device, device.type == "cuda" if compiled is None else compiled)
+    run = TrainingRun(config, device, compiled=device.type == "cuda")
     _begin(run, checkpoint_path(output), start_from, log)
     log(f"{len(training)} images train, {len(held_out)} validate; {run.parameters / 1e6:.2f} M parameters on {device}")
 
