@@ -158,6 +158,7 @@ class DAEP(LastCall, Sampling, Reconstructor):
         )
         self._init, self._progress_bar = custom_init, verbose and show_progress_bar
 
+    @torch.compiler.disable  # a plan depends on the values of the measurement: the graph would break at each of them
     def forward(
         self,
         y: Tensor,

@@ -347,6 +347,7 @@ def test_the_same_seed_gives_the_same_image_bit_by_bit(preset, unet, deblurring)
     assert torch.equal(model(y, physics), first)
     assert torch.equal(DAEP(NOISE, unet, preset, max_iter=ITERATIONS, seed=7)(y, physics), first)
     assert torch.equal(copy.deepcopy(model)(y, physics), first)
+    assert torch.equal(torch.compile(model)(y, physics), first)
     assert not torch.equal(DAEP(NOISE, unet, preset, max_iter=ITERATIONS, seed=8)(y, physics), first)
 
 
