@@ -44,6 +44,17 @@ def test_a_prepared_measurement_has_the_mean_and_the_stated_variance(model, mean
     assert not stated.doubtful
 
 
+def test_prepared_black_values_under_rician_noise_look_like_gaussian_noise() -> None:
+    """With 0 for negative ones, 0.39 of the values are 0, the mean is 0.76 and the deviation 0.80 of the noise."""
+    torch.manual_seed(0)
+    model = P.RicianNoise(0.02)
+    y = model(torch.zeros(1, 1, 300, 300))
+    prepared = stated_noise(P.Denoising(model), y).prepare(y) / 0.02
+    assert float((prepared == 0).float().mean()) < 0.01
+    assert 0 < float(prepared.mean()) < 0.6
+    assert float(prepared.std()) == pytest.approx(1, abs=0.15)
+
+
 def test_the_level_of_complex_noise_is_that_of_its_parts() -> None:
     model = P.GaussianNoise(0.1)
     torch.manual_seed(0)
