@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from daep_prior.blind.camera_poses import CameraPoses, enlarged_times, middle_times, one_pose
 from daep_prior.blind.kernel_shape import fitted
 from daep_prior.blind.one_start import JUDGED_WIDTH, Denoise, Follow
-from daep_prior.blind.pyramid import resized, scales
+from daep_prior.blind.pyramid import Scale, resized, scales
 from daep_prior.blind.refinement import WIDTHS
 from daep_prior.blind.settings import BlindSettings
 from daep_prior.blind.varying_steps import times_step, varying_image_step, varying_misfit
@@ -110,9 +111,24 @@ def unexplained(y: Tensor, denoise: Denoise, kernels: Tensor, settings: BlindSet
     fit = torch.stack([fitted(kernel, scale.size) for kernel in kernels.flatten(0, 1)])
     kernels = of_sum_one(fit.view(*kernels.shape[:2], scale.size, scale.size))
     windows = Windows((y.shape[-2], y.shape[-1]), scale.size, (kernels.shape[0], kernels.shape[1]))
-    image, generator = scale.y, torch.Generator().manual_seed(0)
-    for width in (*WIDTHS, JUDGED_WIDTH):
+    generator = torch.Generator().manual_seed(0)
+    sharp, _ = restored(scale, denoise, windows, kernels, (*WIDTHS, JUDGED_WIDTH), settings.last_weight, generator)
+    return varying_misfit(sharp, scale, windows, kernels)
+
+
+def restored(
+    scale: Scale,
+    denoise: Denoise,
+    windows: Windows,
+    kernels: Tensor,
+    widths: Sequence[float],
+    weight: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """The last mean shift and the image of a short restoration with fixed kernels, each (1, 1, H, W)."""
+    image = sharp = scale.y
+    for width in widths:
         noise = torch.randn(image.shape, generator=generator).to(image)
         sharp = denoise(image + width * noise, width)
-        image = varying_image_step(sharp, scale, windows, kernels, settings.last_weight)
-    return varying_misfit(sharp, scale, windows, kernels)
+        image = varying_image_step(sharp, scale, windows, kernels, weight)
+    return sharp, image

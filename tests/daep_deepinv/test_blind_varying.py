@@ -8,10 +8,12 @@ from deepinv.physics import Blur
 from daep_deepinv import DAEP, BlindDAEP, DAEPrior
 from daep_deepinv.blind.restoration import assumed_noise
 from daep_deepinv.blind.varying import filled, smoothed
-from daep_deepinv.blind.varying_camera import CameraBlur, Judge, camera_blur, repeated, suits
+from daep_deepinv.blind.varying_camera import CameraBlur, Judge, camera_blur, refined_blur, repeated, suits
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
 from daep_deepinv.blind.varying_position import in_the_middle
 from daep_prior.blind import FoundBlur, similarity
+from daep_prior.blind.camera_poses import one_pose
+from daep_prior.blind.camera_refinement import shake_of
 from daep_prior.blind.camera_shake import CameraShake
 from daep_prior.blind.windows import Windows
 
@@ -224,8 +226,9 @@ def camera(regions, monkeypatch):
         monkeypatch.setattr("daep_deepinv.blind.varying_camera.Judge.misfit", lambda *_: left.pop(0))
         monkeypatch.setattr(
             "daep_deepinv.blind.varying.camera_blur",
-            lambda *_: CameraBlur(VaryingBlur(kernel, confidence, "found"), left.pop(0), share),
+            lambda *_: CameraBlur(VaryingBlur(kernel, confidence, "found"), left.pop(0), share, []),
         )
+        monkeypatch.setattr("daep_deepinv.blind.varying.refined_blur", lambda _, found, *__: found.blur)
         return kernel
 
     return use
@@ -250,6 +253,16 @@ def test_otherwise_each_region_has_a_kernel(camera, blurred, misfit, confidence,
     assert model.kernel[0].kernels.shape[:2] == (1, 3) and model.confidence == [pytest.approx(0.97)]
 
 
+@pytest.mark.parametrize("share", [0.6, 0.3])
+def test_poses_are_sought_where_the_whole_looks_sharp_and_its_regions_are_blurred(camera, blurred, share):
+    sharp = blur(torch.ones(1, 1), 0.99, "sharp")
+    kernel = camera((0.02, 0.0199), 0.93, share, sharp, *[blur(ACROSS)] * 3)
+    model = BlindDAEP(size=7, varying=True)
+    model(blurred)
+    assert (model.kernel[0] is kernel) is (share >= 0.5)
+    assert model.kernel[0].kernels.shape[:2] == (1, 3)
+
+
 def test_regions_that_explain_it_worse_than_one_kernel_are_not_taken_and_it_is_said(camera, blurred):
     camera((0.02, 0.03, 0.021), 0.93, 0.6, *[blur(ACROSS)] * 5)
     model = BlindDAEP(size=7, varying=True)
@@ -271,10 +284,31 @@ def test_two_starts_of_a_camera_are_compared_and_the_better_is_taken(monkeypatch
     judge = Judge(torch.rand(1, 3, 160, 170), 7, DAEPrior())
     judge.misfit = lambda kernels: 0.01 if torch.equal(kernels[0, 0], DOWN) else 0.02
     begun = []
-    found, misfit, share = camera_blur(judge, 5, 3, lambda *what: begun.append(what[0]))
+    found, misfit, share, shakes = camera_blur(judge, 5, 3, lambda *what: begun.append(what[0]))
     assert torch.equal(found.kernel.kernels[2, 2], DOWN) and misfit == 0.01 and begun == [0, 1] and share < 0.01
+    assert len(shakes) == 2
     assert found.confidence < 0.7 and not found.kernel.trusted.any()
     assert asked[0][0] != asked[1][0] and [seed for _, seed in asked] == [3, 4]
+
+
+@pytest.mark.parametrize(("misfit", "taken"), [(0.0103, True), (0.0106, False)])
+def test_the_mean_of_refined_starts_is_taken_unless_it_explains_the_photograph_worse(monkeypatch, misfit, taken):
+    windows = Windows((160, 170), 7, (7, 7))
+    middle, asked = one_pose(7), []
+
+    def refined(y, denoise, shake, settings, seed, follow):
+        asked.append(seed)
+        return shake_of((middle + middle.roll(len(asked) % 2, 2)) / 2, windows)
+
+    monkeypatch.setattr("daep_deepinv.blind.varying_camera.refined_shake", refined)
+    judge = Judge(torch.rand(1, 3, 160, 170), 7, DAEPrior())
+    judge.misfit = lambda kernels: misfit
+    still = shake_of(middle, windows)
+    kernel = VaryingKernel(still.kernels, torch.ones(7, 7, dtype=torch.bool), (160, 170), 0.01)
+    camera = CameraBlur(VaryingBlur(kernel, 0.93, "found"), 0.01, 0.7, [still, still])
+    blur = refined_blur(judge, camera, 5)
+    assert asked == [5, 6] and blur.confidence == 0.93 and blur.kernel.error == 0.01
+    assert torch.equal(blur.kernel.kernels, still.kernels) is not taken
 
 
 def test_the_share_of_the_variation_that_is_repeated():

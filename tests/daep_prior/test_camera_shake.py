@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from daep_prior.blind import BlindSettings, similarity
 from daep_prior.blind.camera_poses import CameraPoses, enlarged_times, middle_times, one_pose, support
+from daep_prior.blind.camera_refinement import mean_shake, moved_onto, refined_shake, shake_of
 from daep_prior.blind.camera_shake import camera_shake, unexplained
 from daep_prior.blind.pyramid import resized, scales
 from daep_prior.blind.varying_steps import times_step, varying_image_step
@@ -155,6 +156,25 @@ def test_a_turning_camera_is_found_coarse_to_fine(photograph, turned, windows, o
     values = [similarity(a, b) for a, b in zip(shake.kernels.flatten(0, 1), true.flatten(0, 1), strict=True)]
     assert min(values) > 0.95
     assert seen[0][1] == 0 and seen[-1] == (1.0, 25)
+
+
+def test_more_rounds_find_the_rest_of_a_trail(photograph, turned, windows, oracle):
+    short = turned.clone()
+    short[:, :, [1, 5]] = 0
+    before, true, seen = shake_of(short / short.sum(), windows), CameraPoses(windows).kernels(turned), []
+    settings = replace(SETTINGS, refining_rounds=4)
+    after = refined_shake(photograph, oracle, before, settings, follow=lambda *what: seen.append(what[:2]))
+    errors = [float((shake.kernels - true).norm()) for shake in (before, after)]
+    assert errors[1] < 0.3 * errors[0] and seen == [(1.0, number) for number in range(4)]
+    assert after.times.sum() == pytest.approx(1) and after.times.min() >= 0
+
+
+def test_starts_are_moved_onto_each_other_before_their_mean(turned, windows):
+    away = turned.roll((1, -1, 0), (0, 1, 2))
+    assert torch.equal(moved_onto(turned, away), turned)
+    noisy = [times / times.sum() for times in (turned + 0.01 * (turned > 0) * random(7, 7, 7).float(), away)]
+    mean = mean_shake(*(shake_of(times, windows) for times in noisy), SHAPE)
+    assert mean.times.sum() == pytest.approx(1) and float((mean.times - turned).abs().max()) < 0.02
 
 
 def test_true_kernels_leave_less_unexplained_than_one_kernel(photograph, turned, windows, oracle):

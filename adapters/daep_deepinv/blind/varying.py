@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
-from daep_deepinv.blind.varying_camera import Judge, camera_blur, suits
+from daep_deepinv.blind.varying_camera import Judge, camera_blur, refined_blur, suits
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel, region_count
 from daep_deepinv.blind.varying_position import in_the_middle
 from daep_deepinv.prior import DAEPrior
@@ -39,9 +39,11 @@ def found_varying_blur(
     """The blur of a photograph (1, C, h, w) that varies over it.
 
     If the photograph is small enough, see :func:`daep_deepinv.blind.varying_camera.suits`, one kernel is found first.
-    Then the poses of a camera are sought. They are taken if two starts find the same variation of the kernels, see
-    :data:`REPEATED`, and it explains the photograph better than one kernel. Otherwise each region has a kernel of its
-    own. If these explain it worse than one kernel, it has one kernel; this is warned of.
+    Then the poses of a camera are sought. They are taken, and refined, if two starts find the same variation of the
+    kernels, see :data:`REPEATED`, and it explains the photograph better than one kernel. Otherwise each region has a
+    kernel of its own. If these explain it worse than one kernel, it has one kernel; this is warned of. Parts that are
+    turned against each other may look sharp together. Then the regions come first, and poses are sought if they find
+    a blur.
 
     The parameters are those of :func:`daep_deepinv.blind.kernels.found_blurs`; ``follow`` counts all starts.
     """
@@ -51,14 +53,20 @@ def found_varying_blur(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about one kernel; it is warned of if it is taken
         (one,) = found_blurs(y, largest, prior, starts, seed, follow)
+    regions, made = None, starts
     if one.verdict not in ("found", "not found"):
-        return _by_regions(y, largest, prior, starts, seed, follow)
+        regions = _by_regions(y, largest, prior, starts, seed, None if follow is None else _counted(follow, made))
+        if regions.verdict != "found":
+            return regions
+        made += starts * regions.kernel.trusted.numel()
     judge = Judge(y, largest, prior)
     single = judge.misfit(one.kernel[None, None])
-    camera = camera_blur(judge, starts, seed, None if follow is None else _counted(follow, starts))
+    camera = camera_blur(judge, starts, seed, None if follow is None else _counted(follow, made))
     agreed = camera.blur.confidence >= UNCERTAIN or starts == 1
     if agreed and camera.repeated >= REPEATED and camera.misfit < single:
-        return camera.blur
+        return refined_blur(judge, camera, seed, None if follow is None else _counted(follow, made))
+    if regions is not None:
+        return regions
     regions = _by_regions(y, largest, prior, starts, seed, None if follow is None else _counted(follow, 2 * starts))
     if regions.kernel.kernels.shape[:2] == (1, 1) or judge.misfit(regions.kernel.kernels) <= single:
         return regions

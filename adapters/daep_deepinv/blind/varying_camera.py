@@ -12,7 +12,9 @@ from torch import Tensor
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
 from daep_deepinv.prior import DAEPrior
 from daep_prior.blind import BlindSettings, similarity
-from daep_prior.blind.camera_shake import camera_shake, unexplained
+from daep_prior.blind.camera_refinement import mean_shake, refined_shake
+from daep_prior.blind.camera_shake import CameraShake, camera_shake, unexplained
+from daep_prior.blind.refinement import GROWTH
 from daep_prior.blind.several_starts import (
     UNCERTAIN,
     FollowStarts,
@@ -39,11 +41,13 @@ class CameraBlur(NamedTuple):
     :param VaryingBlur blur: its confidence is the mean similarity of the kernels of two starts, 0 with one start.
     :param float misfit: see :class:`Judge`.
     :param float repeated: see :func:`repeated`; 1 with one start.
+    :param list shakes: what the starts have found.
     """
 
     blur: VaryingBlur
     misfit: float
     repeated: float
+    shakes: list[CameraShake]
 
 
 class Judge:
@@ -76,13 +80,13 @@ def suits(y: Tensor) -> bool:
 
 def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | None = None) -> CameraBlur:
     """The blur for the poses of a camera: of two starts, the one with the smaller misfit."""
-    found: list[Tensor] = []
+    shakes: list[CameraShake] = []
     with torch.inference_mode(False), torch.no_grad():
         for start in range(min(STARTS, starts)):
             settings = of_start(judge.settings, start)
             follow_start = None if follow is None else _of_start(follow, start)
-            shake = camera_shake(judge.grey, judge.denoise, settings, COUNTS, seed + start, follow_start)
-            found.append(shake.kernels)
+            shakes.append(camera_shake(judge.grey, judge.denoise, settings, COUNTS, seed + start, follow_start))
+    found = [shake.kernels for shake in shakes]
     misfits = [judge.misfit(kernels) for kernels in found]
     best = min(range(len(found)), key=misfits.__getitem__)
     compared = len(found) > 1
@@ -90,7 +94,32 @@ def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | Non
     shape = (judge.grey.shape[2], judge.grey.shape[3])
     trusted = torch.full(COUNTS, confidence >= UNCERTAIN or not compared)
     blur = VaryingBlur(VaryingKernel(found[best], trusted, shape, ERROR), confidence, "found")
-    return CameraBlur(blur, misfits[best], repeated(*found) if compared else 1.0)
+    return CameraBlur(blur, misfits[best], repeated(*found) if compared else 1.0, shakes)
+
+
+def refined_blur(judge: Judge, camera: CameraBlur, seed: int, follow: FollowStarts | None = None) -> VaryingBlur:
+    """The blur after more rounds of each start, and the mean of the starts.
+
+    If it explains the photograph worse than before, by the factor ``GROWTH`` of
+    :mod:`daep_prior.blind.refinement`, it is not taken. The confidence stays that of the starts.
+    """
+    shape = (judge.grey.shape[2], judge.grey.shape[3])
+    with torch.inference_mode(False), torch.no_grad():
+        shakes = [
+            refined_shake(
+                judge.grey,
+                judge.denoise,
+                shake,
+                judge.settings,
+                seed + start,
+                None if follow is None else _of_start(follow, start),
+            )
+            for start, shake in enumerate(camera.shakes)
+        ]
+        kernels = (mean_shake(shakes[0], shakes[1], shape) if len(shakes) > 1 else shakes[0]).kernels
+    if judge.misfit(kernels) > GROWTH * camera.misfit:
+        return camera.blur
+    return camera.blur._replace(kernel=replace(camera.blur.kernel, kernels=kernels))
 
 
 def repeated(first: Tensor, second: Tensor) -> float:
