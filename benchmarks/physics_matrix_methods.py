@@ -115,7 +115,8 @@ def _level(problem: Problem) -> float:
 
 
 def _first(problem: Problem, norm2: float = 1.0) -> Any:
-    """deepinv's first image: the adjoint, the spectral one for phase retrieval, the trivial inverse for others.
+    """deepinv's first image: the adjoint, the spectral one for phase retrieval, the trivial inverse for others. Of a
+    complex inverse the real part if the image is real, as in DAEP.
 
     :param float norm2: squared norm of a linear physics, by which its adjoint is divided where it is large.
     """
@@ -125,7 +126,10 @@ def _first(problem: Problem, norm2: float = 1.0) -> Any:
         return spectral_methods(y, physics, n_iter=100)
     if isinstance(physics, LinearPhysics):
         return physics.A_adjoint(y) / max(1.0, norm2 / LARGE_NORM)
-    return physics.A_dagger(y) if hasattr(physics, "A_dagger") and not isinstance(physics, SpatialUnwrapping) else y
+    if isinstance(physics, SpatialUnwrapping) or not hasattr(physics, "A_dagger"):
+        return y
+    inverse = physics.A_dagger(y)
+    return inverse if problem.x.is_complex() or not inverse.is_complex() else inverse.real.contiguous()
 
 
 def _starts(problem: Problem, norm2: float) -> list[Any]:
