@@ -25,8 +25,8 @@ your operator.
   each. The best of them counts, chosen with the clean image; DAEP has no such choice.
 * The verdict compares `DAEP()` with the best of the others: **better** or **worse** by more than 0.15 dB,
   **level**, **refused** with a sentence that says why, **failed** with another error.
-* Scattering: DAEP and PnP take the image as real, and start from the real part of `A_dagger`. A method has 120 s. PnP has
-  not tried all of its settings in that time.
+* Scattering: DAEP and PnP take the image as real, and start from the real part of `A_dagger`. A method has
+  120 s. PnP has not tried all of its settings in that time.
   `DAEP("estimate")` takes longer.
 
 """
