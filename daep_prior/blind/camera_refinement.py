@@ -7,7 +7,8 @@ from torch import Tensor
 
 from daep_prior.blind.camera_poses import CameraPoses, middle_times
 from daep_prior.blind.camera_shake import CameraShake, of_sum_one, restored
-from daep_prior.blind.one_start import Denoise, Follow
+from daep_prior.blind.mean_shift import Denoise, mean_shift
+from daep_prior.blind.one_start import Follow
 from daep_prior.blind.pyramid import scales
 from daep_prior.blind.refinement import WIDTHS
 from daep_prior.blind.settings import BlindSettings
@@ -44,8 +45,7 @@ def refined_shake(
     generator, width = torch.Generator().manual_seed(seed), WIDTHS[-1]
     _, image = restored(scale, denoise, windows, kernels, WIDTHS, settings.last_weight, generator)
     for number in range(settings.refining_rounds):
-        noise = torch.randn(image.shape, generator=generator).to(image)
-        sharp = denoise(image + width * noise, width)
+        sharp = mean_shift(image, denoise, width, generator)
         times = times_step(sharp, scale, times, windows, poses, settings)
         times = torch.where(times < LEAST * times.max(), 0.0, times)
         times = times / times.sum().clamp_min(1e-12)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from daep_prior.blind.camera_poses import CameraPoses, enlarged_times, middle_times, one_pose
 from daep_prior.blind.kernel_shape import fitted
-from daep_prior.blind.one_start import JUDGED_WIDTH, Denoise, Follow
+from daep_prior.blind.mean_shift import Denoise, mean_shift
+from daep_prior.blind.one_start import JUDGED_WIDTH, Follow
 from daep_prior.blind.pyramid import Scale, resized, scales
 from daep_prior.blind.refinement import WIDTHS
 from daep_prior.blind.settings import BlindSettings
@@ -67,8 +68,7 @@ def camera_shake(
         weight = settings.last_weight if finest else settings.weight
         coarse = [(width, LEAST) for width in settings.widths(finest=False)]
         for number, (width, least) in enumerate(finest_rounds(settings) if finest else coarse):
-            noise = torch.randn(image.shape, generator=generator).to(image)
-            sharp = denoise(image + width * noise, width)
+            sharp = mean_shift(image, denoise, width, generator)
             times = times_step(sharp, scale, times, windows, poses, settings)
             times = middle_times(torch.where(times < least * times.max(), 0.0, times))
             kernels = of_sum_one(poses.kernels(times))
@@ -128,7 +128,6 @@ def restored(
     """The last mean shift and the image of a short restoration with fixed kernels, each (1, 1, H, W)."""
     image = sharp = scale.y
     for width in widths:
-        noise = torch.randn(image.shape, generator=generator).to(image)
-        sharp = denoise(image + width * noise, width)
+        sharp = mean_shift(image, denoise, width, generator)
         image = varying_image_step(sharp, scale, windows, kernels, weight)
     return sharp, image

@@ -10,7 +10,8 @@ from daep_prior.blind.fourier import convolved, transfer
 from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import cleaned, fitted, reach, scattered, trimmed
 from daep_prior.blind.kernel_step import kernel_step
-from daep_prior.blind.one_start import Denoise, Follow
+from daep_prior.blind.mean_shift import Denoise, mean_shift
+from daep_prior.blind.one_start import Follow
 from daep_prior.blind.pyramid import Scale, scales
 from daep_prior.blind.refinement import WIDTHS
 from daep_prior.blind.settings import BlindSettings
@@ -90,8 +91,7 @@ def _estimate(problem: _Problem, y: Tensor, kernel: Tensor, seed: int) -> tuple[
     scale, denoise, settings = problem
     generator, image, sharp = torch.Generator().manual_seed(seed), y, y
     for width in WIDTHS:
-        noise = torch.randn(y.shape, generator=generator).to(y)
-        sharp = denoise(image + width * noise, width)
+        sharp = mean_shift(image, denoise, width, generator)
         image = image_step(sharp, y, scale.known, kernel, settings.last_weight, settings.fills)
     new = kernel_step(sharp, y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
     return new, sharp

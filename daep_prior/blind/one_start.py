@@ -9,11 +9,10 @@ from torch import Tensor
 from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import cleaned, enlarged, fitted, one_pixel, reach, trimmed
 from daep_prior.blind.kernel_step import gradient_misfit, kernel_step
+from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.pyramid import Scale, resized, scales
 from daep_prior.blind.settings import BlindSettings
 
-#: Denoiser: images (1, 1, H, W) in [0, 1] and a noise level to images.
-Denoise = Callable[[Tensor, float], Tensor]
 #: Called after each round with the scale's factor, the round, from 0, and the kernel.
 Follow = Callable[[float, int, Tensor], None]
 #: Rounds at the end of the finest scale that keep faint tails.
@@ -74,8 +73,7 @@ def one_estimate(
 def misfit(scale: Scale, kernel: Tensor, image: Tensor, denoise: Denoise) -> float:
     """The misfit of a kernel and the image that was found with it, see :class:`Estimate`."""
     # the same noise and width for all starts and settings
-    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
-    sharp = denoise(image + JUDGED_WIDTH * noise, JUDGED_WIDTH)
+    sharp = mean_shift(image, denoise, JUDGED_WIDTH, torch.Generator().manual_seed(0))
     return gradient_misfit(sharp, scale.y, scale.known, kernel)
 
 
@@ -91,8 +89,7 @@ def one_round(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """The kernel and image after one round at a scale, see :func:`one_estimate`."""
-    noise = torch.randn(image.shape, generator=generator).to(image)
-    sharp = denoise(image + width * noise, width)
+    sharp = mean_shift(image, denoise, width, generator)
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
     kernel = cleaned(kernel, least, settings.island)

@@ -9,7 +9,7 @@ from torch import Tensor
 from daep_prior.blind.fourier import gradients
 from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import fitted, spread
-from daep_prior.blind.one_start import Denoise
+from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.pyramid import scales
 from daep_prior.blind.settings import BlindSettings
 
@@ -44,9 +44,9 @@ def overshoot(y: Tensor, denoise: Denoise, kernel: Tensor, noise: float, setting
     x = scale.y
     least = WEIGHT * max(1.0, noise / NOISE) ** 2
     for number, width in enumerate(WIDTHS):
-        field = torch.randn(x.shape, generator=torch.Generator().manual_seed(number)).to(x)
         weight = least * (width / WIDTHS[-1]) ** 2
-        x = image_step(denoise(x + width * field, width), scale.y, scale.known, kernel, weight, FILLS)
+        sharp = mean_shift(x, denoise, width, torch.Generator().manual_seed(number))
+        x = image_step(sharp, scale.y, scale.known, kernel, weight, FILLS)
     x = scale.inside(x)
     local = _root_mean_square(_outside(x, *_local_range(y)))
     steps = _root_mean_square(gradients(y)) * math.sqrt(max(spread(kernel), 1.0))

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import fitted, scattered, trimmed
-from daep_prior.blind.one_start import Denoise, Follow, misfit, one_round
+from daep_prior.blind.mean_shift import Denoise, mean_shift
+from daep_prior.blind.one_start import Follow, misfit, one_round
 from daep_prior.blind.pyramid import scales
 from daep_prior.blind.settings import BlindSettings
 
@@ -41,8 +42,7 @@ def refined(
     generator = torch.Generator().manual_seed(seed)
     new, image = fitted(kernel, scale.size), scale.y
     for width in WIDTHS:
-        noise = torch.randn(image.shape, generator=generator).to(image)
-        sharp = denoise(image + width * noise, width)
+        sharp = mean_shift(image, denoise, width, generator)
         image = image_step(sharp, scale.y, scale.known, new, settings.last_weight, settings.fills)
     before = misfit(scale, new, image, denoise)
     for number, width in enumerate(settings.widths(finest=True)):

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from daep_prior.blind.correction import corrected
 from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
-from daep_prior.blind.one_start import Denoise, Estimate, one_estimate
+from daep_prior.blind.mean_shift import Denoise
+from daep_prior.blind.one_start import Estimate, Follow, one_estimate
 from daep_prior.blind.overshoot import overshoot
 from daep_prior.blind.refinement import refined
 from daep_prior.blind.region import textured_region
@@ -104,7 +105,7 @@ def find_blur(
     estimates: list[Estimate] = []
     doubts: dict[int, float] = {}
     for start in range(starts):
-        follow_start = None if follow is None else _of_start(follow, start)
+        follow_start = follow_of_start(follow, start)
         estimates.append(one_estimate(grey, denoise, of_start(settings, start), seed + start, follow_start))
         best, agreement = _chosen(estimates)
         if agreement < AGREED and start < starts - 1:
@@ -119,7 +120,7 @@ def find_blur(
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
-    follow_last = None if follow is None else _of_start(follow, best)
+    follow_last = follow_of_start(follow, best)
     kernel = refined(grey, denoise, kernel, settings, seed, follow_last)
     if noise < LITTLE_NOISE:
         kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
@@ -175,5 +176,6 @@ def _chosen(estimates: list[Estimate]) -> tuple[int, float]:
     return best, min(1.0, *agreements[best])
 
 
-def _of_start(follow: FollowStarts, start: int) -> Callable[[float, int, Tensor], None]:
-    return lambda factor, number, kernel: follow(start, factor, number, kernel)
+def follow_of_start(follow: FollowStarts | None, start: int) -> Follow | None:
+    """``follow`` for one start."""
+    return None if follow is None else lambda factor, number, kernel: follow(start, factor, number, kernel)

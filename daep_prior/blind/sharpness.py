@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior.blind.kernel_shape import one_pixel, spread
-from daep_prior.blind.one_start import Denoise, one_round
+from daep_prior.blind.mean_shift import Denoise
+from daep_prior.blind.one_start import one_round
 from daep_prior.blind.pyramid import scales
 from daep_prior.blind.settings import BlindSettings
 

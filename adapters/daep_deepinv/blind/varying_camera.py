@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from daep_prior.blind.refinement import GROWTH
 from daep_prior.blind.several_starts import (
     UNCERTAIN,
     FollowStarts,
+    follow_of_start,
     last_weight,
     noise_level,
     of_start,
@@ -84,7 +84,7 @@ def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | Non
     with torch.inference_mode(False), torch.no_grad():
         for start in range(min(STARTS, starts)):
             settings = of_start(judge.settings, start)
-            follow_start = None if follow is None else _of_start(follow, start)
+            follow_start = follow_of_start(follow, start)
             shakes.append(camera_shake(judge.grey, judge.denoise, settings, COUNTS, seed + start, follow_start))
     found = [shake.kernels for shake in shakes]
     misfits = [judge.misfit(kernels) for kernels in found]
@@ -112,7 +112,7 @@ def refined_blur(judge: Judge, camera: CameraBlur, seed: int, follow: FollowStar
                 shake,
                 judge.settings,
                 seed + start,
-                None if follow is None else _of_start(follow, start),
+                follow_of_start(follow, start),
             )
             for start, shake in enumerate(camera.shakes)
         ]
@@ -137,7 +137,3 @@ def agreement(first: Tensor, second: Tensor) -> float:
     pairs = zip(first.flatten(0, 1), second.flatten(0, 1), strict=True)
     values = [similarity(one, other) for one, other in pairs]
     return min(1.0, sum(values) / len(values))
-
-
-def _of_start(follow: FollowStarts, start: int) -> Callable[[float, int, Tensor], None]:
-    return lambda factor, number, kernel: follow(start, factor, number, kernel)

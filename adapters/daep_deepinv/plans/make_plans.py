@@ -87,11 +87,11 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
 def _for_impulses(statement: StatedNoise, y: Tensor, choices: Choices) -> tuple[StatedNoise, Choices]:
     """Noise and data fidelity for a measurement with impulses that the data fidelity judges.
 
-    :raises ValueError: not all images have impulses.
-
     The other values are nearly noise-free, which the schedule is for, and the weight of ``L1``, which leaves the values
     out that are impulses. Else these have the weight's noise level: their mean square distance to values that are
     uniform between the extremes is a third of the range's square.
+
+    :raises ValueError: some images have impulses and some have none.
     """
     impulses = statement.of(0).impulses
     if impulses is None or any(one.impulses is None for one in statement.images):

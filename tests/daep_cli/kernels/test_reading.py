@@ -213,7 +213,7 @@ def test_the_light_of_a_kernel_may_be_its_opacity(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["motion:9:35", "motion:31:45", "motion:5:20", "disk:2", "disk:8.5", "gaussian:2.5"])
 def test_a_tight_or_large_kernel_is_inverted_too(tmp_path: Path, name: str) -> None:
-    """Its border is not all white; that of a wide one could be taken for light in the corners."""
+    """A tight kernel touches the border of its file. An inverted wide one has its largest values in the corners."""
     kernel = read_kernel(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
