@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from deepinv.physics import Inpainting, Physics
+from deepinv.physics import Physics
 from torch import Tensor
 
 from daep_deepinv.noise_estimation.pixels import law_of_counts
 from daep_deepinv.operators.geometry import image_geometry
+from daep_deepinv.operators.measured import measured_values
 
 __all__ = ["ALL_USED", "Saturation", "UsedValues", "check_saturation", "used_values"]
 
@@ -99,7 +100,8 @@ def used_values(
         return UsedValues(unknown)
     if image_geometry(physics, start) is None:
         return UsedValues(unknown)
-    measured = physics.mask.to(y).expand_as(y) > 0 if isinstance(physics, Inpainting) else torch.ones_like(y).bool()
+    where = measured_values(physics, y, start)
+    measured = torch.ones_like(y, dtype=torch.bool) if where is None else where
     at_most = torch.stack([_plateau(-one, seen) for one, seen in zip(y, measured, strict=True)])
     counts = [law_of_counts(one.cpu(), seen.all(0).cpu()) is not None for one, seen in zip(y, measured, strict=True)]
     at_most[counts] = False  # zero photons are a count

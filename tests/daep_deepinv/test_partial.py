@@ -1,5 +1,7 @@
 """Measurements of which some values are unknown or clipped."""
 
+import warnings
+
 import deepinv as dinv
 import pytest
 import torch
@@ -195,5 +197,20 @@ def test_impulses_beside_missing_pixels_are_found(photograph):
     torch.manual_seed(0)
     y = physics(x)
     statement = stated_noise(physics, y)
-    known = statement.known(y, physics.mask)
+    known = statement.known(y, (physics.mask != 0).expand_as(y))
     assert torch.equal(known, (mask > 0) & (y != 0) & (y != 1))
+
+
+@pytest.mark.parametrize("sigma", [None, 0.01, "estimate"])
+def test_impulses_beside_a_mask_as_functions_are_found(photograph, sigma):
+    """Values that do not depend on the image are no impulses, and they hide none."""
+    x = 0.1 + 0.8 * photograph[..., 32:96, 32:96]
+    kept = (torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    physics = dinv.physics.LinearPhysics(A=lambda x, **_: kept * x, A_adjoint=lambda y, **_: kept * y)
+    torch.manual_seed(0)
+    salt = dinv.physics.SaltPepperNoise(0.05, 0.05)(physics.A(x)) * kept
+    model = DAEP(sigma, preset="fast", check_noise=sigma != "estimate")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert "impulses (" in str(model.plan(salt, physics))
+        assert "impulses (" not in str(model.plan(physics.A(x), physics))

@@ -95,6 +95,7 @@ def test_the_plan_for_a_mask_as_functions_is_that_of_missing_pixels(unet, photog
     plain, named = of_functions(mask()), dinv.physics.Inpainting(SIZE, mask=mask()[0])
     plans = [DAEP(0.01, unet).plan(physics.A(x), physics)[0] for physics in (plain, named)]
     assert plans[0].schedule == plans[1].schedule
+    assert plans[0].noise == plans[1].noise and "black" not in str(plans[0])
 
 
 def test_details_that_are_measured_often_survive_the_last_denoising(photograph, shipped):

@@ -94,6 +94,7 @@ def _header(file: Any, extension: Any) -> Any:
     for number in reversed(range(len(header))):
         if not _can_be_written(header.cards[number]):
             del header[number]
+    header["NAXIS"] = extension.header["NAXIS"]  # its card may be among these, see :func:`_leading`
     return header
 
 

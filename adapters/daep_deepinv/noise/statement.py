@@ -150,14 +150,19 @@ class StatedNoise:
             return TensorList([torch.cat([one[k] for one in prepared]) for k in range(len(y))])
         return torch.cat(prepared)
 
-    def known(self, y: Any, mask: Tensor | None = None) -> Tensor | None:
+    @property
+    def has_impulses(self) -> bool:
+        """Whether some image has values that carry no information."""
+        return any(one.impulses is not None for one in self.images)
+
+    def known(self, y: Any, measured: Tensor | None = None) -> Tensor | None:
         """Which values of the raw measurement carry information, boolean, in its shape; ``None``: all.
 
-        :param torch.Tensor mask: 0 where pixels are missing, broadcasts to ``y``; ``None``: none are.
+        :param torch.Tensor measured: boolean, as ``y``; where it depends on the image. ``None``: everywhere.
         """
-        if isinstance(y, TensorList) or all(one.impulses is None for one in self.images):
+        if isinstance(y, TensorList) or not self.has_impulses:
             return None
-        measured = torch.ones_like(y, dtype=torch.bool) if mask is None else (mask.to(y.device) != 0).expand_as(y)
+        measured = torch.ones_like(y, dtype=torch.bool) if measured is None else measured
         masks = [self.of(i).known(y[i : i + 1], measured[i : i + 1]) for i in range(len(y))]
         return torch.cat([measured[i : i + 1] if one is None else one for i, one in enumerate(masks)])
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from daep_deepinv.noise.statement import Impulses
 from daep_prior.back_projection import fill_missing
 
-__all__ = ["impulses_in"]
+__all__ = ["can_have_impulses", "impulses_in"]
 
 #: Least share of the values that are impulses of each kind, and largest share of both: a halftone has more.
 LEAST_SHARE, MOST_SHARE = 4e-3, 0.6
@@ -24,15 +24,20 @@ RATIO, NEXT = 2.0, 0.1
 SMALLEST_SIDE = 16
 
 
+def can_have_impulses(y: Tensor) -> bool:
+    """Whether a measurement looks like an image: real, and not too small."""
+    return y.ndim == 4 and not y.is_complex() and min(y.shape[-2:]) >= SMALLEST_SIDE
+
+
 def impulses_in(y: Tensor, measured: Tensor | None = None) -> Impulses | None:
     """The impulses of a measurement; ``None``: there are none. Both extremes must occur, as isolated values.
 
     :param torch.Tensor y: (1, C, h, w), real.
-    :param torch.Tensor measured: 0 where pixels are missing, broadcasts to ``y``; ``None``: none are.
+    :param torch.Tensor measured: boolean, as ``y``; where it depends on the image. ``None``: everywhere.
     """
-    if y.ndim != 4 or y.is_complex() or min(y.shape[-2:]) < SMALLEST_SIDE:
+    if not can_have_impulses(y):
         return None
-    seen = torch.ones_like(y, dtype=torch.bool) if measured is None else (measured != 0).expand_as(y)
+    seen = torch.ones_like(y, dtype=torch.bool) if measured is None else measured
     values = y[seen]
     if values.numel() == 0:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
+from deepinv.physics import Denoising, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.data_terms.weighted import precision_level
@@ -18,7 +18,8 @@ from daep_deepinv.noise.statement import NoiseOfImage, StatedNoise
 from daep_deepinv.noise.variance import MapVariance, PartsVariance, QuadraticVariance, VarianceLaw, white_level
 from daep_deepinv.noise_estimation.assess import assess_noise
 from daep_deepinv.noise_estimation.estimate import contradicting_noise, estimated_noise
-from daep_deepinv.noise_estimation.impulses import impulses_in
+from daep_deepinv.noise_estimation.impulses import can_have_impulses, impulses_in
+from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.view import View
 
@@ -56,12 +57,10 @@ def statement_of(
 
 def _beside_impulses(y: Any, physics: Physics) -> StatedNoise | None:
     """Noise of unknown level beside the impulses that the measurement shows; ``None``: it shows none."""
-    if not isinstance(y, Tensor):
+    if not isinstance(y, Tensor) or not can_have_impulses(y):
         return None
-    mask = physics.mask if isinstance(physics, Inpainting) else None
-    found = [
-        impulses_in(y[i : i + 1], mask if mask is None or len(mask) == 1 else mask[i : i + 1]) for i in range(len(y))
-    ]
+    measured = measured_values(physics, y)
+    found = [impulses_in(y[i : i + 1], None if measured is None else measured[i : i + 1]) for i in range(len(y))]
     if not any(found):
         return None
     return StatedNoise(

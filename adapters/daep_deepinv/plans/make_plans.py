@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deepinv.optim.data_fidelity import L1
-from deepinv.physics import Inpainting, LinearPhysics
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
@@ -16,6 +16,7 @@ from daep_deepinv.noise.given import given_noise
 from daep_deepinv.noise.model import Source
 from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import QuadraticVariance, white_level
+from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.operators.scaled import ComplexAsReal
 from daep_deepinv.plans.choices import Choices
 from daep_deepinv.plans.choose_data_term import data_term_in_words
@@ -63,7 +64,7 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     statement, source = statement_of(y, physics, choices.sigma, choices.estimate, check=choices.checks)
     known = None
     if statement is not None:
-        known = statement.known(y, physics.mask if isinstance(physics, Inpainting) else None)
+        known = statement.known(y, measured_values(physics, y)) if statement.has_impulses else None
         filled = None if known is None else fill_missing(y * known, known.to(y))
         if choices.data_fidelity is None:
             y = statement.prepare(y if filled is None else filled)

@@ -458,7 +458,8 @@ def test_a_damaged_card_of_a_fits_file_is_left_out(tmp_path: Path) -> None:
     fits = pytest.importorskip("astropy.io.fits")
     header = fits.Header([("OBJECT", "M 31"), ("EXPTIME", 30.0)])
     fits.PrimaryHDU(np.ones((4, 5), np.float32), header).writeto(tmp_path / "a.fits")
-    (tmp_path / "b.fits").write_bytes((tmp_path / "a.fits").read_bytes().replace(b"'M 31    '", b"'M 31 \x12  '"))
+    content = (tmp_path / "a.fits").read_bytes().replace(b"'M 31    '", b"'M 31 \x12  '")
+    (tmp_path / "b.fits").write_bytes(content.replace(b"number of array", b"number of \0rray"))  # comment of NAXIS
     written = fits.Header.fromstring(encode(read_photo(tmp_path / "b.fits"), ".fits")[:2880].decode())
     assert written["EXPTIME"] == 30
     assert "OBJECT" not in written
