@@ -9,8 +9,8 @@ import torch
 from deepinv.physics import LinearPhysics
 
 from daep_deepinv.checks import adjoint_warning
-from daep_deepinv.operators.memory import remembered
 from daep_deepinv.operators.number_type import in_number_type, number_type
+from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint, black_image, with_right_adjoint
 from daep_deepinv.operators.trust import adjoint_ratio
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics
 from daep_prior.partition import as_complex
 

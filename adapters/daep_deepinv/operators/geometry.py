@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from deepinv.physics import Physics
 from torch import Tensor
 
-from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.trust import FAILURES
 from daep_prior.back_projection import fill_missing
 

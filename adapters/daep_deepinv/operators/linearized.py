@@ -12,7 +12,7 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of
-from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics
 from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, probe, total
 from daep_prior.images import one_per_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
-from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.trust import FAILURES, probe
 
 __all__ = ["measured_values"]

@@ -6,7 +6,7 @@ import torch
 from deepinv.physics import Physics, StackedPhysics
 from torch import Tensor
 
-from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.remembered import remembered
 
 __all__ = ["in_number_type", "number_type"]
 

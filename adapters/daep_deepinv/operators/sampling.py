@@ -10,7 +10,7 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.operators.geometry import image_geometry
-from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
 from daep_deepinv.operators.trust import probe, total
 

@@ -9,7 +9,7 @@ from deepinv.physics import Downsampling, LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.operators.memory import remembered
+from daep_deepinv.operators.remembered import remembered
 
 __all__ = ["adjoint_ratio", "has_closed_prox", "is_homogeneous", "probe", "total"]
 
