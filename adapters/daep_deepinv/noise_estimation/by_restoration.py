@@ -18,7 +18,7 @@ from daep_deepinv.noise.variance import QuadraticVariance
 from daep_deepinv.noise_estimation.response import Response, real_parts, response_of
 from daep_deepinv.noise_estimation.signal_fit import law_of_bins
 from daep_deepinv.noise_estimation.usable import usable_pixels
-from daep_deepinv.operators.sampling import is_sampling
+from daep_deepinv.operators.subsampling import is_subsampling
 from daep_deepinv.prior import DAEPrior
 from daep_prior import Schedule, restore, schedules
 
@@ -193,8 +193,8 @@ def _task(y: Any, physics: LinearPhysics, start: Tensor, white: bool, share: flo
     response, linear = response_of(physics, start), isinstance(physics, LinearPhysics)
     if isinstance(physics, Denoising):
         chosen, passes, iterations = 1.0, DENOISING_PASSES, None
-    elif linear and not isinstance(y, TensorList) and is_sampling(physics, y, start):
-        exact = is_sampling(physics, y, start, exact=True)
+    elif linear and not isinstance(y, TensorList) and is_subsampling(physics, y, start):
+        exact = is_subsampling(physics, y, start, exact=True)
         chosen, passes, iterations = SAMPLED_SHARE, PASSES, EXACT_ITERATIONS if exact else RANDOM_ITERATIONS
     else:
         chosen, passes, iterations = ASSUMED_SHARE, PASSES, None

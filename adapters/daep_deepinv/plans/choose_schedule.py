@@ -8,7 +8,7 @@ from torch import Tensor
 from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.noise.variance import PartsVariance, white_level
 from daep_deepinv.operators.circular_blur import VOLUMES, circular_task
-from daep_deepinv.operators.sampling import is_sampling
+from daep_deepinv.operators.subsampling import is_subsampling
 from daep_deepinv.plans.choices import Choices
 from daep_deepinv.plans.choose_data_term import few_evaluations
 from daep_deepinv.prior import DAEPrior
@@ -68,9 +68,9 @@ def _white_and_complete(view: View, noise: NoiseModel, choices: Choices) -> bool
 
 def _sampling(view: View, noise: NoiseModel, prior: DAEPrior, choices: Choices) -> tuple[Task, int | None]:
     """The task for a linear physics, as far as it measures parts of an image alone, and the number of iterations."""
-    if is_sampling(view.physics, view.y, view.start, exact=True):
+    if is_subsampling(view.physics, view.y, view.start, exact=True):
         return "missing pixels", choices.iterations
-    if choices.preset == "fast" or not (_alike(noise) and is_sampling(view.physics, view.y, view.start)):
+    if choices.preset == "fast" or not (_alike(noise) and is_subsampling(view.physics, view.y, view.start)):
         return "general", choices.iterations
     more = choices.iterations is None and choices.preset == DEFAULT_PRESET and prior.trained_width is None
     return "missing pixels", RANDOM_ITERATIONS if more else choices.iterations

@@ -13,7 +13,7 @@ from torch import Tensor
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.operators.geometry import image_geometry
-from daep_deepinv.operators.sampling import is_sampling
+from daep_deepinv.operators.subsampling import is_subsampling
 from daep_deepinv.operators.trust import FAILURES, probe
 from daep_deepinv.starts.nonlinear import nonlinear_start
 from daep_prior.back_projection import fill_missing
@@ -96,7 +96,7 @@ def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
 def _with_unseen(x: Tensor, y: Any, physics: LinearPhysics, words: str) -> tuple[Tensor, str]:
     """The image with interpolated values where a sampling operator sees nothing; where it does not sample, as in
     tomography, nothing is there. And what it is in words."""
-    if x.ndim != 4 or x.is_complex() or not is_sampling(physics, y, x):
+    if x.ndim != 4 or x.is_complex() or not is_subsampling(physics, y, x):
         return x, words
     response = physics.A_adjoint_A(probe(x)).abs()
     seen = (response > UNSEEN * response.amax()).to(x)

@@ -14,17 +14,17 @@ from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
 from daep_deepinv.operators.trust import probe, total
 
-__all__ = ["is_sampling"]
+__all__ = ["is_subsampling"]
 
 #: Spread of the singular values, see :func:`_spread`, below which they are equal, so that ``K^T K`` is a multiple of a
 #: projection; and below which they fall slowly. Orthogonal transforms of which some coefficients are measured: 1e-7;
 #: random matrices 0.25 to 0.45; blurs 0.3 to 0.4; tomography 0.6 to 0.7.
 EQUAL, SLOWLY = 0.01, 0.5
-#: An operator whose singular values fall slowly samples if it measures less than this share of the image's numbers.
+#: An operator whose singular values fall slowly subsamples if it measures less than this share of the image's numbers.
 FEW = 0.5
 
 
-def is_sampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool = False) -> bool:
+def is_subsampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool = False) -> bool:
     """Whether the schedule for missing pixels is right: some components of the image are measured, others are not.
 
     Missing pixels in any disguise, magnetic resonance, a part of the coefficients of an orthogonal transform, random
@@ -46,7 +46,7 @@ def is_sampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool = F
         return not exact and any(isinstance(part, Inpainting) for part in physics.physics_list)
     if isinstance(y, TensorList) or like.is_complex():
         return False
-    question = ("sampling", tuple(like.shape[1:]), like.dtype, str(like.device))
+    question = ("subsampling", tuple(like.shape[1:]), like.dtype, str(like.device))
     spread, complete = remembered(physics, question, lambda: _spread(physics, like))
     if complete:
         return False

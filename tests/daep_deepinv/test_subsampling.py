@@ -7,7 +7,7 @@ from deepinv.physics import LinearPhysics
 
 from daep_deepinv import DAEP
 from daep_deepinv.operators.right_adjoint import with_right_adjoint
-from daep_deepinv.operators.sampling import is_sampling
+from daep_deepinv.operators.subsampling import is_subsampling
 
 SIZE = (1, 16, 16)
 KERNEL = torch.full((1, 1, 3, 3), 1 / 9)
@@ -39,7 +39,7 @@ def projections():
     return dinv.physics.CompressedSensing(m=64, img_size=SIZE, rng=rng)
 
 
-SAMPLING = {
+SUBSAMPLING = {
     "missing pixels": lambda: dinv.physics.Inpainting(SIZE, mask=0.5),
     "a mask as functions": lambda: of_functions(mask()),
     "a scaled mask": lambda: of_functions(3 * mask()),
@@ -59,17 +59,17 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", SAMPLING | OTHERS)
-def test_sampling_is_told_from_smoothing(name):
-    physics = (SAMPLING | OTHERS)[name]()
+@pytest.mark.parametrize("name", SUBSAMPLING | OTHERS)
+def test_subsampling_is_told_from_smoothing(name):
+    physics = (SUBSAMPLING | OTHERS)[name]()
     x = torch.rand((1, 3, 16, 16) if name == "pansharpening" else (1, *SIZE))
-    assert is_sampling(physics, physics.A(x), x) == (name in SAMPLING)
+    assert is_subsampling(physics, physics.A(x), x) == (name in SUBSAMPLING)
 
 
 def test_few_iterations_need_an_exact_projection():
     x = torch.rand(1, *SIZE)
     for physics, exact in ((projections(), False), (camera(), True)):
-        assert is_sampling(physics, physics.A(x), x, exact=True) == exact
+        assert is_subsampling(physics, physics.A(x), x, exact=True) == exact
 
 
 def test_random_projections_take_more_iterations(unet):
@@ -123,4 +123,4 @@ def test_a_transform_whose_adjoint_is_mended_samples_as_before():
     lines[:, :, 0, :, ::4], lines[:, :, 1, :, 6:10] = 1, 1
     physics, like = dinv.physics.SequentialMRI(lines, (16, 16)), torch.rand(1, 2, 16, 16)
     mended = with_right_adjoint(physics, like)
-    assert mended is not physics and is_sampling(mended, physics.A(like), like, exact=True)
+    assert mended is not physics and is_subsampling(mended, physics.A(like), like, exact=True)
