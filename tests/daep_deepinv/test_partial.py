@@ -196,8 +196,8 @@ def test_impulses_beside_missing_pixels_are_found(photograph):
     physics = dinv.physics.Inpainting((3, 32, 32), mask=mask, noise_model=dinv.physics.SaltPepperNoise(0.05, 0.05))
     torch.manual_seed(0)
     y = physics(x)
-    statement = stated_noise(physics, y)
-    known = statement.known(y, (physics.mask != 0).expand_as(y))
+    assumed = stated_noise(physics, y)
+    known = assumed.known(y, (physics.mask != 0).expand_as(y))
     assert torch.equal(known, (mask > 0) & (y != 0) & (y != 1))
 
 

@@ -11,8 +11,8 @@ import torch
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.noise.assumed import AssumedNoise, NoiseOfImage, stacked
 from daep_deepinv.noise.stated import gaussian
-from daep_deepinv.noise.statement import NoiseOfImage, StatedNoise, stacked
 from daep_deepinv.noise.variance import MapVariance, QuadraticVariance
 
 __all__ = ["GivenNoise", "SignalNoise", "checked_noise", "given_noise"]
@@ -50,7 +50,7 @@ class SignalNoise:
         if self.gain == 0 and self.sigma == 0:
             raise ValueError("gain, sigma: got 0 for both; expected one above 0, or DAEP(sigma=0) for noise-free data.")
 
-    def of_images(self, y: Tensor) -> StatedNoise:
+    def of_images(self, y: Tensor) -> AssumedNoise:
         """The noise of a measurement (B, ...).
 
         :raises ValueError: background or offset do not broadcast to ``y``.
@@ -66,7 +66,7 @@ class SignalNoise:
                     f"background, offset: got shape {tuple(value.shape)} for a measurement of {tuple(y.shape)}."
                 )
         count = max([1, *(len(value) for value in tensors if value.ndim == y.ndim)])
-        return StatedNoise(tuple(self._of_image(i, y.ndim) for i in range(count)))
+        return AssumedNoise(tuple(self._of_image(i, y.ndim) for i in range(count)))
 
     def _of_image(self, i: int, ndim: int) -> NoiseOfImage:
         def own(value: float | Tensor) -> float | Tensor:
@@ -114,7 +114,7 @@ def checked_noise(sigma: Any) -> GivenNoise:
     return float(levels) if levels.numel() == 1 else levels
 
 
-def given_noise(sigma: GivenNoise, y: Any) -> StatedNoise:
+def given_noise(sigma: GivenNoise, y: Any) -> AssumedNoise:
     """The noise of a measurement for a checked noise level.
 
     :param sigma: see :func:`checked_noise`.
@@ -124,7 +124,7 @@ def given_noise(sigma: GivenNoise, y: Any) -> StatedNoise:
     if isinstance(y, TensorList):
         parts = [given_noise(sigma, part) for part in y]
         count = max(len(part.images) for part in parts)
-        return StatedNoise(tuple(stacked([part.of(i) for part in parts]) for i in range(count)))
+        return AssumedNoise(tuple(stacked([part.of(i) for part in parts]) for i in range(count)))
     return sigma.of_images(y) if isinstance(sigma, SignalNoise) else gaussian(sigma, y)
 
 

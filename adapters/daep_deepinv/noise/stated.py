@@ -26,13 +26,13 @@ from deepinv.physics import (
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.noise.statement import Impulses, NoiseOfImage, StatedNoise, stacked, white
+from daep_deepinv.noise.assumed import AssumedNoise, Impulses, NoiseOfImage, stacked, white
 from daep_deepinv.noise.variance import LogPoissonVariance, MapVariance, QuadraticVariance
 
 __all__ = ["gaussian", "stated_noise"]
 
 
-def stated_noise(physics: Physics, y: Any) -> StatedNoise | None:
+def stated_noise(physics: Physics, y: Any) -> AssumedNoise | None:
     """What the noise model of ``physics`` states. Of stacked physics, that of each part; of composed ones, the last's.
 
     :param y: measurement (B, ...), or a ``TensorList``; only its shape matters.
@@ -48,12 +48,12 @@ def stated_noise(physics: Physics, y: Any) -> StatedNoise | None:
             return None
         count = max(len(part.images) for part in parts)
         images = tuple(stacked([part.of(i) for part in parts]) for i in range(count))
-        return StatedNoise(images, doubtful=all(part.doubtful for part in parts))
+        return AssumedNoise(images, doubtful=all(part.doubtful for part in parts))
     model = getattr(physics, "noise_model", None)
     if not isinstance(y, Tensor) or model is None:
         return None
     if isinstance(model, ZeroNoise):
-        return StatedNoise((white(0.0),), doubtful=True)
+        return AssumedNoise((white(0.0),), doubtful=True)
     reader = next((read for kind, read in READERS.items() if isinstance(model, kind)), None)
     if reader is not None:
         return _with_background(reader(model, y), physics)
@@ -79,14 +79,14 @@ def _parameter(name: str, value: Any, y: Tensor) -> list[float]:
     return values
 
 
-def _stated(of: Callable[..., NoiseOfImage], *parameters: list[float]) -> StatedNoise:
+def _stated(of: Callable[..., NoiseOfImage], *parameters: list[float]) -> AssumedNoise:
     """One noise for each image, from parameters that are one number or one an image."""
     count = max(map(len, parameters))
     rows = zip(*(values * count if len(values) == 1 else values for values in parameters), strict=True)
-    return StatedNoise(tuple(of(*row) for row in rows))
+    return AssumedNoise(tuple(of(*row) for row in rows))
 
 
-def gaussian(sigma: Any, y: Tensor, name: str = "sigma") -> StatedNoise:
+def gaussian(sigma: Any, y: Tensor, name: str = "sigma") -> AssumedNoise:
     """Gaussian noise: one level, one an image, or a map.
 
     :param sigma: a number, (B,), (B, 1, 1, 1), or what broadcasts to ``y``, e.g. (B, 1, h, w).
@@ -103,7 +103,7 @@ def gaussian(sigma: Any, y: Tensor, name: str = "sigma") -> StatedNoise:
             "one number, one an image, or a map that broadcasts to the measurement."
         )
     words = "Gaussian, one level a pixel"
-    return StatedNoise(tuple(NoiseOfImage(MapVariance(one[None].square()), words) for one in levels))
+    return AssumedNoise(tuple(NoiseOfImage(MapVariance(one[None].square()), words) for one in levels))
 
 
 def _broadcasts(levels: Tensor, y: Tensor) -> bool:
@@ -112,7 +112,7 @@ def _broadcasts(levels: Tensor, y: Tensor) -> bool:
     return all(n in (1, m) for n, m in zip(levels.shape[1:], y.shape[1:], strict=True))
 
 
-def _poisson(model: PoissonNoise, y: Tensor) -> StatedNoise:
+def _poisson(model: PoissonNoise, y: Tensor) -> AssumedNoise:
     normalised = bool(model.normalize)
 
     def of(gain: float) -> NoiseOfImage:
@@ -122,7 +122,7 @@ def _poisson(model: PoissonNoise, y: Tensor) -> StatedNoise:
     return _stated(of, _positive("gain", _parameter("gain", model.gain, y)))
 
 
-def _poisson_gaussian(model: PoissonGaussianNoise, y: Tensor) -> StatedNoise:
+def _poisson_gaussian(model: PoissonGaussianNoise, y: Tensor) -> AssumedNoise:
     def of(gain: float, sigma: float) -> NoiseOfImage:
         if gain <= float(torch.as_tensor(model.min_gain).max()):
             return white(sigma)
@@ -131,7 +131,7 @@ def _poisson_gaussian(model: PoissonGaussianNoise, y: Tensor) -> StatedNoise:
     return _stated(of, _parameter("gain", model.gain, y), _parameter("sigma", model.sigma, y))
 
 
-def _uniform_gaussian(model: UniformGaussianNoise, y: Tensor) -> StatedNoise:
+def _uniform_gaussian(model: UniformGaussianNoise, y: Tensor) -> AssumedNoise:
     def of(low: float, high: float) -> NoiseOfImage:
         if low == high:
             return white(low)
@@ -142,22 +142,22 @@ def _uniform_gaussian(model: UniformGaussianNoise, y: Tensor) -> StatedNoise:
     return _stated(of, _parameter("sigma_min", model.sigma_min, y), _parameter("sigma_max", model.sigma_max, y))
 
 
-def _uniform(model: UniformNoise, y: Tensor) -> StatedNoise:
+def _uniform(model: UniformNoise, y: Tensor) -> AssumedNoise:
     return _stated(lambda a: white(a / math.sqrt(3), "uniform"), _parameter("a", model.a, y))
 
 
-def _laplace(model: LaplaceNoise, y: Tensor) -> StatedNoise:
+def _laplace(model: LaplaceNoise, y: Tensor) -> AssumedNoise:
     return _stated(lambda b: white(b * math.sqrt(2), "Laplacian"), _parameter("b", model.b, y))
 
 
-def _gamma(model: GammaNoise, y: Tensor) -> StatedNoise:
+def _gamma(model: GammaNoise, y: Tensor) -> AssumedNoise:
     def of(looks: float) -> NoiseOfImage:
         return NoiseOfImage(QuadraticVariance(0.0, 0.0, 1 / looks), f"multiplicative (Gamma, {looks:.4g} looks)")
 
     return _stated(of, _positive("l", _parameter("l", model.l, y)))
 
 
-def _fisher_tippett(model: FisherTippettNoise, y: Tensor) -> StatedNoise:
+def _fisher_tippett(model: FisherTippettNoise, y: Tensor) -> AssumedNoise:
     def of(looks: float) -> NoiseOfImage:
         number = torch.tensor(looks, dtype=torch.float64)
         bias, variance = float(torch.digamma(number)) - math.log(looks), float(torch.polygamma(1, number))
@@ -166,7 +166,7 @@ def _fisher_tippett(model: FisherTippettNoise, y: Tensor) -> StatedNoise:
     return _stated(of, _positive("l", _parameter("l", model.l, y)))
 
 
-def _log_poisson(model: LogPoissonNoise, y: Tensor) -> StatedNoise:
+def _log_poisson(model: LogPoissonNoise, y: Tensor) -> AssumedNoise:
     def of(photons: float, mu: float) -> NoiseOfImage:
         return NoiseOfImage(LogPoissonVariance(photons, mu), f"logarithm of {photons:.4g} photons (Poisson)")
 
@@ -174,7 +174,7 @@ def _log_poisson(model: LogPoissonNoise, y: Tensor) -> StatedNoise:
     return _stated(of, *parameters.values())
 
 
-def _salt_pepper(model: SaltPepperNoise, y: Tensor) -> StatedNoise:
+def _salt_pepper(model: SaltPepperNoise, y: Tensor) -> AssumedNoise:
     def of(pepper: float, salt: float) -> NoiseOfImage:
         share = pepper + salt
         return NoiseOfImage(
@@ -184,14 +184,14 @@ def _salt_pepper(model: SaltPepperNoise, y: Tensor) -> StatedNoise:
     return _stated(of, _parameter("p", model.p, y), _parameter("s", model.s, y))
 
 
-def _rician(model: RicianNoise, y: Tensor) -> StatedNoise:
+def _rician(model: RicianNoise, y: Tensor) -> AssumedNoise:
     def of(sigma: float) -> NoiseOfImage:
         return NoiseOfImage(QuadraticVariance(sigma**2), "Rician", magnitude=True)
 
     return _stated(of, _parameter("sigma", model.sigma, y))
 
 
-def _gaussian(model: GaussianNoise, y: Tensor) -> StatedNoise:
+def _gaussian(model: GaussianNoise, y: Tensor) -> AssumedNoise:
     """The level of each real number. Complex noise of variance 1, as torch draws it, has 1/2 in each of its parts."""
     return gaussian(model.sigma / math.sqrt(2) if y.is_complex() else model.sigma, y)
 
@@ -202,7 +202,7 @@ def _positive(name: str, values: list[float]) -> list[float]:
     return values
 
 
-def _with_background(stated: StatedNoise, physics: Physics) -> StatedNoise:
+def _with_background(stated: AssumedNoise, physics: Physics) -> AssumedNoise:
     """Counts of PET with their background, which deepinv keeps in the physics, in the units of ``K x``."""
     background = getattr(physics, "background", None)
     if not isinstance(physics.noise_model, PoissonNoise) or not isinstance(background, Tensor):
@@ -218,11 +218,11 @@ def _with_background(stated: StatedNoise, physics: Physics) -> StatedNoise:
     if not bool(background.any()):
         return stated
     count = max(len(stated.images), len(background))
-    return StatedNoise(tuple(of(i) for i in range(count)))
+    return AssumedNoise(tuple(of(i) for i in range(count)))
 
 
 #: The noise models of deepinv, and what each states.
-READERS: dict[type, Callable[[Any, Tensor], StatedNoise]] = {
+READERS: dict[type, Callable[[Any, Tensor], AssumedNoise]] = {
     GaussianNoise: _gaussian,
     PoissonNoise: _poisson,
     PoissonGaussianNoise: _poisson_gaussian,

@@ -86,7 +86,7 @@ def assess_noise(
         or not white as such. ``False``: white noise of the assumed or estimated level.
     :param Callable estimate: the noise of the image of an index, for one whose noise is not visible.
     :param Callable doubt: where no noise is stated: the noise of the image of an index that contradicts that, or
-        ``None``. ``None``: the statement is believed, if no noise is visible.
+        ``None``. ``None``: that is believed, if no noise is visible.
     :param bool one_level: the denoiser is for one level, so that ``estimate`` would fail; what is visible is used.
     :return: one an image.
     """

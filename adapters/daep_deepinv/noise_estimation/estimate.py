@@ -74,7 +74,7 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
 def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel | None:
     """The noise of a measurement that is stated to be noise-free, perhaps only because nobody stated any.
 
-    :return: ``None``: the measurement does not contradict the statement.
+    :return: ``None``: the measurement does not contradict that.
     """
     found, masked = _in_pixels(y, physics, start)
     direct = masked or isinstance(physics, Denoising)

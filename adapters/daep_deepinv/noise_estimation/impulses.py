@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daep_deepinv.noise.statement import Impulses
+from daep_deepinv.noise.assumed import Impulses
 from daep_prior.back_projection import fill_missing
 
 __all__ = ["can_have_impulses", "impulses_in"]

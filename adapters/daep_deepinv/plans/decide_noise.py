@@ -11,10 +11,10 @@ from deepinv.physics import Denoising, LinearPhysics, Physics
 from torch import Tensor
 
 from daep_deepinv.data_terms.weighted import precision_level
+from daep_deepinv.noise.assumed import AssumedNoise, NoiseOfImage
 from daep_deepinv.noise.given import GivenNoise, given_noise
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise.stated import stated_noise
-from daep_deepinv.noise.statement import NoiseOfImage, StatedNoise
 from daep_deepinv.noise.variance import MapVariance, PartsVariance, QuadraticVariance, VarianceLaw, white_level
 from daep_deepinv.noise_estimation.assess import assess_noise
 from daep_deepinv.noise_estimation.estimate import contradicting_noise, estimated_noise
@@ -23,15 +23,15 @@ from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.view import View
 
-__all__ = ["noise_of_images", "statement_of"]
+__all__ = ["assumed_noise", "noise_of_images"]
 
 #: Limits of a level that nothing is known of.
 ANY_LEVEL = (0.0, math.inf)
 
 
-def statement_of(
+def assumed_noise(
     y: Any, physics: Physics, sigma: GivenNoise | None, estimate: bool, *, check: bool
-) -> tuple[StatedNoise | None, Source]:
+) -> tuple[AssumedNoise | None, Source]:
     """The noise that the caller gives, or else the physics states; ``None``: it is to be estimated.
 
     :param bool estimate: estimate it even if the physics states one.
@@ -45,7 +45,7 @@ def statement_of(
         return stated, source
     seen = _beside_impulses(y, physics)
     if seen is not None:
-        stated = StatedNoise(
+        stated = AssumedNoise(
             tuple(
                 replace(one, assumed=stated.level(i)) if one.impulses is not None else stated.of(i)
                 for i, one in enumerate(seen.images)
@@ -55,7 +55,7 @@ def statement_of(
     return stated, source
 
 
-def _beside_impulses(y: Any, physics: Physics) -> StatedNoise | None:
+def _beside_impulses(y: Any, physics: Physics) -> AssumedNoise | None:
     """Noise of unknown level beside the impulses that the measurement shows; ``None``: it shows none."""
     if not isinstance(y, Tensor) or not can_have_impulses(y):
         return None
@@ -63,7 +63,7 @@ def _beside_impulses(y: Any, physics: Physics) -> StatedNoise | None:
     found = [impulses_in(y[i : i + 1], None if measured is None else measured[i : i + 1]) for i in range(len(y))]
     if not any(found):
         return None
-    return StatedNoise(
+    return AssumedNoise(
         tuple(
             NoiseOfImage(
                 QuadraticVariance(1.0),
@@ -77,11 +77,11 @@ def _beside_impulses(y: Any, physics: Physics) -> StatedNoise | None:
 
 
 def noise_of_images(
-    view: View, statement: StatedNoise | None, source: Source, prior: DAEPrior, *, check: bool
+    view: View, assumed: AssumedNoise | None, source: Source, prior: DAEPrior, *, check: bool
 ) -> list[NoiseModel]:
     """The noise of each image of a view, in the units of the solver.
 
-    :param StatedNoise statement: of the batch, in the units of the images; ``None``: the noise is estimated.
+    :param AssumedNoise assumed: of the batch, in the units of the images; ``None``: the noise is estimated.
     :param bool check: compare a level with the noise that is visible in the measurement.
     """
     found: dict[int, NoiseModel] = {}
@@ -89,18 +89,18 @@ def noise_of_images(
     alike: dict[tuple[float | None, bool], list[int]] = {}
     for k, image in enumerate(view.images):
         level, whole = None, view.used.select([k]).unknown is None
-        if statement is not None and statement.of(image).between is None:
-            law = statement.law(image).scaled(1 / view.range.scale)
+        if assumed is not None and assumed.of(image).between is None:
+            law = assumed.law(image).scaled(1 / view.range.scale)
             level = white_level(law)
             if level is None:
-                found[k] = _by_law(view.subset([k]), law, source, statement.of(image).words)
+                found[k] = _by_law(view.subset([k]), law, source, assumed.of(image).words)
                 continue
         alike.setdefault((level, whole), []).append(k)
     for (level, whole), members in alike.items():
-        doubtful = statement is not None and statement.doubtful and isinstance(view.physics, LinearPhysics)
+        doubtful = assumed is not None and assumed.doubtful and isinstance(view.physics, LinearPhysics)
         models = _assessed(view.subset(members), level, source, prior, check and whole, doubtful)
         for k, model in zip(members, models, strict=True):
-            one = None if statement is None else statement.of(view.images[k])
+            one = None if assumed is None else assumed.of(view.images[k])
             if one is not None and one.between is not None and (one.impulses is not None or one.between != ANY_LEVEL):
                 low, high = (limit / view.range.scale for limit in one.between)
                 model = replace(

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
 from daep_deepinv.data_terms.given import OfLevel
+from daep_deepinv.noise.assumed import AssumedNoise
 from daep_deepinv.noise.given import given_noise
 from daep_deepinv.noise.model import Source
-from daep_deepinv.noise.statement import StatedNoise
 from daep_deepinv.noise.variance import QuadraticVariance, white_level
 from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.operators.scaled import ComplexAsReal
 from daep_deepinv.plans.choices import Choices
 from daep_deepinv.plans.choose_data_term import data_term_in_words
 from daep_deepinv.plans.choose_schedule import preset_name, preset_schedule
-from daep_deepinv.plans.decide_noise import noise_of_images, statement_of
+from daep_deepinv.plans.decide_noise import assumed_noise, noise_of_images
 from daep_deepinv.plans.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.starts.clipped import LIT, with_light_of_clipped
@@ -61,31 +61,29 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     :raises ValueError: the measurement does not fit the physics or the denoiser, or its noise cannot be estimated.
     """
     own_start = init is not starting_point
-    statement, source = statement_of(y, physics, choices.sigma, choices.estimate, check=choices.checks)
+    assumed, source = assumed_noise(y, physics, choices.sigma, choices.estimate, check=choices.checks)
     known = None
-    if statement is not None:
-        known = statement.known(y, measured_values(physics, y)) if statement.has_impulses else None
+    if assumed is not None:
+        known = assumed.known(y, measured_values(physics, y)) if assumed.has_impulses else None
         filled = None if known is None else fill_missing(y * known, known.to(y))
         if choices.data_fidelity is None:
-            y = statement.prepare(y if filled is None else filled)
+            y = assumed.prepare(y if filled is None else filled)
         elif filled is not None:
-            statement, choices = _for_impulses(statement, y, choices)
+            assumed, choices = _for_impulses(assumed, y, choices)
             y = filled if isinstance(choices.data_fidelity, L1) else y
-    split_grey = not choices.papers_solver and (not own_start or callable(init)) and _one_law(statement)
+    split_grey = not choices.papers_solver and (not own_start or callable(init)) and _one_law(assumed)
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
         check_image(view.start, view.y, view.physics)
-    views = [
-        replace(view, used=_used(view, known, statement, choices), fidelity=choices.data_fidelity) for view in views
-    ]
+    views = [replace(view, used=_used(view, known, assumed, choices), fidelity=choices.data_fidelity) for view in views]
     views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, prior, choices))]
     if not own_start:
         views = [with_light_of_clipped(view) for view in views]
     NoiseSource(prior.seed).seeds(sum(len(view.images) for view in views))
-    return [Job(view, _plans(view, prior, choices, statement, source, own_start)) for view in views]
+    return [Job(view, _plans(view, prior, choices, assumed, source, own_start)) for view in views]
 
 
-def _for_impulses(statement: StatedNoise, y: Tensor, choices: Choices) -> tuple[StatedNoise, Choices]:
+def _for_impulses(assumed: AssumedNoise, y: Tensor, choices: Choices) -> tuple[AssumedNoise, Choices]:
     """Noise and data fidelity for a measurement with impulses that the data fidelity judges.
 
     The other values are nearly noise-free, which the schedule is for, and the weight of ``L1``, which leaves the values
@@ -94,8 +92,8 @@ def _for_impulses(statement: StatedNoise, y: Tensor, choices: Choices) -> tuple[
 
     :raises ValueError: some images have impulses and some have none.
     """
-    impulses = statement.of(0).impulses
-    if impulses is None or any(one.impulses is None for one in statement.images):
+    impulses = assumed.of(0).impulses
+    if impulses is None or any(one.impulses is None for one in assumed.images):
         raise ValueError("y: some images have impulses and some have none; restore them in a call each.")
     assert choices.data_fidelity is not None
     spread = impulses.high - impulses.low
@@ -105,12 +103,12 @@ def _for_impulses(statement: StatedNoise, y: Tensor, choices: Choices) -> tuple[
     return given_noise(BESIDE_IMPULSES * spread, y), replace(choices, data_fidelity=fidelity)
 
 
-def _one_law(statement: StatedNoise | None) -> bool:
+def _one_law(assumed: AssumedNoise | None) -> bool:
     """Whether the noise is that of the whole measurement, not of each channel or part."""
-    return statement is None or all(isinstance(one.law, QuadraticVariance) for one in statement.images)
+    return assumed is None or all(isinstance(one.law, QuadraticVariance) for one in assumed.images)
 
 
-def _used(view: View, known: Tensor | None, statement: StatedNoise | None, choices: Choices) -> UsedValues:
+def _used(view: View, known: Tensor | None, assumed: AssumedNoise | None, choices: Choices) -> UsedValues:
     """Which measured values of a view are used. The paper's presets and most data fidelities use all."""
     if choices.papers_solver or (choices.data_fidelity is not None and not isinstance(choices.data_fidelity, L1)):
         return ALL_USED
@@ -118,7 +116,7 @@ def _used(view: View, known: Tensor | None, statement: StatedNoise | None, choic
         known = known[view.images][:, : view.y.shape[1]]
     if choices.data_fidelity is not None:
         return used_values(view.y, view.physics, view.start, None, known, noisy=False)
-    noisy = statement is None or all((white_level(one.law) or 0) > 0 for one in statement.images)
+    noisy = assumed is None or all((white_level(one.law) or 0) > 0 for one in assumed.images)
     return used_values(view.y, view.physics, view.start, choices.saturation, known, noisy=noisy)
 
 
@@ -145,14 +143,14 @@ def plans_of(jobs: list[Job]) -> Plans:
 
 
 def _plans(
-    view: View, prior: DAEPrior, choices: Choices, statement: StatedNoise | None, source: Source, own_start: bool
+    view: View, prior: DAEPrior, choices: Choices, assumed: AssumedNoise | None, source: Source, own_start: bool
 ) -> list[Plan]:
     """The plan of each image of a view."""
     wrong_adjoint = adjoint_warning(view.physics, view.start)
     seen = prior.adapted(view.start).description(view.start) if view.channels == SEVERAL else view.channels
     channels = (RGB if view.channels == GREY_AS_COLOUR else view.start.shape[1], *view.start.shape[2:])
     plans = []
-    for i, noise in enumerate(noise_of_images(view, statement, source, prior, check=choices.checks)):
+    for i, noise in enumerate(noise_of_images(view, assumed, source, prior, check=choices.checks)):
         one = replace(view, used=view.used.select([i]))
         schedule = choices.schedule or preset_schedule(one, i, noise, prior, choices, own_start)
         found = [wrong_adjoint, noise.scaled(view.range.scale).warning(), _units(view, i, choices)]

@@ -1,4 +1,4 @@
-"""``StatedNoise``: the noise that a physics states or a caller gives, for a batch."""
+"""``AssumedNoise``: the noise that a physics states or a caller gives, for a batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance, VarianceLaw, white_level
 
-__all__ = ["Impulses", "NoiseOfImage", "StatedNoise"]
+__all__ = ["AssumedNoise", "Impulses", "NoiseOfImage"]
 
 #: Side of the window in which values at an extreme are counted, pixels, and the number of standard deviations above
 #: the stated share at which they are the image's own.
@@ -110,7 +110,7 @@ class NoiseOfImage:
 
 
 @dataclass(frozen=True, eq=False)
-class StatedNoise:
+class AssumedNoise:
     """The noise of a batch.
 
     :param tuple images: one, for all images, or one an image.
@@ -133,11 +133,11 @@ class StatedNoise:
         """The standard deviation of an image, where all its values have the same; else ``None``."""
         return white_level(self.law(image))
 
-    def select(self, images: Sequence[int]) -> StatedNoise:
+    def select(self, images: Sequence[int]) -> AssumedNoise:
         """The noise of some images of the batch."""
         if len(self.images) == 1:
             return self
-        return StatedNoise(tuple(self.images[i] for i in images), self.doubtful)
+        return AssumedNoise(tuple(self.images[i] for i in images), self.doubtful)
 
     def prepare(self, y: Any) -> Any:
         """The measurement (B, C, h, w), multiplied and shifted so that its mean is ``K x``."""
