@@ -11,8 +11,9 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of, shape_of
+from daep_deepinv.operators.failures import refusal
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
-from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio, is_homogeneous
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, adjoint_ratio, is_homogeneous
 from daep_prior import DivergenceError
 
 __all__ = [
@@ -107,12 +108,8 @@ def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics) -> N
         )
     if not bool(x0.isfinite().all()):
         raise ValueError("init: the first image contains NaN or infinite values; expected finite numbers.")
-    try:
+    with refusal(f"init: this physics does not take images of shape {shape_of(x0)}"):
         mapped = shape_of(physics.A(x0))
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ValueError(f"init: this physics does not take images of shape {shape_of(x0)}: {error}") from error
     if mapped != shape_of(y):
         raise ValueError(f"y: got shape {shape_of(y)}; this physics maps images of {shape_of(x0)} to {mapped}.")
 

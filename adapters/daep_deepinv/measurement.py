@@ -12,10 +12,10 @@ from torch import Tensor
 
 from daep_deepinv.checks import checked_measurement
 from daep_deepinv.measurement_parts import parts_of, shape_of
+from daep_deepinv.operators.failures import refusal
 from daep_deepinv.operators.number_type import HALF, in_number_type, number_type
 from daep_deepinv.operators.right_adjoint import black_image, with_right_adjoint
 from daep_deepinv.operators.scaled import ComplexAsReal, ComplexAsRealLinear, RealPart
-from daep_deepinv.operators.trust import FAILURES
 from daep_deepinv.starts.starting_point import starting_point
 from daep_prior.partition import as_complex, as_real
 
@@ -132,23 +132,17 @@ def _first_image(init: Any, dtype: torch.dtype) -> Any:
 
 def _image_like(y: Any, physics: Physics, init: Any) -> Tensor | None:
     """An image of the type and, for a linear physics, the shape that ``y`` comes from; ``None``: unknown."""
-    try:
+    sentence = f"y: a measurement of shape {shape_of(y)} does not fit this physics"
+    if getattr(type(physics), "A_adjoint", None) is LinearPhysics.A_adjoint and physics.A_adj is None:
+        name = type(physics).__name__
+        sentence = f"physics: {name} has no A_adjoint, and none is found for a measurement of shape {shape_of(y)}"
+    with refusal(sentence):
         if isinstance(physics, LinearPhysics):
             return black_image(y, physics)
-        if isinstance(init, Tensor):
-            return init
-        if isinstance(physics, PhaseRetrieval):
+        if isinstance(physics, PhaseRetrieval) and not isinstance(init, Tensor):
             back: Tensor = physics.B_adjoint(y)
             return back
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        reason = f"y: a measurement of shape {shape_of(y)} does not fit this physics"
-        if getattr(type(physics), "A_adjoint", None) is LinearPhysics.A_adjoint and physics.A_adj is None:
-            name = type(physics).__name__
-            reason = f"physics: {name} has no A_adjoint, and none is found for a measurement of shape {shape_of(y)}"
-        raise ValueError(f"{reason}: {error}") from error
-    return None
+    return init if isinstance(init, Tensor) else None
 
 
 def _in_channels(init: Any, base: Physics) -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from deepinv.physics import LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.measurement_parts import shape_of
+from daep_deepinv.operators.failures import refusal, unless_it_fails
 from daep_deepinv.operators.of_batch import physics_of_images
 from daep_deepinv.operators.scaled import ScaledPhysics
 from daep_deepinv.starts.starting_point import described_start, starting_point
@@ -128,22 +128,19 @@ def views_of(y: Any, physics: LinearPhysics, init: Any, *, split_grey: bool) -> 
 
 def _grey_view(y: Tensor, physics: LinearPhysics, init: Any) -> View | None:
     """All images of the batch as grey ones; ``None``: this physics takes only images of three channels."""
-    try:
-        view = _view(y, physics, init)
-        fits = bool(physics.A(view.start).shape == y.shape)
-    except (RuntimeError, ValueError, AssertionError, IndexError):
-        return None
-    return replace(view, channels=GREY_AS_COLOUR) if fits else None
+
+    def view() -> View | None:
+        found = _view(y, physics, init)
+        return replace(found, channels=GREY_AS_COLOUR) if physics.A(found.start).shape == y.shape else None
+
+    return unless_it_fails(view, None)
 
 
 def _view(y: Any, physics: LinearPhysics, init: Any) -> View:
     """All images of the batch as they are."""
-    try:
+    # what is a ValueError has a sentence of its own
+    with refusal(f"y: a measurement of shape {shape_of(y)} does not fit this physics", (RuntimeError, IndexError)):
         start, name = first_image(y, physics, init)
-    except (RuntimeError, IndexError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ValueError(f"y: a measurement of shape {shape_of(y)} does not fit this physics: {error}") from error
     channels = SEVERAL if start.ndim > 4 else {1: GREY, RGB: COLOUR}.get(start.shape[1], SEVERAL)
     return View(list(range(start.shape[0])), y, physics, start, name, channels)
 

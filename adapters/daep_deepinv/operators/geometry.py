@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from deepinv.physics import Physics
 from torch import Tensor
 
+from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.remembered import remembered
-from daep_deepinv.operators.trust import FAILURES
 from daep_prior.back_projection import fill_missing
 
 __all__ = ["Geometry", "image_geometry"]
@@ -113,12 +113,7 @@ def image_geometry(physics: Physics, like: Tensor) -> Geometry | None:
 
 def _takes_one(physics: Physics, like: Tensor) -> bool:
     """Whether the physics takes one image alone, and is not for a whole batch."""
-    try:
-        seen = physics.A(torch.ones_like(like[:1]))
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        return False
+    seen = unless_it_fails(lambda: physics.A(torch.ones_like(like[:1])), None)
     return isinstance(seen, Tensor) and seen.ndim > 0 and seen.shape[0] == 1
 
 

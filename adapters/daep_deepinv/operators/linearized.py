@@ -12,9 +12,10 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of
+from daep_deepinv.operators.failures import refusal, unless_it_fails
 from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics
-from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, probe, total
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, probe, total
 from daep_prior.images import one_per_image
 from daep_prior.partition import as_complex, as_real
 
@@ -80,15 +81,9 @@ def require_differentiable(physics: Physics, x: Tensor) -> None:
 
     :raises ValueError: with the reason.
     """
-    try:
+    with refusal(f"physics: {type(physics).__name__} is not linear, and its derivative cannot be computed"):
         seen = physics.A(x)
         gradient = backward(physics, x, seen)
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ValueError(
-            f"physics: {type(physics).__name__} is not linear, and its derivative cannot be computed: {error}"
-        ) from error
     if gradient.shape != x.shape:
         raise ValueError(f"physics: the derivative of {type(physics).__name__} has shape {tuple(gradient.shape)}.")
     if total(seen, seen) > 0 and not bool(gradient.any()):
@@ -125,15 +120,14 @@ def _graph(physics: Physics, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tens
 
 def _graph_is_product(physics: Physics, x: Tensor) -> bool:
     """Whether the graph of ``A`` gives what ``A_vjp`` gives."""
-    try:
+
+    def agree() -> bool:
         seen, pull = _graph(physics, x)
-        got, expected = pull(seen), physics.A_vjp(x, seen)
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        return False
-    gap = got - expected
-    return total(gap, gap) <= ADJOINT_TOLERANCE**2 * total(expected, expected)
+        expected = physics.A_vjp(x, seen)
+        gap = pull(seen) - expected
+        return total(gap, gap) <= ADJOINT_TOLERANCE**2 * total(expected, expected)
+
+    return unless_it_fails(agree, False)
 
 
 def _has_right_product(physics: Physics, x: Tensor) -> bool:
@@ -145,23 +139,16 @@ def _has_right_product(physics: Physics, x: Tensor) -> bool:
 
 def _has_forward(physics: Physics, x: Tensor) -> bool:
     """Whether forward differentiation works, and agrees with a finite difference."""
-    try:
-        torch.func.jvp(physics.A, (x,), (torch.ones_like(x),))
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        return False
-    return True
+    return unless_it_fails(lambda: torch.func.jvp(physics.A, (x,), (torch.ones_like(x),)), None) is not None
 
 
 def _transposed(physics: Physics, x: Tensor) -> bool:
     """Whether ``A_vjp`` is the transpose of the derivative: ``<J d, r> = <d, J^T r>`` for noise ``d`` and ``r``."""
-    direction = probe(x, 1)
-    try:
+
+    def agree() -> bool:
+        direction = probe(x, 1)
         seen = forward(physics, x, direction)
         there, back = total(seen, seen), total(direction, physics.A_vjp(x, seen))
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        return False
-    return abs(there - back) <= ADJOINT_TOLERANCE * there
+        return abs(there - back) <= ADJOINT_TOLERANCE * there
+
+    return unless_it_fails(agree, False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
+from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.remembered import remembered
-from daep_deepinv.operators.trust import FAILURES, probe
+from daep_deepinv.operators.trust import probe
 
 __all__ = ["measured_values"]
 
@@ -29,7 +30,5 @@ def measured_values(physics: Physics, y: Tensor, like: Tensor | None = None) -> 
         where: Tensor = physics.A(probe(physics.A_adjoint(y) if like is None else like)) != 0
         return None if where.shape != y.shape or bool(where.all()) else where
 
-    try:
-        return remembered(physics, ("measured", tuple(y.shape), str(y.device)), seen)
-    except FAILURES:
-        return None  # the shapes do not fit, which is refused later
+    # it fails if the shapes do not fit, which is refused later
+    return unless_it_fails(lambda: remembered(physics, ("measured", tuple(y.shape), str(y.device)), seen), None)

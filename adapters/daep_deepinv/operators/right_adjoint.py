@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of
-from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, FAILURES, adjoint_ratio
+from daep_deepinv.operators.failures import unless_it_fails
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, adjoint_ratio
 
 __all__ = ["DifferentiatedAdjoint", "black_image", "with_right_adjoint"]
 
@@ -63,26 +65,18 @@ def black_image(y: Any, physics: LinearPhysics) -> Tensor:
 
     :raises RuntimeError: what ``A_adjoint`` raises, if none of these fits.
     """
-    try:
-        return torch.zeros_like(physics.A_adjoint(y))
-    except FAILURES as error:
-        if isinstance(y, TensorList) or isinstance(error, torch.OutOfMemoryError):
-            raise
+
+    def black(shape: tuple[int, ...]) -> Tensor | None:
+        image = torch.zeros(shape, dtype=y.real.dtype, device=y.device)
+        return image if physics.A(image).shape == y.shape else None
+
+    image = unless_it_fails(lambda: torch.zeros_like(physics.A_adjoint(y)), None)
+    if image is None and not isinstance(y, TensorList):
         for shape in (tuple(y.shape), (y.shape[0], *(getattr(physics, "img_size", None) or ()))):
-            try:
-                image = torch.zeros(shape, dtype=y.real.dtype, device=y.device)
-                if physics.A(image).shape == y.shape:
-                    return image
-            except FAILURES:
-                continue
-        raise
+            image = unless_it_fails(partial(black, shape), None) if image is None else image
+    return torch.zeros_like(physics.A_adjoint(y)) if image is None else image
 
 
 def _ratio(physics: LinearPhysics, like: Tensor) -> float:
     """:func:`adjoint_ratio`; NaN: ``A_adjoint`` fails."""
-    try:
-        return adjoint_ratio(physics, like)
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        return math.nan
+    return unless_it_fails(lambda: adjoint_ratio(physics, like), math.nan)

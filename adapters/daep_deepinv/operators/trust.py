@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from deepinv.physics import Downsampling, LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.remembered import remembered
 
 __all__ = ["adjoint_ratio", "has_closed_prox", "is_homogeneous", "probe", "total"]
@@ -18,8 +20,6 @@ __all__ = ["adjoint_ratio", "has_closed_prox", "is_homogeneous", "probe", "total
 PROX_TOLERANCE = 1e-3
 #: Two inner products that should be equal may differ by this share.
 ADJOINT_TOLERANCE = 0.01
-#: What a proximal step raises that does not support its own operator.
-FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError, NotImplementedError)
 
 
 def probe(like: Tensor, seed: int = 0) -> Tensor:
@@ -85,16 +85,14 @@ def _prox_error(physics: LinearPhysics, like: Tensor) -> float:
     if norm == 0:
         return 0.0
     gamma = 10.0 / norm
-    try:
+
+    def share() -> float:
         v = physics.prox_l2(z, y, gamma)
-        error = gamma * physics.A_adjoint(physics.A(v) - y) + v - z
-    except FAILURES as failure:
-        if isinstance(failure, torch.OutOfMemoryError):
-            raise
-        return float("inf")
-    scale = gamma * physics.A_adjoint(y) + z
-    share = (total(error, error) / max(total(scale, scale), 1e-30)) ** 0.5
-    return share if share == share else float("inf")
+        error, scale = gamma * physics.A_adjoint(physics.A(v) - y) + v - z, gamma * physics.A_adjoint(y) + z
+        return (total(error, error) / max(total(scale, scale), 1e-30)) ** 0.5
+
+    found = unless_it_fails(share, math.inf)
+    return math.inf if math.isnan(found) else found
 
 
 def _kind(like: Tensor) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from daep_deepinv.data_terms.nonlinear import gauss_newton
 from daep_deepinv.linear_algebra.squares import squares
 from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.cost import is_costly
+from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.linearized import require_differentiable
 from daep_deepinv.operators.scaled import ComplexAsReal
-from daep_deepinv.operators.trust import FAILURES, probe, total
+from daep_deepinv.operators.trust import probe, total
 from daep_prior.images import one_per_image
 from daep_prior.partition import as_complex, as_real
 
@@ -105,16 +107,15 @@ def _offered(y: Any, physics: Physics) -> Tensor:
         offers = [lambda: _unwrapped(y, float(physics[-1].threshold), physics[-1].mode == "floor")]
     if hasattr(physics, "A_adjoint"):
         offers.append(lambda: physics.A_adjoint(y))
+
+    def tried(offer: Callable[[], Any]) -> tuple[Any, Any]:
+        x = offer()
+        x = x.real.contiguous() if isinstance(x, Tensor) and x.is_complex() else x
+        return x, squares(physics.A(x) - y)
+
     best: Tensor | None = None
     for offer in offers:
-        try:
-            x = offer()
-            x = x.real.contiguous() if isinstance(x, Tensor) and x.is_complex() else x
-            value = squares(physics.A(x) - y)
-        except FAILURES as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
-            continue
+        x, value = unless_it_fails(partial(tried, offer), (None, None))
         if not isinstance(x, Tensor) or x.ndim not in (4, 5) or not bool(value.isfinite().all()):
             continue
         if best is None or best.shape != x.shape:

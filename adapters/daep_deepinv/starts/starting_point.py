@@ -12,9 +12,10 @@ from torch import Tensor
 
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.linear_algebra.squares import squares
+from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.operators.subsampling import is_subsampling
-from daep_deepinv.operators.trust import FAILURES, probe
+from daep_deepinv.operators.trust import probe
 from daep_deepinv.starts.nonlinear import nonlinear_start
 from daep_prior.back_projection import fill_missing
 from daep_prior.images import one_per_image
@@ -94,8 +95,8 @@ def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
 
 
 def _with_unseen(x: Tensor, y: Any, physics: LinearPhysics, words: str) -> tuple[Tensor, str]:
-    """The image with interpolated values where a sampling operator sees nothing; where it does not sample, as in
-    tomography, nothing is there. And what it is in words."""
+    """The image with interpolated values where a subsampling operator sees nothing; of other operators, such as
+    tomography, as it is. And what it is in words."""
     if x.ndim != 4 or x.is_complex() or not is_subsampling(physics, y, x):
         return x, words
     response = physics.A_adjoint_A(probe(x)).abs()
@@ -150,16 +151,15 @@ def _pseudo_inverse(y: Any, physics: LinearPhysics, back: Tensor) -> tuple[Tenso
     none = torch.zeros(back.shape[0], dtype=torch.bool, device=back.device)
     if type(physics).A_dagger is LinearPhysics.A_dagger:
         return None, none
-    try:
+
+    def inverse() -> tuple[Tensor | None, Tensor]:
         found = physics.A_dagger(y)
         if found.shape != back.shape:
             return None, none
         found = torch.where(found.isfinite(), found, 0)
         return found, _misfits(y, physics, found) <= _misfits(y, physics, torch.zeros_like(back))
-    except FAILURES as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        return None, none
+
+    return unless_it_fails(inverse, (None, none))
 
 
 def _misfits(y: Any, physics: Physics, x: Tensor) -> Tensor:
