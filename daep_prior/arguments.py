@@ -1,4 +1,4 @@
-"""Checks of numbers that callers give: one sentence with the argument, what was given, and what is expected."""
+"""Checks of arguments that callers give: one sentence with the argument, what was given, and what is expected."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["checked_numbers", "checked_seeds", "real_number", "whole_number"]
+import numpy as np
+import torch
+
+__all__ = ["check_switch", "checked_device", "checked_numbers", "checked_seeds", "real_number", "whole_number"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: Seeds that torch's generators take.
+LOWEST_SEED, HIGHEST_SEED = -(2**63), 2**64 - 1
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
@@ -25,7 +31,7 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
         number = math.nan
     if isinstance(value, (str, bytes, bool)) or not math.isfinite(number) or number != int(number) or number < least:
         raise ValueError(f"{name}: got {value!r}; expected a whole number >= {least}.")
-    return int(number)
+    return int(value)
 
 
 def real_number(name: str, value: Any, what: str, *, positive: bool = False) -> float:
@@ -43,6 +49,31 @@ def real_number(name: str, value: Any, what: str, *, positive: bool = False) -> 
     return number
 
 
+def check_switch(name: str, value: Any) -> None:
+    """Refuse anything but ``True`` and ``False``, such as ``"no"``, which Python takes as true.
+
+    :raises TypeError: another object.
+    """
+    if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
+        raise TypeError(f"{name}: got {value!r}; expected True or False.")
+
+
+def checked_device(device: Any) -> torch.device:
+    """The device of that name.
+
+    :raises ValueError: there is none, or it cannot be used.
+    """
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device: got {device!r}; expected a torch.device, or its name, such as 'cuda'.") from error
+    try:
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
+        raise ValueError(f"device: got {device!r}, which cannot be used here; try 'cpu'.") from error
+    return found
+
+
 def checked_seeds(seed: Any) -> int | list[int]:
     """One seed for all images, or one an image.
 
@@ -56,11 +87,11 @@ def checked_seeds(seed: Any) -> int | list[int]:
 def _seed(value: Any) -> int:
     try:
         number = int(value)
-        whole = number == float(value)
+        whole = bool(number == value) and LOWEST_SEED <= number <= HIGHEST_SEED
     except (TypeError, ValueError, RuntimeError, OverflowError):
         whole = False
     if isinstance(value, (str, bytes, bool)) or not whole:
-        raise ValueError(f"seed: got {value!r}; expected a whole number, or one an image.")
+        raise ValueError(f"seed: got {value!r}; expected a whole number of at most 64 bits, or one an image.")
     return number
 
 

@@ -38,19 +38,17 @@ class ImageLayout:
         object.__setattr__(self, "shape", sizes)
         object.__setattr__(self, "channel_axis", channel_axis)
 
-    def to_batch(self, x: Tensor) -> Tensor:
+    def to_batch(self, x: Tensor, name: str = "x") -> Tensor:
         """``x``, of this shape or flattened, as images (1, C, H, W); a view.
 
+        :param str name: of ``x`` in the message.
         :raises ValueError: another number of pixels, or not floating-point.
         """
         size = self.shape[0] * self.shape[1] * (self.shape[2] if len(self.shape) == 3 else 1)
         if x.numel() != size or x.ndim not in (1, len(self.shape)) or (x.ndim > 1 and tuple(x.shape) != self.shape):
-            raise ValueError(
-                f"x: got shape {tuple(x.shape)}; expected {self.shape}, or flattened {(size,)}, as this prior was made "
-                "for."
-            )
+            raise ValueError(f"{name}: got shape {tuple(x.shape)}; expected {self.shape}, or flattened {(size,)}.")
         if not x.is_floating_point():
-            raise ValueError(f"x: got type {x.dtype}; expected a real floating-point image in [0, 1].")
+            raise ValueError(f"{name}: got type {x.dtype}; expected a real floating-point image in [0, 1].")
         image = x.reshape(self.shape)
         return (image[None] if len(self.shape) == 2 else image.movedim(self.channel_axis, 0))[None]
 

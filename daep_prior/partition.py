@@ -143,6 +143,8 @@ def partition_of(
         if takes is None and not is_complex:
             return Partition(shape)
         raise ValueError(f"x: got shape {shape}; expected images (B, C, H, W) or volumes (B, C, D, H, W).")
+    if 0 in shape[1:]:
+        raise ValueError(f"x: got shape {shape}, which contains no pixel.")
     if min(plane) < 2 - x.ndim:
         raise ValueError(f"axes: got {plane} for an array of shape {shape}; expected two of its last {x.ndim - 2}.")
     total = shape[1] * (2 if is_complex else 1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from daep_prior.arguments import real_number
+from daep_prior.arguments import check_switch, checked_device, real_number
 from daep_prior.channel_transform import ChannelTransform
 from daep_prior.denoiser_traits import channels_of, check_takes_level, device_of, takes_volumes, trained_level
 from daep_prior.network_input import NetworkInput, fitting_channels, network_input
@@ -46,8 +47,8 @@ class MeanShiftPrior(Score):
         pixels in height and width; ``None``: never. See :class:`daep_prior.tiling.Tiler`.
     :param tuple axes: which two axes of a volume, counted from its end, are height and width of its slices.
     :param ChannelTransform transform: of the channels before the network, as ``range_transform(-1, 1)``.
-    :raises ValueError: unknown ``noise``, ``tile`` or ``axes``, or a ``sigma`` that is not positive.
-    :raises TypeError: not a denoiser.
+    :raises ValueError: unknown ``noise``, ``tile``, ``axes`` or ``device``, or a ``sigma`` that is not positive.
+    :raises TypeError: not a denoiser, or ``jacobian`` no bool.
 
     >>> import torch
     >>> from daep_prior import MeanShiftPrior
@@ -56,9 +57,6 @@ class MeanShiftPrior(Score):
     >>> prior.value(x).shape, prior.gradient(x).shape
     (torch.Size([2]), torch.Size([2, 3, 16, 16]))
     """
-
-    #: End of the message when there is no kernel width.
-    _width_advice = "give one, for example sigma=25/255."
 
     def __init__(
         self,
@@ -73,12 +71,12 @@ class MeanShiftPrior(Score):
         axes: tuple[int, int] = DEFAULT_PLANE,
         transform: ChannelTransform | None = None,
     ):
-        _check_options(noise, sigma, axes)
+        _check_options(noise, sigma, axes, jacobian, transform)
         self.noise, self.jacobian, self.sigma, self.axes, self.transform = noise, jacobian, sigma, axes, transform
         self._stream, self._tiler = NoiseSource(seed), Tiler(tile)
         self.denoiser: Any = _loaded(denoiser)
         if device is not None and isinstance(self.denoiser, torch.nn.Module):
-            self.denoiser.to(device)
+            self.denoiser.to(checked_device(device))
 
     def __repr__(self) -> str:
         width = self.trained_width or self.sigma
@@ -126,7 +124,11 @@ class MeanShiftPrior(Score):
             return self.trained_width
         width = self.sigma if width is None else width
         if width is None:
-            raise ValueError(f"sigma: the denoiser is noise-conditional and has no kernel width; {self._width_advice}")
+            raise ValueError(
+                "sigma: the denoiser is noise-conditional and has no kernel width; give one, for example sigma=25/255."
+            )
+        if not isinstance(width, (Real, Tensor)):
+            raise TypeError(f"sigma: got {width!r}; expected a number, or a tensor of one an image.")
         return width
 
     def value(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
@@ -190,7 +192,10 @@ class MeanShiftPrior(Score):
         :param int iterations: maximum number of inner steps.
         :param float tolerance: stop when every image moves by less than this fraction of its norm.
         :return: (B, C, H, W).
+        :raises ValueError: ``weight`` is negative or not finite.
         """
+        if not isinstance(weight, Tensor):
+            real_number("weight", weight, "a finite weight")
         return proximal_descent(lambda z: self.gradient(z, width), x, weight, step, iterations, tolerance)
 
     @property
@@ -244,12 +249,17 @@ def _loaded(denoiser: Any) -> Any:
     return found
 
 
-def _check_options(noise: str, sigma: float | None, axes: tuple[int, int]) -> None:
+def _check_options(
+    noise: str, sigma: float | None, axes: tuple[int, int], jacobian: bool, transform: ChannelTransform | None
+) -> None:
     if noise not in ("fresh", "fixed", "none"):
         raise ValueError(f"noise: got {noise!r}; expected 'fresh', 'fixed' or 'none'.")
     if sigma is not None:
         real_number("sigma", sigma, "a finite kernel width", positive=True)
     check_plane(axes)
+    check_switch("jacobian", jacobian)
+    if not isinstance(transform, ChannelTransform | None):
+        raise TypeError(f"transform: got {transform!r}; expected a ChannelTransform, such as range_transform(-1, 1).")
 
 
 def proximal_descent(

@@ -19,10 +19,8 @@ from daep_prior import DivergenceError
 __all__ = [
     "adjoint_warning",
     "check_callable",
-    "check_factor",
     "check_image",
     "check_result",
-    "checked_device",
     "checked_measurement",
     "units_warning",
 ]
@@ -42,23 +40,6 @@ def check_callable(name: str, function: Any) -> None:
     """
     if function is not None and not callable(function):
         raise TypeError(f"{name}: got {type(function).__name__}; expected a function.")
-
-
-def checked_device(device: Any) -> torch.device:
-    """The device of that name.
-
-    :raises ValueError: there is none.
-    """
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device: got {device!r}; expected a torch.device, or its name, such as 'cuda'.") from error
-
-
-def check_factor(factor: float) -> None:
-    """Refuse anything but a whole reduction factor of at least 1."""
-    if not factor >= 1 or int(factor) != factor:
-        raise ValueError(f"factor: got {factor}; expected a whole number >= 1.")
 
 
 def checked_measurement(y: Any, physics: Any) -> Any:

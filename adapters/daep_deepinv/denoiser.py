@@ -10,6 +10,7 @@ from deepinv.models.base import Denoiser
 from torch import Tensor, nn
 
 from daep_prior import DAE, MeanShiftPrior, load_dae
+from daep_prior.arguments import checked_device
 from daep_prior.denoiser_traits import check_takes_level
 
 __all__ = ["AnyChannelDenoiser", "DAEDenoiser", "as_denoiser"]
@@ -32,7 +33,7 @@ class DAEDenoiser(Denoiser):
         super().__init__()
         self.dae = dae if isinstance(dae, DAE) else load_dae(dae)
         if device is not None:
-            self.dae.to(device)
+            self.dae.to(checked_device(device))
         self.sigma, self.in_channels, self.level_maps = self.dae.sigma, self.dae.in_channels, self.dae.level_maps
         self.radius, self.multiple = self.dae.radius, self.dae.multiple
 

@@ -13,6 +13,7 @@ from deepinv.physics import Blur, BlurFFT, Denoising, Physics, Tomography, Tomog
 from torch import Tensor
 
 from daep_deepinv.calibration import CALIBRATIONS, expected_error
+from daep_deepinv.checks import check_callable
 from daep_deepinv.measurement import Measurement, read_measurement
 from daep_deepinv.operators.circular_blur import is_strong
 from daep_deepinv.plans.choose_data_term import data_term_for
@@ -119,6 +120,7 @@ class Sampling:
 
         :param Callable callback: is called with the number of each sample that is drawn.
         """
+        check_callable("callback", callback)
         n, seed, plan = whole_number("n", n, 2), whole_number("seed", seed, 0), _plan_of(options)
         chains = self._chains(y, physics, sigma)
         mean = squares = torch.zeros(())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.score import DAEScore
 from daep_prior import MeanShiftPrior
+from daep_prior.arguments import check_switch, whole_number
 from daep_prior.notebook import table
 from daep_prior.tiling import Share, Tiler
 
@@ -72,12 +73,10 @@ class DAEPrior(MeanShiftPrior, Prior):
         MeanShiftPrior.__init__(self, as_denoiser(denoiser), **options)
         if explicit_prior and not self.jacobian:
             raise ValueError("explicit_prior: got True with jacobian=False, which has no energy; leave one out.")
-        if max_iter_inter is not None and max_iter_inter < 1:
-            raise ValueError(
-                f"max_iter_inter: got {max_iter_inter}; expected at least 1, or None: one mean-shift step."
-            )
+        if explicit_prior is not None:
+            check_switch("explicit_prior", explicit_prior)
         self.explicit_prior = self.jacobian if explicit_prior is None else explicit_prior
-        self.max_iter_inter = max_iter_inter
+        self.max_iter_inter = None if max_iter_inter is None else whole_number("max_iter_inter", max_iter_inter)
 
     def kernel_width(self, width: float | Tensor | None = None) -> float | Tensor:
         """The kernel width of a call that gives ``width``; 20/255 if there is none."""
@@ -137,7 +136,7 @@ class DAEPrior(MeanShiftPrior, Prior):
         max_iter_inter = self.max_iter_inter if max_iter_inter is None else max_iter_inter
         if max_iter_inter is None and stepsize_inter is None:
             return self.mean_shift_step(x, 1.0, sigma)
-        max_iter_inter = INNER_STEPS if max_iter_inter is None else max_iter_inter
+        max_iter_inter = INNER_STEPS if max_iter_inter is None else whole_number("max_iter_inter", max_iter_inter)
         inner = {"step": stepsize_inter, "iterations": max_iter_inter, "tolerance": tol_inter}
         return MeanShiftPrior.prox(self, x, gamma, sigma, **inner)  # type: ignore[arg-type]
 

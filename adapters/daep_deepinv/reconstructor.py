@@ -14,7 +14,7 @@ from deepinv.optim.data_fidelity import DataFidelity
 from deepinv.physics import Physics
 from torch import Tensor, nn
 
-from daep_deepinv.checks import check_callable, checked_device
+from daep_deepinv.checks import check_callable
 from daep_deepinv.data_terms.given import check_fidelity
 from daep_deepinv.history import Watching
 from daep_deepinv.last_call import LastCall
@@ -30,7 +30,7 @@ from daep_deepinv.starts.starting_point import starting_point
 from daep_deepinv.used_values import check_saturation
 from daep_deepinv.value_range import check_bounds, check_scale
 from daep_prior import Schedule
-from daep_prior.arguments import real_number
+from daep_prior.arguments import check_switch, real_number
 from daep_prior.restore_measurement import check_schedule, default_network
 from daep_prior.schedules import DEFAULT_PRESET, PRESETS, read_settings
 from daep_prior.solvers import Bounds
@@ -136,6 +136,10 @@ class DAEP(LastCall, Sampling, Reconstructor):
         if crit_conv == "cost" and not kwargs.get("jacobian", True):
             raise ValueError("crit_conv: without the Jacobian there is no energy to watch; use 'residual'.")
         check_fidelity(data_fidelity)
+        check_switch("check_noise", check_noise)
+        check_switch("early_stop", early_stop)
+        for name, function in (custom_metrics or {}).items():
+            check_callable(f"custom_metrics[{name!r}]", function)
         self.choices = Choices(
             **_noise_choice(sigma),
             preset=None if schedule is not None else preset or DEFAULT_PRESET,
@@ -149,9 +153,7 @@ class DAEP(LastCall, Sampling, Reconstructor):
             data_fidelity=data_fidelity,
         )
         network = default_network(preset, schedule) if denoiser is None else denoiser
-        self.prior = DAEPrior(network, seed=seed, **kwargs)
-        if device is not None:
-            self.prior.denoiser.to(checked_device(device))
+        self.prior = DAEPrior(network, seed=seed, device=device, **kwargs)
         stop_by = crit_conv if early_stop else None
         self._watching = Watching(
             custom=custom_metrics, stop_by=stop_by, threshold=real_number("thres_conv", thres_conv, "a number")

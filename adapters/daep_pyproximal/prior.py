@@ -13,6 +13,7 @@ from pyproximal.ProxOperator import ProxOperator, _check_tau
 from torch import Tensor
 
 from daep_prior import MeanShiftPrior
+from daep_prior.arguments import whole_number
 from daep_prior.array_layout import ImageLayout
 from daep_prior.schedules import PAPER_WIDTH
 
@@ -68,7 +69,7 @@ class DAEPrior(ProxOperator):
         self.layout = ImageLayout(dims, channel_axis)
         self.mean_shift = MeanShiftPrior(denoiser, sigma=sigma, **options)
         self.dtype = dtype
-        self.prox_iterations = prox_iterations
+        self.prox_iterations = whole_number("prox_iterations", prox_iterations)
 
     def reset(self) -> None:
         """Restart the noise: the same calls then give the same results."""
@@ -98,13 +99,13 @@ class DAEPrior(ProxOperator):
         return from_tensor(x, self.layout).astype(like.dtype, copy=False).reshape(like.shape)
 
 
-def to_tensor(x: Array, layout: ImageLayout) -> Tensor:
+def to_tensor(x: Array, layout: ImageLayout, name: str = "x") -> Tensor:
     """``x`` as images (1, C, H, W); shares its memory where it can.
 
     :raises ValueError: not a real floating-point image of this layout.
     """
     # torch warns about memory that is read-only, and has no negative strides
-    return layout.to_batch(torch.from_numpy(np.require(x, requirements=["C", "W"])))
+    return layout.to_batch(torch.from_numpy(np.require(x, requirements=["C", "W"])), name)
 
 
 def from_tensor(x: Tensor, layout: ImageLayout) -> Array:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyproximal
+from pylops import LinearOperator
+from pyproximal.ProxOperator import ProxOperator
 from torch import Tensor
 
 from daep_prior.array_layout import ImageLayout
@@ -51,6 +53,10 @@ def restore(
     :raises ValueError: an argument that does not fit the others; the message names it.
     :raises TypeError: unknown option.
     """
+    if not isinstance(Op, LinearOperator):
+        raise TypeError(f"Op: got {type(Op).__name__}; expected a pylops.LinearOperator.")
+    if not isinstance(data, ProxOperator | None):
+        raise TypeError(f"data: got {type(data).__name__}; expected a pyproximal.ProxOperator.")
     weight = data_weight(sigma)
     layout = ImageLayout(Op.dims, channel_axis)
     y = np.asarray(y).ravel()
@@ -73,7 +79,7 @@ def restore(
         lambda x: on_tensors(lambda v: Op.H @ (Op @ v), x),
         lambda v, gamma: on_tensors(data.prox, v, gamma),
         lambda x: on_tensors(data.grad, x),
-        start=None if x0 is None else to_tensor(np.asarray(x0).ravel(), layout),
+        start=None if x0 is None else to_tensor(np.asarray(x0).ravel(), layout, "x0"),
         **options,
     )
     return from_tensor(restored, layout).astype(y.dtype)

@@ -12,6 +12,7 @@ from scico.functional import Functional
 from torch import Tensor
 
 from daep_prior import MeanShiftPrior
+from daep_prior.arguments import whole_number
 from daep_prior.array_layout import ImageLayout
 from daep_prior.schedules import PAPER_WIDTH
 from daep_scico.exchange import call_torch
@@ -65,7 +66,7 @@ class DAEPrior(Functional):
         self.mean_shift = MeanShiftPrior(denoiser, sigma=sigma, **options)
         self.channel_axis = channel_axis
         self.dtype = dtype
-        self.prox_iterations = prox_iterations
+        self.prox_iterations = whole_number("prox_iterations", prox_iterations)
         self.has_eval = self.mean_shift.jacobian
         self._value = jax.custom_vjp(lambda x: self._call(self.mean_shift.value, x, scalar=True))
         self._value.defvjp(lambda x: (self._value(x), x), lambda x, weight: (weight * self.grad(x),))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import scico.numpy as snp
+from scico.functional import Functional
+from scico.linop import LinearOperator
 from scico.solver import cg
 from torch import Tensor
 
@@ -41,7 +43,11 @@ def restore(
     :raises ValueError: an argument that does not fit the others; the message names it.
     :raises TypeError: unknown option.
     """
-    weight = data_weight(sigma)
+    if not isinstance(A, LinearOperator):
+        raise TypeError(f"A: got {type(A).__name__}; expected a scico.linop.LinearOperator.")
+    if not isinstance(data, Functional | None):
+        raise TypeError(f"data: got {type(data).__name__}; expected a scico.functional.Functional.")
+    weight, y = data_weight(sigma), snp.asarray(y)
     layout = ImageLayout(A.input_shape, channel_axis)
     if y.shape != A.output_shape or not snp.issubdtype(y.dtype, snp.floating) or not bool(snp.isfinite(y).all()):
         raise ValueError(
@@ -66,7 +72,7 @@ def restore(
         lambda x: on_tensors(A.gram, x),
         lambda v, gamma: on_tensors(prox, v, gamma),
         lambda x: on_tensors(data.grad if data is not None else lambda z: weight * (A.gram(z) - back), x),
-        start=None if x0 is None else layout.to_batch(to_torch(x0)),
+        start=None if x0 is None else layout.to_batch(to_torch(snp.asarray(x0)), "x0"),
         **options,
     )
     return from_torch(layout.from_batch(restored), y)

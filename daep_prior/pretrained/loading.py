@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from daep_prior.arguments import checked_device
 from daep_prior.networks import DAE, build_network
 from daep_prior.pretrained.hub import PREFIX, fetch
 from daep_prior.pretrained.tensor_files import read_safetensors, write_safetensors
@@ -43,14 +44,15 @@ def load_dae(name_or_path: str | os.PathLike[str], device: str | torch.device = 
     :param str, torch.device device: where to put it.
     :return: the network; call it as ``dae(noisy, sigma)``, images (B, C, H, W) in [0, 1].
     :raises FileNotFoundError: no such file, or no shipped network of that name.
-    :raises ValueError: not a weight file of a known kind, damaged, or inconsistent with its own configuration.
+    :raises ValueError: not a weight file of a known kind, damaged, or inconsistent with its own configuration; or no
+        such device.
     :raises ConnectionError: a repository that cannot be downloaded.
 
     >>> from daep_prior import load_dae
     >>> load_dae("dae-sigma25").sigma * 255
     25.0
     """
-    path = _located(name_or_path)
+    device, path = checked_device(device), _located(name_or_path)
     if path.suffix == ".caffemodel":
         from daep_prior.pretrained.caffemodel import read_caffemodel
 

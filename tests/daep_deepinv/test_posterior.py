@@ -143,6 +143,8 @@ def test_what_cannot_be_sampled_is_refused(model, physics, y, conv):
         model.sample(y, physics, n=0)
     with pytest.raises(ValueError, match="n: got 1"):
         model.posterior(y, physics, n=1)
+    with pytest.raises(TypeError, match="callback: got int; expected a function"):
+        model.posterior(y, physics, callback=3)
     for draw in (model.sample, model.posterior):
         with pytest.raises(TypeError, match=r"^samples: no such option; expected n \(the number of samples\)"):
             draw(y, physics, samples=2)

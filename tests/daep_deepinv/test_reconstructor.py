@@ -221,6 +221,10 @@ BAD_ARGUMENTS = {
     "no tile": ({"tile": 0}, ValueError, "tile: got 0"),
     "unknown criterion": ({"crit_conv": "psnr"}, ValueError, "crit_conv: got 'psnr'"),
     "energy without Jacobian": ({"crit_conv": "cost", "jacobian": False}, ValueError, "crit_conv: "),
+    "a switch as text": ({"check_noise": "no"}, TypeError, "check_noise: got 'no'; expected True or False"),
+    "early stop as text": ({"early_stop": "no"}, TypeError, "early_stop: got 'no'"),
+    "no metric": ({"custom_metrics": {"mine": 3}}, TypeError, "mine.*got int; expected a function"),
+    "no device": ({"device": "gpu"}, ValueError, "device: got 'gpu'"),
     "no denoiser": ({"denoiser": lambda x, sigma: x}, TypeError, "denoiser: got function"),
     "unknown network": ({"denoiser": "dae-sigma26"}, FileNotFoundError, "dae-sigma26"),
 }

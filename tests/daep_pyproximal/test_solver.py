@@ -123,10 +123,16 @@ def test_bad_input_is_refused_by_name_before_any_work(problem, unet):
         "sigma": ((Op, y, -1.0), {}),
         "shape": ((pylops.Identity(y.size), y, SIGMA), {}),
         "schedule": ((Op, y, SIGMA), {"iterations": 2, "schedule": schedules.annealed()}),
-        "x: got": ((Op, y, SIGMA), {"x0": np.zeros(7)}),
+        "x0: got": ((Op, y, SIGMA), {"x0": np.zeros(7)}),
     }
     for message, (arguments, keywords) in cases.items():
         with pytest.raises(ValueError, match=message):
+            restore(*arguments, denoiser=never, **keywords)
+    for message, arguments, keywords in (
+        ("Op: got ndarray", (y, Op, SIGMA), {}),
+        ("data: got int", (Op, y, SIGMA), {"data": 3}),
+    ):
+        with pytest.raises(TypeError, match=message):
             restore(*arguments, denoiser=never, **keywords)
     with pytest.raises(TypeError, match="sede"):
         restore(Op, y, SIGMA, denoiser=unet, sede=1)

@@ -107,6 +107,7 @@ def test_a_schedule_of_ones_own_and_a_seed_are_followed(problem, unet):
     schedule = schedules.annealed(SIGMA, 3)
     assert np.array_equal(np.array(restore(A, y, SIGMA, denoiser=unet, schedule=schedule)), usual)
     assert not np.array_equal(np.array(restore(A, y, SIGMA, denoiser=unet, iterations=3, seed=1)), usual)
+    assert np.array_equal(np.array(restore(A, np.array(y), SIGMA, denoiser=unet, iterations=3)), usual)  # of NumPy
 
 
 def test_grey_images(unet):
@@ -129,11 +130,17 @@ def test_bad_input_is_refused_by_name_before_any_work(problem, unet):
         "sigma": ((A, y, -1.0), {}),
         "shape": ((linop.Identity((9,)), snp.ones(9), SIGMA), {}),
         "schedule": ((A, y, SIGMA), {"iterations": 2, "schedule": schedules.annealed()}),
-        "x: got": ((A, y, SIGMA), {"x0": y}),
+        "x0: got": ((A, y, SIGMA), {"x0": y}),
         "data: PoissonLoss": ((A, y, SIGMA), {"data": loss.PoissonLoss(y, A)}),
     }
     for message, (arguments, keywords) in cases.items():
         with pytest.raises(ValueError, match=message):
+            restore(*arguments, denoiser=never, **keywords)
+    for message, arguments, keywords in (
+        ("A: got NoneType", (None, y, SIGMA), {}),
+        ("data: got int", (A, y, SIGMA), {"data": 3}),
+    ):
+        with pytest.raises(TypeError, match=message):
             restore(*arguments, denoiser=never, **keywords)
     with pytest.raises(TypeError, match="sede"):
         restore(A, y, SIGMA, denoiser=unet, sede=1)

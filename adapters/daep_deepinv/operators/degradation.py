@@ -18,9 +18,8 @@ from deepinv.physics import (
 )
 from torch import Tensor
 
-from daep_deepinv.checks import check_factor
 from daep_deepinv.operators.resampling import BicubicDownsampling
-from daep_prior.arguments import real_number
+from daep_prior.arguments import real_number, whole_number
 
 __all__ = ["as_filter", "degradation"]
 
@@ -80,7 +79,7 @@ def degradation(
         raise ValueError(f"padding: got {padding!r}; expected one of {', '.join(map(repr, PADDINGS))}.")
     if downsampling not in DOWNSAMPLINGS:
         raise ValueError(f"downsampling: got {downsampling!r}; expected one of {', '.join(map(repr, DOWNSAMPLINGS))}.")
-    check_factor(factor)
+    factor = whole_number("factor", factor)
     sigma = real_number("sigma", sigma, "a finite noise level")
     noise = GaussianNoise(sigma) if sigma > 0 else ZeroNoise()
     blur: LinearPhysics | None = None
@@ -101,11 +100,11 @@ def degradation(
     whole = img_size is not None and not any(n % factor for n in img_size[1:])
     reduce: LinearPhysics
     if downsampling == "bicubic" and img_size is not None and (blur is None or whole):
-        reduce = BicubicDownsampling(img_size, int(factor), device=device, noise_model=noise)
+        reduce = BicubicDownsampling(img_size, factor, device=device, noise_model=noise)
     elif downsampling == "bicubic":  # takes any size; as much memory as 4 factor + 2 images
-        reduce = DownsamplingMatlab(factor=int(factor), device=device, noise_model=noise)
+        reduce = DownsamplingMatlab(factor=factor, device=device, noise_model=noise)
     else:
         # a filter of one pixel changes nothing, but without any deepinv's proximal step fails
         pixel = torch.ones(1, 1, 1, 1)
-        reduce = Downsampling(img_size, pixel, int(factor), device=device, padding="valid", noise_model=noise)
+        reduce = Downsampling(img_size, pixel, factor, device=device, padding="valid", noise_model=noise)
     return reduce if blur is None else reduce * blur

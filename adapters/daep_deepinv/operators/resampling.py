@@ -11,7 +11,7 @@ from deepinv.physics import LinearPhysics
 from deepinv.physics.functional import imresize_matlab
 from torch import Tensor
 
-from daep_deepinv.checks import check_factor
+from daep_prior.arguments import whole_number
 
 __all__ = ["BicubicDownsampling"]
 
@@ -52,19 +52,19 @@ class BicubicDownsampling(LinearPhysics):
 
     def __init__(self, img_size: tuple[int, int, int], factor: int, device: str | torch.device = "cpu", **kwargs: Any):
         height, width = img_size[-2:]
-        check_factor(factor)
+        factor = whole_number("factor", factor)
         if height % factor or width % factor or not height or not width:
             raise ValueError(f"img_size: {height} x {width} is not a multiple of factor {factor}; crop the image.")
         super().__init__(img_size=tuple(img_size), device=device, **kwargs)
-        self.factor = int(factor)
-        kernel = _kernel(self.factor)
+        self.factor = factor
+        kernel = _kernel(factor)
         buffers = {"kernel": kernel}
         powers = []
         for name, cosines, size in (("rows", "cosines_h", height), ("columns", "cosines_w", width)):
-            buffers[name] = _mirrored(size, self.factor, len(kernel))
-            buffers[cosines] = _cosine_transform(size // self.factor)
+            buffers[name] = _mirrored(size, factor, len(kernel))
+            buffers[cosines] = _cosine_transform(size // factor)
             # the length of R^T c for each c of the transform: the eigenvalues of R R^T
-            back = _expand(buffers[cosines].T[None, None], kernel, buffers[name], self.factor)
+            back = _expand(buffers[cosines].T[None, None], kernel, buffers[name], factor)
             powers.append(back.square().sum((0, 1, 2)))
         buffers["power"] = torch.outer(*powers)
         for name, buffer in buffers.items():
