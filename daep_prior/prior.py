@@ -48,7 +48,7 @@ class MeanShiftPrior(Score):
     :param tuple axes: which two axes of a volume, counted from its end, are height and width of its slices.
     :param ChannelTransform transform: of the channels before the network, as ``range_transform(-1, 1)``.
     :raises ValueError: unknown ``noise``, ``tile``, ``axes`` or ``device``, or a ``sigma`` that is not positive.
-    :raises TypeError: not a denoiser, or ``jacobian`` no bool.
+    :raises TypeError: not a denoiser, ``jacobian`` no bool, or ``transform`` no transform.
 
     >>> import torch
     >>> from daep_prior import MeanShiftPrior
@@ -125,7 +125,7 @@ class MeanShiftPrior(Score):
         width = self.sigma if width is None else width
         if width is None:
             raise ValueError(
-                "sigma: the denoiser is noise-conditional and has no kernel width; give one, for example sigma=25/255."
+                "sigma: a noise-conditional denoiser needs a kernel width; expected a number, such as 25/255."
             )
         if not isinstance(width, (Real, Tensor)):
             raise TypeError(f"sigma: got {width!r}; expected a number, or a tensor of one an image.")
@@ -194,8 +194,6 @@ class MeanShiftPrior(Score):
         :return: (B, C, H, W).
         :raises ValueError: ``weight`` is negative or not finite.
         """
-        if not isinstance(weight, Tensor):
-            real_number("weight", weight, "a finite weight")
         return proximal_descent(lambda z: self.gradient(z, width), x, weight, step, iterations, tolerance)
 
     @property
@@ -274,6 +272,8 @@ def proximal_descent(
 
     The parameters are those of :meth:`MeanShiftPrior.prox`, ``gradient`` is that of ``R``.
     """
+    if not isinstance(weight, Tensor):
+        real_number("weight", weight, "a finite weight")
     length = 1 / (1 + weight * GRADIENT_LIPSCHITZ) if step is None else step
     z = x
     for _ in range(iterations):
