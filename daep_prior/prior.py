@@ -124,9 +124,7 @@ class MeanShiftPrior(Score):
             return self.trained_width
         width = self.sigma if width is None else width
         if width is None:
-            raise ValueError(
-                "sigma: a noise-conditional denoiser needs a kernel width; expected a number, such as 25/255."
-            )
+            raise ValueError("sigma: a noise-conditional denoiser needs a kernel width; give one, such as 25/255.")
         if not isinstance(width, (Real, Tensor)):
             raise TypeError(f"sigma: got {width!r}; expected a number, or a tensor of one an image.")
         return width

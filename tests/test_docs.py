@@ -33,6 +33,7 @@ PAGES = (
     "docs/noise-models",
     "docs/ranges",
     "docs/large-images",
+    "docs/samples",
 )
 
 
