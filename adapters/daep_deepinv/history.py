@@ -8,17 +8,18 @@ from typing import Any
 
 import torch
 from deepinv.loss.metric import PSNR
-from deepinv.physics import Inpainting, LinearPhysics
+from deepinv.physics import LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.measurement_parts import parts_of
+from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.view import View
 from daep_prior import MeanShiftPrior, Schedule
 from daep_prior.solvers import MomentumState
 
-__all__ = ["Recorder", "Watching", "measured_values", "residual_rms"]
+__all__ = ["Recorder", "Watching", "measured_count", "residual_rms"]
 
 Series = dict[str, list[list[float]]]
 #: Keeps relative changes finite, as in :class:`deepinv.optim.BaseOptim`.
@@ -74,7 +75,7 @@ class Recorder:
         self._data_term, self._y, self._physics, self._sigma = data_term, view.y, view.physics, sigma
         self._in_image_units, self._scale = view.in_image_units, view.range.scale
         self._prior, self._schedule, self._watching, self._has_cost = prior, schedule, watching, has_cost
-        self._count = measured_values(view.y, view.physics)
+        self._count = measured_count(view.y, view.physics, start)
         self._previous, self._mean = start, start
         self._cost: Tensor | None = None
         self._values: dict[str, list[Tensor]] = {}
@@ -147,18 +148,23 @@ class Recorder:
 
 
 def residual_rms(
-    data_term: PerImageL2, x: Tensor, y: Any, physics: LinearPhysics, count: float | None = None
+    data_term: PerImageL2, x: Tensor, y: Any, physics: LinearPhysics, count: Tensor | float | None = None
 ) -> Tensor:
     """Root mean square of ``Kx - y`` over the measured values, in image units, (B,).
 
-    :param float count: number of measured values of an image, where it is known; default :func:`measured_values`.
+    :param torch.Tensor count: :func:`measured_count`, where it is known.
     """
-    count = measured_values(y, physics) if count is None else count
+    count = measured_count(y, physics, x) if count is None else count
     return (data_term.squared_residual(x, y, physics) / count).sqrt()
 
 
-def measured_values(y: Tensor | TensorList, physics: LinearPhysics) -> float:
-    """Number of measured values of one image: all of ``y``, without missing pixels."""
-    if isinstance(physics, Inpainting) and isinstance(physics.mask, Tensor) and isinstance(y, Tensor):
-        return max(1.0, float((physics.mask[:1] > 0).expand_as(y[:1]).sum()))
-    return float(sum(part[0].numel() for part in parts_of(y)))
+def measured_count(y: Tensor | TensorList, physics: LinearPhysics, like: Tensor) -> Tensor | float:
+    """Number of measured values of each image: all of ``y``, without missing pixels.
+
+    :param torch.Tensor like: images (B, C, ...) of the shape that the physics takes; their values do not matter.
+    :return: (B,), or one number for all.
+    """
+    where = measured_values(physics, y, like)
+    if where is None:
+        return float(sum(part[0].numel() for part in parts_of(y)))
+    return where.flatten(1).sum(1).clamp_min(1)

@@ -8,7 +8,7 @@ import torch
 
 from daep_deepinv import DAEP, DivergenceError, degradation
 from daep_deepinv.data_terms.least_squares import PerImageL2
-from daep_deepinv.history import Recorder, Watching, measured_values, residual_rms
+from daep_deepinv.history import Recorder, Watching, measured_count, residual_rms
 from daep_deepinv.view import COLOUR, View
 from daep_prior import MeanShiftPrior, schedules
 from daep_prior.solvers import MomentumState
@@ -46,8 +46,10 @@ def test_the_residual_is_that_of_the_physics(measured):
 def test_missing_pixels_do_not_count(images):
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1
+    x, blur = images(1, 3, 8, 8), dinv.physics.Blur(torch.ones(1, 1, 3, 3) / 9, padding="circular")
     physics = dinv.physics.Inpainting(img_size=(3, 8, 8), mask=mask)
-    assert measured_values(physics.A(images(1, 3, 8, 8)), physics) == 3 * 8 * 4
+    for one in (physics, physics * blur):
+        assert measured_count(one.A(x), one, x) == 3 * 8 * 4
 
 
 @pytest.mark.parametrize("preset", ["annealed", "fast", "paper"])

@@ -17,6 +17,7 @@ from daep_deepinv.noise_estimation.pixels import pixel_noise
 from daep_deepinv.noise_estimation.response import gain_of
 from daep_deepinv.noise_estimation.signal_fit import fit_line
 from daep_deepinv.noise_estimation.usable import usable_pixels
+from daep_deepinv.operators.measured import measured_values
 
 P = dinv.physics
 
@@ -368,7 +369,24 @@ def test_zero_photons_are_counts_and_not_clipped(photograph, prior) -> None:
 def test_a_mask_behind_a_wrapper_is_no_noise(photograph, prior) -> None:
     """Its zeros are no dark pixels: noise of 5 was found as 113, multiplicative."""
     mask = (torch.rand(photograph.shape[-2:], generator=torch.Generator().manual_seed(1)) < 0.5).float()
-    blur = P.BlurFFT(tuple(photograph.shape[1:]), filter=P.functional.gaussian_blur(sigma=(1.0, 1.0)))
-    physics = P.Inpainting(tuple(photograph.shape[1:]), mask=mask.expand(photograph.shape[1:])) * blur
-    y = mask * (blur.A(photograph) + 5 / 255 * normal(photograph.shape))
-    assert estimated(y, physics, prior).level == pytest.approx(5 / 255, rel=0.25)
+    for x in (photograph, photograph[:, :1]):
+        blur = P.BlurFFT(tuple(x.shape[1:]), filter=P.functional.gaussian_blur(sigma=(1.0, 1.0)))
+        physics = P.Inpainting(tuple(x.shape[1:]), mask=mask.expand(x.shape[1:])) * blur
+        y = mask * (blur.A(x) + 5 / 255 * normal(x.shape))
+        assert estimated(y, physics, prior).level == pytest.approx(5 / 255, rel=0.25)
+
+
+@pytest.mark.parametrize("kind", ["blur", "holes", "function"])
+def test_a_value_counts_as_measured_if_any_image_changes_it(kind) -> None:
+    like, mask = torch.zeros(1, 3, 512, 512), torch.ones(512, 512)
+    mask[100:200, 100:200] = 0
+    blur = P.BlurFFT((3, 512, 512), filter=P.functional.gaussian_blur(sigma=(1.0, 1.0)))
+    if kind == "blur":  # of a million values some are hardly changed by one random image
+        assert measured_values(blur, like, like) is None
+    elif kind == "holes":  # smoothed: beyond the kernel, rounding remains
+        physics = blur * P.Inpainting((3, 512, 512), mask=mask.expand(3, 512, 512))
+        assert not measured_values(physics, like, like)[..., 110:190, 110:190].any()
+        assert measured_values(physics, like, like)[..., :100].all()
+    else:
+        physics = P.Physics(A=lambda x, **_: torch.exp(-mask * x))
+        assert torch.equal(measured_values(physics, like, like), (mask > 0).expand(1, 3, 512, 512))

@@ -79,6 +79,15 @@ def test_an_operator_that_maps_images_to_images_is_recognised(name):
     assert geometry.first == pytest.approx(first, abs=0.1)
 
 
+def test_an_image_is_recognised_whose_middle_is_missing():
+    """Near the border a circular blur wraps the ramps around; the start was a pseudo-inverse, the range unbounded."""
+    mask = torch.ones(3, 96, 96)
+    mask[:, 8:72, 20:80] = 0
+    physics = dinv.physics.Inpainting((3, 96, 96), mask=mask) * dinv.physics.Blur(GAUSSIAN, "circular")
+    geometry = image_geometry(physics, torch.zeros(1, 3, 96, 96))
+    assert geometry is not None and geometry.steps == [[1, 0], [0, 1]]
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_measurement_is_no_image_because_its_shape_is_one(name):
     physics = OTHERS[name]()

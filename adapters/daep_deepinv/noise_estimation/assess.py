@@ -14,6 +14,7 @@ from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.noise_estimation.estimate import law_in_detail
 from daep_deepinv.noise_estimation.patches import VisibleNoise, visible_noise
 from daep_deepinv.noise_estimation.spectrum_fit import FINE_DETAIL, MAX_FREQUENCY, ChannelNoise, noise_spectra
+from daep_deepinv.operators.measured import measured_values
 from daep_prior.images import RGB
 
 __all__ = ["assess_noise", "colour_noise"]
@@ -88,17 +89,21 @@ def assess_noise(
     :param Callable doubt: where no noise is stated: the noise of the image of an index that contradicts that, or
         ``None``. ``None``: that is believed, if no noise is visible.
     :param bool one_level: the denoiser is for one level, so that ``estimate`` would fail; what is visible is used.
-    :return: one an image.
+    :return: one an image. Where values do not depend on the image, as in a mask behind the blur, no noise is visible:
+        the edges of the holes are no detail of the blur.
     """
     count = image.shape[0]
     if sigma is not None and not check:
         return [NoiseModel(sigma, source)] * count
+    measured = measured_values(physics, y, image)
+    whole = [True] * count if measured is None else measured.flatten(1).all(1).tolist()
     in_colour = colour_noise(y, physics, image, ESTIMATED_SHARED_RATIO if sigma is None else SHARED_RATIO)
     found = [noise if sigma is None else _compared(noise, sigma, source) for noise in in_colour]
+    found = [noise if all_measured else None for noise, all_measured in zip(found, whole, strict=True)]
     visible = visible_noise(y, physics, image) if None in found else None
     for i, noise in enumerate(found):
         if noise is None:
-            shown = None if visible is None else visible[i]
+            shown = None if visible is None or not whole[i] else visible[i]
             of_image = _from_patches(shown, sigma, source, partial(estimate, i), one_level, check)
             if sigma == 0 and shown is None and check and doubt is not None:
                 of_image = doubt(i) or of_image

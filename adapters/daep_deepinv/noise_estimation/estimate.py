@@ -17,8 +17,10 @@ from daep_deepinv.noise_estimation.by_restoration import (
     rises_with_signal,
 )
 from daep_deepinv.noise_estimation.pixels import PixelNoise, pixel_noise
-from daep_deepinv.noise_estimation.response import gain_of, measured_pixels
+from daep_deepinv.noise_estimation.response import gain_of
 from daep_deepinv.operators.geometry import image_geometry
+from daep_deepinv.operators.measured import measured_values
+from daep_deepinv.operators.subsampling import is_subsampling
 from daep_deepinv.prior import DAEPrior
 from daep_prior.images import RGB
 
@@ -57,7 +59,7 @@ def estimated_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tens
     found, masked = _in_pixels(y, physics, start)
     if found is None:
         return _restored(y, physics, prior, start, amounts=True)
-    sharp, colour = masked or isinstance(physics, Denoising), y.shape[1] == RGB
+    sharp, colour = _is_sharp(y, physics, start, masked), y.shape[1] == RGB
     rises = found.law is not None and (found.level >= STRONG_GREY or colour)
     sure = rises or (found.law is None and found.uncertainty <= SURE and (colour or not sharp))
     if found.white and (sure or prior.trained_width is not None):
@@ -77,7 +79,7 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
     :return: ``None``: the measurement does not contradict that.
     """
     found, masked = _in_pixels(y, physics, start)
-    direct = masked or isinstance(physics, Denoising)
+    direct = _is_sharp(y, physics, start, masked)
     white_colour = found is not None and found.white and y.shape[1] == RGB
     if prior.trained_width is not None and not (white_colour or (direct and found is not None and found.white)):
         return None
@@ -98,6 +100,11 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
     return None if least <= limit else replace(noise, source="overruled", assumed=0.0)
 
 
+def _is_sharp(y: Any, physics: LinearPhysics, start: Tensor, masked: bool) -> bool:
+    """Whether the measured pixels are those of the image, whose texture may look like noise; not those of a blur."""
+    return isinstance(physics, Denoising) or (masked and is_subsampling(physics, y, start, exact=True))
+
+
 def law_in_detail(y: Tensor) -> NoiseModel | None:
     """Signal-dependent noise of a blurred measurement (1, C, h, w), whose finest detail is noise; ``None``: white."""
     try:
@@ -116,9 +123,9 @@ def _in_pixels(y: Any, physics: LinearPhysics, start: Tensor) -> tuple[PixelNois
         return None, False
     if y.shape[1] != start.shape[1] or y.shape[1] not in (1, RGB) or image_geometry(physics, start) is None:
         return None, False
-    measured = measured_pixels(physics, start)
+    measured = measured_values(physics, y, start)
     try:
-        return pixel_noise(y, measured), measured is not None
+        return pixel_noise(y, None if measured is None else measured[0].all(0)), measured is not None
     except ValueError:  # too few pixels
         return None, False
 

@@ -6,12 +6,12 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from deepinv.physics import Denoising, LinearPhysics
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of
 
-__all__ = ["Response", "gain_of", "measured_pixels", "real_parts", "response_of"]
+__all__ = ["Response", "gain_of", "real_parts", "response_of"]
 
 #: Measured values below this share of the largest are those of missing pixels.
 TINY_GAIN = 1e-6
@@ -53,17 +53,6 @@ def response_of(physics: LinearPhysics, start: Tensor) -> Response:
 def gain_of(physics: LinearPhysics, start: Tensor) -> float:
     """The gain alone; see :class:`Response`."""
     return response_of(physics, start).gain
-
-
-def measured_pixels(physics: LinearPhysics, start: Tensor) -> Tensor | None:
-    """The pixels (h, w) of a measurement (1, C, h, w) that depend on the image in all channels, also behind a wrapper.
-
-    :return: boolean; ``None``: all.
-    """
-    if isinstance(physics, Denoising):
-        return None
-    measured: Tensor = _measured(_random_measurement(physics, start))[0][0].all(0)
-    return None if bool(measured.all()) else measured
 
 
 def real_parts(y: Any) -> list[Tensor]:

@@ -25,6 +25,9 @@ LEAST_GAIN = 0.1
 GAIN_ROUNDING = 1e-3
 #: At least this many pixels of a channel are measured, along an axis of the image at least this many.
 FEWEST_PIXELS, SHORTEST = 16, 4
+#: Margins at the border of the image, as shares of its size, that are left out: the first that leaves this share of the
+#: measured pixels.
+MARGINS, LEAST_INSIDE = (1 / 4, 1 / 8, 1 / 16, 0.0), 0.05
 #: The measured pixels lie on a grid: 80 % of their positions are at most this far from it, pixels, plus this share of
 #: the image's size.
 OFF_GRID, OFF_GRID_SHARE = 1.0, 0.03
@@ -129,8 +132,8 @@ def _geometry(physics: Physics, like: Tensor) -> Geometry | None:
     size = like.shape[-2:]
     places = torch.stack([physics.A(ramp.expand_as(like)) for ramp in _ramps(like)]) / torch.where(known, gain, 1)
     # a circular blur wraps the ramps around at the border
-    middle = known & _middle(gain)
-    points = (middle if int(middle.sum()) >= FEWEST_PIXELS else known).nonzero()
+    enough = max(FEWEST_PIXELS, LEAST_INSIDE * int(known.sum()))
+    points = next(inside for m in MARGINS if int((inside := known & _inside(gain, m)).sum()) >= enough).nonzero()
     points = points[:: len(points) // MOST_POINTS + 1]
     fitted = _fitted_grid(
         points[:, 2:].double().cpu(), places.movedim(0, -1)[tuple(points.T)].double().cpu(), OFF_GRID_SHARE * max(size)
@@ -165,12 +168,12 @@ def _ramps(like: Tensor) -> list[Tensor]:
     return [rows[None, None], cols[None, None]]
 
 
-def _middle(y: Tensor) -> Tensor:
-    """True on the middle half of the rows and columns, (h, w)."""
+def _inside(y: Tensor, margin: float) -> Tensor:
+    """True but for this share of the rows and columns at each border, (h, w)."""
     inside = []
     for n in y.shape[-2:]:
-        index = torch.arange(n, device=y.device)
-        inside.append((index >= n // 4) & (index < n - n // 4))
+        index, border = torch.arange(n, device=y.device), int(margin * n)
+        inside.append((index >= border) & (index < n - border))
     return inside[0][:, None] & inside[1][None]
 
 
