@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deepinv.physics import Blur, BlurFFT, Denoising, Tomography, TomographyWithAstra
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-__all__ = ["CALIBRATIONS", "Calibration", "expected_error"]
+from daep_deepinv.operators.circular_blur import is_strong
+from daep_deepinv.plans.plan import Plan
+from daep_deepinv.view import View
+
+__all__ = ["CALIBRATIONS", "Calibration", "expected_error", "task_of"]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How the samples of a kind of task are read.
+    """How the samples of a task are read.
 
     :param float factor: of the samples' standard deviation, to the power, to the expected error.
     :param int window: side in pixels of the windows over which the variance is averaged; odd.
@@ -25,11 +30,11 @@ class Calibration:
     power: float = 1.0
 
 
-#: By kind of task, on training crops, by ``benchmarks/calibration.py --images train --samples 8 --choose``. The window
+#: By task. Chosen on training crops, by ``benchmarks/calibration.py --images train --samples 8 --choose``. The window
 #: has the best rank correlation. With the factor, 90 % intervals cover 90 % of the pixels, on average over the crops. A
-#: power other than 1 is used only where it about halves the spread of this coverage over crops. Blur that suppresses
-#: much of the image, "general", blur that does not, "weak blur" (``is_strong``), enlargement: 14 crops each. Missing
-#: pixels: 12. Tomography: 24. Denoising: 9 crops, noise of 3, 15 and 40 of 255.
+#: power other than 1 is used only where it about halves the spread of this coverage over crops. "general": blur that
+#: suppresses much of the image, and all that is not named. "weak blur": other blur. For these two and "enlargement", 14
+#: crops each. Missing pixels: 12. Tomography: 24. Denoising: 9 crops, noise of 3, 15 and 40 of 255.
 CALIBRATIONS = {
     "general": Calibration(4.88, 3),
     "weak blur": Calibration(2.30, 3),
@@ -38,6 +43,22 @@ CALIBRATIONS = {
     "tomography": Calibration(3.30, 3),
     "denoising": Calibration(0.60, 5, power=0.75),
 }
+
+
+def task_of(plan: Plan, view: View, image: int) -> str:
+    """The task of an image of a view, a key of ``CALIBRATIONS``."""
+    if plan.schedule.dual:
+        return "missing pixels"
+    # with another adjoint it is the base of a physics of ours
+    physics, y, x = getattr(view.physics, "base", view.physics), view.y, view.start
+    if isinstance(physics, Denoising):
+        return "denoising"
+    if isinstance(physics, (Tomography, TomographyWithAstra)):
+        return "tomography"
+    if isinstance(physics, (Blur, BlurFFT)):
+        return "general" if is_strong(physics.filter, image, len(x)) else "weak blur"
+    fewer = isinstance(y, Tensor) and y.ndim == x.ndim and all(y.shape[k] <= x.shape[k] / 2 for k in (-2, -1))
+    return "enlargement" if fewer else "general"
 
 
 def expected_error(variance: Tensor, how: Calibration, unit: float = 1.0) -> Tensor:

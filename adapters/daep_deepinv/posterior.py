@@ -9,13 +9,12 @@ from statistics import NormalDist
 from typing import Any
 
 import torch
-from deepinv.physics import Blur, BlurFFT, Denoising, Physics, Tomography, TomographyWithAstra
+from deepinv.physics import Physics
 from torch import Tensor
 
-from daep_deepinv.calibration import CALIBRATIONS, expected_error
+from daep_deepinv.calibration import CALIBRATIONS, expected_error, task_of
 from daep_deepinv.checks import check_callable
 from daep_deepinv.measurement import Measurement, read_measurement
-from daep_deepinv.operators.circular_blur import is_strong
 from daep_deepinv.plans.choose_data_term import data_term_for
 from daep_deepinv.plans.make_plans import Job, plans_of
 from daep_deepinv.plans.plan import Plan
@@ -182,10 +181,10 @@ class _Chains:
         return torch.stack([self.asked.result(one) for one in x])
 
     def expected_error(self, variance: Tensor) -> Tensor:
-        """Of each image, by its kind of task."""
+        """Of each image, by its task."""
         images = [(self.chains[c], p) for c, p in self.places]
         found = [
-            expected_error(spread, CALIBRATIONS[chain.kind(place)], chain.plan.range.scale)
+            expected_error(spread, CALIBRATIONS[task_of(chain.plan, chain.view, place)], chain.plan.range.scale)
             for spread, (chain, place) in zip(variance.split(1), images, strict=True)
         ]
         return torch.cat(found)
@@ -199,22 +198,6 @@ class _Chain:
         self.data = data_term_for(view, plan.noise.scaled(1 / plan.range.scale))
         restored = restored[:, :1] if view.channels == GREY_AS_COLOUR else restored
         self.start = view.in_solver_units(restored)
-
-    def kind(self, image: int) -> str:
-        """The kind of task of one image of the chain, as in ``CALIBRATIONS``."""
-        if self.plan.schedule.dual:
-            return "missing pixels"
-        # with another adjoint it is the base of a physics of ours
-        physics = getattr(self.view.physics, "base", self.view.physics)
-        if isinstance(physics, Denoising):
-            return "denoising"
-        if isinstance(physics, (Tomography, TomographyWithAstra)):
-            return "tomography"
-        if isinstance(physics, (Blur, BlurFFT)):
-            return "general" if is_strong(physics.filter, image, len(self.start)) else "weak blur"
-        y = self.view.y
-        fewer = isinstance(y, Tensor) and y.ndim == self.start.ndim and y.shape[-1] <= self.start.shape[-1] / 2
-        return "enlargement" if fewer and y.shape[-2] <= self.start.shape[-2] / 2 else "general"
 
     def draw(self, seed: int, plan: SamplingPlan) -> Tensor:
         """A sample of each image (B, C, H, W), in the values of the measurement's images."""
