@@ -13,7 +13,7 @@ import skimage
 import torch
 from deepinv.utils import plot
 
-from daep_deepinv import DAEP, BicubicDownsampling
+from daep_deepinv import DAEP, BicubicDownsampling, degradation
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
 # the test suite runs this example on fewer pixels
@@ -62,8 +62,6 @@ print(f"mean difference to the measurement: {255 * difference:.2f} of 255")
 # ---------------
 # :func:`daep_deepinv.degradation` adds a blur before the reduction, or uses plain subsampling. deepinv's
 # :class:`deepinv.physics.Downsampling` works too.
-
-from daep_deepinv import degradation  # noqa: E402
 
 decimation = degradation(factor=2, downsampling="decimate", img_size=(3, size, size), device=device)
 print(decimation)
