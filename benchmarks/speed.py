@@ -9,6 +9,7 @@
 * ``runtimes``: the network by ONNX Runtime and OpenVINO against PyTorch, in float32 (these must be installed);
 * ``overhead``: the part of 30 iterations outside the network, by playing back the network's outputs; for ``DAEP`` and
   for deepinv's own optimizers with the same denoiser;
+* ``data``: restorations whose proximal step uses the structure of the operator, against conjugate gradients without;
 * ``batch``: time of a gradient an image, in a batch against alone (a CPU evaluates the images one after another);
 * ``size``: time of a gradient a pixel, against an image of 256 x 256;
 * ``throughput``: time of the gradient's convolutions alone, against the gradient's;
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import torch
 from csv_table import Table
+from timing.data_step_rows import data
 from timing.gradient_rows import batch, port, size, throughput, types
 from timing.race import Rows, conditions
 from timing.runtime_rows import runtimes
@@ -41,6 +43,7 @@ ROWS: dict[str, Rows] = {
     "types": types,
     "runtimes": runtimes,
     "overhead": overhead,
+    "data": data,
     "batch": batch,
     "size": size,
     "throughput": throughput,

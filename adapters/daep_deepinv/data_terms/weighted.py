@@ -13,6 +13,8 @@ from torch import Tensor
 
 from daep_deepinv.data_terms.fourier_blur import FourierBlur
 from daep_deepinv.data_terms.least_squares import PerImageL2
+from daep_deepinv.data_terms.operator_structure import circulant_of, gram_diagonal, row_sums
+from daep_deepinv.linear_algebra.circulant import divided
 from daep_deepinv.linear_algebra.preconditioned import preconditioned_conjugate_gradients
 from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.noise.variance import VarianceLaw
@@ -24,6 +26,9 @@ __all__ = ["WeightedL2", "precision_level"]
 #: Smallest variance, relative to the mean of the finite variances of an image. Chosen by hand: it bounds the condition
 #: number of the proximal step. Poisson noise has less variance only where less than a thousandth of the light is.
 SMALLEST_VARIANCE = 1e-3
+#: Share of the largest row sum of ``K^T K`` up to which the local weight of a pixel moves to the mean. With 0.001 to
+#: 0.1, tomography with Poisson noise needs 278 to 286 iterations, 407 without the preconditioner.
+UNSEEN = 0.1
 
 #: A tensor, or a ``TensorList``, which is not typed.
 Values: TypeAlias = Any
@@ -32,10 +37,11 @@ Values: TypeAlias = Any
 class WeightedL2(PerImageL2):
     r""":math:`\frac12 \sum_i (Kx - y)_i^2 / v_i`, for independent noise of the variances :math:`v_i`.
 
-    Its proximal step is a division for denoising and missing pixels. Else it is solved by preconditioned conjugate
-    gradients. Each image stops by itself, with the physics' own ``tol`` and ``max_iter``, so an image gives the same
-    result alone and in a batch. The preconditioner is the step with the mean weight where that is a formula (blurs,
-    operators with a closed proximal step); else the row sums of ``K^T W K``.
+    Its proximal step is a formula for operators with a diagonal ``K K^T``, such as missing pixels. Else it is solved by
+    preconditioned conjugate gradients. Each image stops by itself, with the physics' own ``tol`` and ``max_iter``, so
+    an image gives the same result alone and in a batch. The preconditioner is the step with the mean weight where that
+    is a formula (blurs, operators with a closed proximal step); :func:`_circulant` where that is of use without
+    weights; else the row sums of ``K^T W K``.
 
     With a ``law``, each proximal step first sets the variances to those of the mean ``Kx``, for the image ``x`` that it
     starts from. That is Fisher scoring of the likelihood: where it no longer moves, the gradient is that of the exact
@@ -92,6 +98,9 @@ class WeightedL2(PerImageL2):
         if diagonal is not None:
             weights = self.weights
             return (diagonal * weights * y + x / gamma) / (diagonal.square() * weights + 1 / gamma)
+        gram = None if isinstance(gamma, Tensor) else gram_diagonal(physics, x, y)
+        if gram is not None:
+            return x + adjoint(gamma * self.weights * (y - forward(x)) / (1 + gamma * gram * self.weights))
 
         def normal(v: Tensor) -> Tensor:
             return adjoint(self.weights * forward(v)) + v / gamma
@@ -116,7 +125,24 @@ class WeightedL2(PerImageL2):
         sums = physics.A_adjoint(self.weights * physics.A(torch.ones_like(x)))
         if bool((sums < 0).any()):
             return lambda v: v
-        return lambda v: v / (sums + 1 / gamma)
+        power = circulant_of(physics, x) if bool((sums.flatten(1).sum(1) > 0).all()) else None
+        return (lambda v: v / (sums + 1 / gamma)) if power is None else _circulant(physics, sums, power, gamma)
+
+
+def _circulant(
+    physics: LinearPhysics, sums: Tensor, power: Tensor, gamma: float | Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The inverse of ``S C S + 1 / gamma`` with ``K^T K = C`` circulant, about: ``S^-1 (C + 1 / (gamma s))^-1 S^-1``
+    with the mean ``s`` of the diagonal ``S^2``, the local weights (Fessler and Booth, IEEE TIP 1999).
+
+    :param torch.Tensor sums: row sums of ``K^T W K``. Over those of ``K^T K`` they are the local weights.
+    :param torch.Tensor power: eigenvalues of ``C``.
+    """
+    plain = row_sums(physics, sums)
+    most, both = (_like(v, sums) for v in (plain.flatten(1).amax(1), sums.flatten(1).sum(1) / plain.flatten(1).sum(1)))
+    local = (sums + UNSEEN * most * both) / (plain.clamp_min(0) + UNSEEN * most)
+    mean, root = _like(local.flatten(1).mean(1), sums), local.sqrt()
+    return lambda v: divided(v / root, power + 1 / (gamma * mean)) / root
 
 
 def precision_level(variance: Values) -> float:
