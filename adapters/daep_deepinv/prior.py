@@ -183,7 +183,7 @@ class DAEPrior(MeanShiftPrior, Prior):
         width, network = self.trained_width, getattr(self.denoiser, "dae", self.denoiser)
         size = f"{type(network).__name__}, {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters"
         level = "noise-conditional" if width is None else f"for a noise level of {255 * width:.4g}/255"
-        energy = "½ ‖A(x - ε) - x‖²" if self.explicit_prior else "none: the mean shift alone (DMSP)"
+        energy = "½ ‖A(x - ε) - x‖²" if self.jacobian else "none: the mean shift alone (DMSP)"
         rows = {
             "energy": energy,
             "denoiser A": f"{size}, {level}",

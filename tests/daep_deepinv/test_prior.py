@@ -342,4 +342,5 @@ def test_a_notebook_shows_what_a_prior_is_made_of():
         "the mean shift alone",
     ):
         assert text in other._repr_html_()
+    assert "½" in DAEPrior("dae-sigma25", explicit_prior=False)._repr_html_()  # the energy that is not evaluated
     assert "noise='fixed'" in repr(fixed)
