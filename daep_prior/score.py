@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from daep_prior.images import one_per_image
@@ -49,7 +48,9 @@ class Score:
         return denoised if isinstance(length, float) and length == 1 else x + length * (denoised - x)
 
 
-def _squared(width: float | Tensor, x: Tensor) -> Tensor:
+def _squared(width: float | Tensor, x: Tensor) -> float | Tensor:
     """``s^2`` in a shape that broadcasts with images ``x`` (B, ...)."""
-    squared = torch.as_tensor(width, dtype=x.real.dtype, device=x.device).clamp_min(SMALLEST_WIDTH).square()
+    if not isinstance(width, Tensor):
+        return max(width, SMALLEST_WIDTH) ** 2
+    squared = width.to(x.device, x.real.dtype).clamp_min(SMALLEST_WIDTH).square()
     return squared if squared.numel() == 1 else one_per_image(squared, x)
