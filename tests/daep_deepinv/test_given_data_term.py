@@ -121,3 +121,18 @@ def test_l1_leaves_impulses_of_a_blur_out(clean, shipped):
     model = DAEP(data_fidelity=L1(), **options)
     assert psnr(model(y, blur), clean) > psnr(DAEP(**options)(y, blur), clean) - 2
     assert "unknown" in model.plans[0].data_term
+
+
+def test_l1_finds_impulses_that_nobody_stated(clean, shipped):
+    """Given a level, the weight of L1 was for that, and the impulses stayed. The image without impulses keeps it."""
+    torch.manual_seed(0)
+    physics, psnr = dinv.physics.Denoising(dinv.physics.GaussianNoise(0.05)), dinv.metric.PSNR()
+    noisy, spotted = physics(clean), dinv.physics.SaltPepperNoise(0.05, 0.05)(clean)
+    model = DAEP(denoiser=shipped("dae"), preset="fast", data_fidelity=L1())
+    with pytest.warns(UserWarning, match="beside impulses"):
+        both = model(torch.cat([noisy, spotted]), physics)
+    stated = model(spotted, dinv.physics.Denoising(dinv.physics.SaltPepperNoise(0.05, 0.05)))
+    assert psnr(both[1:], clean) > psnr(stated, clean) - 1
+    assert torch.allclose(both[:1], model(noisy, physics), atol=1e-5)
+    trusting = DAEP(denoiser=shipped("dae"), preset="fast", data_fidelity=L1(), check_noise=False)
+    assert "unknown" not in trusting.plan(spotted, physics)[0].data_term

@@ -4,7 +4,7 @@ import deepinv as dinv
 import pytest
 import skimage.data
 import torch
-from deepinv.optim import L1
+from deepinv.optim import L2
 from deepinv.utils import TensorList
 
 from daep_deepinv import DAEP, DAEPrior, starting_point
@@ -293,7 +293,7 @@ def test_impulses_overrule_a_level(photograph, sigma) -> None:
     assert float((out[1:] - photograph).square().mean()) < 0.3 * 0.05**2
     assert torch.allclose(out[:1], model(noisy, physics), atol=1e-5)
     with pytest.raises(ValueError, match="y: some images have impulses and some have none"):
-        DAEP("estimate", data_fidelity=L1())(y, physics)
+        DAEP("estimate", data_fidelity=L2())(y, physics)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 0.3])

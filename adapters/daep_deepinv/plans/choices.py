@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from deepinv.optim.data_fidelity import DataFidelity
+from deepinv.optim.data_fidelity import L1, DataFidelity
 
 from daep_deepinv.data_terms.given import OfLevel
 from daep_deepinv.noise.given import GivenNoise
@@ -47,6 +47,11 @@ class Choices:
         """Whether the noise is compared with the measurement."""
         ours = self.schedule is None and self.data_fidelity is None and not self.papers_solver
         return self.check_noise and ours
+
+    @property
+    def looks_for_impulses(self) -> bool:
+        """Whether impulses are looked for that nobody stated: also for ``L1``, which leaves them out."""
+        return self.checks or (isinstance(self.data_fidelity, L1) and replace(self, data_fidelity=None).checks)
 
     @property
     def papers_solver(self) -> bool:

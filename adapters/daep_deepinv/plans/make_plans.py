@@ -12,7 +12,7 @@ from torch import Tensor
 
 from daep_deepinv.checks import adjoint_warning, check_image, units_warning
 from daep_deepinv.data_terms.given import OfLevel
-from daep_deepinv.noise.assumed import AssumedNoise
+from daep_deepinv.noise.assumed import AssumedNoise, NoiseOfImage
 from daep_deepinv.noise.given import given_noise
 from daep_deepinv.noise.model import Source
 from daep_deepinv.noise.variance import QuadraticVariance, white_level
@@ -61,7 +61,7 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     :raises ValueError: the measurement does not fit the physics or the denoiser, or its noise cannot be estimated.
     """
     own_start = init is not starting_point
-    assumed, source = assumed_noise(y, physics, choices.sigma, choices.estimate, check=choices.checks)
+    assumed, source = assumed_noise(y, physics, choices.sigma, choices.estimate, check=choices.looks_for_impulses)
     known = None
     if assumed is not None:
         known = assumed.known(y, measured_values(physics, y)) if assumed.has_impulses else None
@@ -86,21 +86,29 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
 def _for_impulses(assumed: AssumedNoise, y: Tensor, choices: Choices) -> tuple[AssumedNoise, Choices]:
     """Noise and data fidelity for a measurement with impulses that the data fidelity judges.
 
-    The other values are nearly noise-free, which the schedule is for, and the weight of ``L1``, which leaves the values
-    out that are impulses. Else these have the weight's noise level: their mean square distance to values that are
-    uniform between the extremes is a third of the range's square.
+    ``L1`` leaves the impulses out. Its weight and the schedule are for the noise of the other values: estimated, or
+    :data:`BESIDE_IMPULSES` if the impulses are stated. For other fidelities the schedule is for that, and the weight
+    for the level of the impulses: their mean square distance to values that are uniform between the extremes is a third
+    of the range's square.
 
-    :raises ValueError: some images have impulses and some have none.
+    :raises ValueError: some images have impulses and some have none, and the data fidelity is not ``L1``.
     """
+    if isinstance(choices.data_fidelity, L1):
+        return replace(assumed, images=tuple(map(_beside_impulses, assumed.images))), choices
     impulses = assumed.of(0).impulses
     if impulses is None or any(one.impulses is None for one in assumed.images):
         raise ValueError("y: some images have impulses and some have none; restore them in a call each.")
     assert choices.data_fidelity is not None
     spread = impulses.high - impulses.low
-    if isinstance(choices.data_fidelity, L1):
-        return given_noise(BESIDE_IMPULSES * spread, y), choices
     fidelity = OfLevel(choices.data_fidelity, spread * math.sqrt(impulses.share / 3))
     return given_noise(BESIDE_IMPULSES * spread, y), replace(choices, data_fidelity=fidelity)
+
+
+def _beside_impulses(noise: NoiseOfImage) -> NoiseOfImage:
+    """The noise of the values that are no impulses: to be estimated as it is, or none is stated."""
+    if noise.impulses is None or noise.between is not None:
+        return noise
+    return replace(noise, law=QuadraticVariance((BESIDE_IMPULSES * (noise.impulses.high - noise.impulses.low)) ** 2))
 
 
 def _one_law(assumed: AssumedNoise | None) -> bool:
