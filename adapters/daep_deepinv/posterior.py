@@ -84,7 +84,15 @@ class Sampling:
     _watching: Any
 
     def sample(
-        self, y: Tensor, physics: Physics, n: int = SAMPLES, seed: int = 0, *, sigma: Any = None, **options: Any
+        self,
+        y: Tensor,
+        physics: Physics,
+        n: int = SAMPLES,
+        seed: int = 0,
+        *,
+        init: Any = None,
+        sigma: Any = None,
+        **options: Any,
     ) -> Tensor:
         """Images that fit the measurement and look like the truth: draws from the posterior, about the restored image.
 
@@ -93,6 +101,7 @@ class Sampling:
         :param int n: number of samples. From 2 on, their mean is the restored image, up to what the limits of the
             values cut off.
         :param int seed: at least 0; the same ``n`` and ``seed`` give the same samples.
+        :param init: the first image of the restoration, as in :meth:`daep_deepinv.DAEP.forward`.
         :param sigma: the noise of this call, as in the constructor.
         :param options: ``first``, ``last``, ``levels`` and ``fresh`` of :class:`daep_prior.sampling.SamplingPlan`.
         :return: (n, B, C, H, W).
@@ -100,7 +109,7 @@ class Sampling:
             range, or the denoiser is for one level.
         """
         n, seed, plan = whole_number("n", n), whole_number("seed", seed, 0), _plan_of(options)
-        return self._chains(y, physics, sigma).samples(n, seed, plan)
+        return self._chains(y, physics, init, sigma).samples(n, seed, plan)
 
     def posterior(
         self,
@@ -109,6 +118,7 @@ class Sampling:
         n: int = SAMPLES,
         seed: int = 0,
         *,
+        init: Any = None,
         sigma: Any = None,
         callback: Callable[[int], None] | None = None,
         **options: Any,
@@ -121,7 +131,7 @@ class Sampling:
         """
         check_callable("callback", callback)
         n, seed, plan = whole_number("n", n, 2), whole_number("seed", seed, 0), _plan_of(options)
-        chains = self._chains(y, physics, sigma)
+        chains = self._chains(y, physics, init, sigma)
         mean = squares = torch.zeros(())
         for k in range(n):  # Welford's sums
             x = chains.asked.result(chains.draw(seed, k, plan))
@@ -132,14 +142,14 @@ class Sampling:
                 callback(k)
         return Posterior(chains.asked.result(chains.restored), chains.expected_error(squares / (n - 1)), n)
 
-    def _chains(self, y: Any, physics: Physics, sigma: Any) -> _Chains:
+    def _chains(self, y: Any, physics: Physics, init: Any, sigma: Any) -> _Chains:
         """One chain for each plan, each at the restored images.
 
         :raises ValueError: the denoiser is for one level.
         """
         check_takes_levels(self.prior)
         with torch.inference_mode(False), torch.no_grad():
-            asked = read_measurement(y, physics, self._init)
+            asked = read_measurement(y, physics, self._init if init is None else init)
             jobs = self._plan(asked, sigma)
             plans_of(jobs).warn()
             restored = self._run(jobs, replace(self._watching, stop_by=None, custom=None), None).x
@@ -152,7 +162,9 @@ def _plan_of(options: dict[str, Any]) -> SamplingPlan:
     """:raises TypeError: an option is unknown."""
     known = [field.name for field in fields(SamplingPlan)]
     for name in options.keys() - known:
-        raise TypeError(f"{name}: no such option; expected n (the number of samples), seed, sigma, {', '.join(known)}.")
+        raise TypeError(
+            f"{name}: no such option; expected n (the number of samples), seed, init, sigma, {', '.join(known)}."
+        )
     return SamplingPlan(**options)
 
 

@@ -138,6 +138,16 @@ def test_an_image_in_other_units_has_the_same_samples_in_these(shipped, physics,
     assert (found.deviation - 255 * expected.deviation).abs().max() < 0.01 * 255 * expected.deviation.mean()
 
 
+def test_a_first_image_is_given_where_the_physics_offers_none(model, physics, y):
+    bent = dinv.physics.Physics(A=lambda x, **_: torch.tanh(physics.A(torch.nn.functional.pad(x, (0, 1)))))
+    start = y[..., :-1]
+    with pytest.raises(ValueError, match="init="):
+        model.sample(bent.A(start), bent, n=1, **SHORT)
+    assert model.sample(bent.A(start), bent, n=1, init=start, **SHORT).shape[1:] == start.shape
+    found = model.posterior(bent.A(start), bent, n=2, init=start, **SHORT)
+    assert torch.equal(found.mean, model(bent.A(start), bent, init=start))
+
+
 def test_what_cannot_be_sampled_is_refused(model, physics, y, conv):
     with pytest.raises(ValueError, match="n: got 0"):
         model.sample(y, physics, n=0)
