@@ -67,7 +67,11 @@ def layout(path: Path) -> tuple[int, int, str]:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as file:
                 width, height = file.size
-                turned = file.getexif().get(exif.ORIENTATION, 1) in (5, 6, 7, 8)
+                record = Image.Exif()
+                record.load(file.info.get("exif", b""))
+                if file.format == "TIFF":
+                    record = file.getexif()  # that of a PNG would decode its pixels, behind which a record may stand
+                turned = record.get(exif.ORIENTATION, 1) in (5, 6, 7, 8)
                 return (height, width, file.mode) if turned else (width, height, file.mode)
     except Exception:  # read_photo will report the error
         return 0, 0, ""
@@ -183,7 +187,7 @@ def _read_8_bits(path: Path, start: bytes) -> Photo:
 def _read_png16(path: Path) -> Photo:
     import imagecodecs
 
-    with Image.open(path, formats=("PNG",)) as file:  # Pillow checks the size, and reads profile and orientation
+    with open_pillow(path) as file:  # Pillow checks the size, and reads profile and orientation
         _check_single(getattr(file, "n_frames", 1))
         icc, orientation = file.info.get("icc_profile"), file.getexif().get(exif.ORIENTATION, 1)
         resolution = file.info.get("dpi")

@@ -249,8 +249,9 @@ def test_other_formats_are_not_even_tried(make, tmp_path: Path) -> None:
         encode(make(3, np.uint8), ".gif")
 
 
-def test_a_chunk_that_claims_four_gigabytes_reserves_no_memory(scene, tmp_path: Path) -> None:
-    path, whole = tmp_path / "a.png", encode(Photo(scene()), ".png")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_chunk_that_claims_four_gigabytes_reserves_no_memory(make, tmp_path: Path, dtype: type) -> None:
+    path, whole = tmp_path / "a.png", encode(make(3, dtype), ".png")
     place = whole.index(b"IDAT")
     path.write_bytes(whole[: place - 4] + b"\xff\xff\xff\xf0" + whole[place:])
     tracemalloc.start()
@@ -260,6 +261,13 @@ def test_a_chunk_that_claims_four_gigabytes_reserves_no_memory(scene, tmp_path: 
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
+
+
+def test_the_layout_is_that_of_the_header_and_no_pixel_is_decoded(make, tmp_path: Path) -> None:
+    path, photo = tmp_path / "a.png", make(3, np.uint8)
+    whole = encode(photo, ".png")
+    path.write_bytes(whole[: whole.index(b"IDAT") + 20])
+    assert reading.layout(path) == (*photo.size, "RGB")
 
 
 def test_a_damaged_profile_of_a_16_bit_png_puts_nothing_on_the_screen(make, tmp_path: Path, capfd) -> None:
