@@ -246,3 +246,15 @@ def test_an_image_with_holes_changes_nothing_for_the_others(understated):
     y = y + mask * 0.04 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
     plans = DAEP(0.01).plan(y, physics)
     assert [plan.noise.level for plan in plans] == pytest.approx([0.04, 0.01], rel=0.15)
+
+
+@pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
+@pytest.mark.parametrize("value", [0.0, 1.0], ids=["black", "white"])
+def test_bars_in_a_blurred_image_hold_no_noise(photograph, channels, value):
+    """Bars over half of the image halved the power that was found."""
+    x = torch.cat([photograph, photograph.flip(-2)], -2)[:, :channels]
+    blur = dinv.physics.BlurFFT(tuple(x.shape[1:]), dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)))
+    y = blur.A(x) + 0.04 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    y[..., :56, :], y[..., -56:, :] = value, value
+    (noise,) = [plan.noise for plan in DAEP("estimate").plan(y.clamp(0, 1), blur)]
+    assert noise.level == pytest.approx(0.04, rel=0.1) and noise.spectrum is None

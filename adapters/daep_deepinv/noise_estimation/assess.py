@@ -100,10 +100,10 @@ def assess_noise(
     in_colour = colour_noise(y, physics, image, ESTIMATED_SHARED_RATIO if sigma is None else SHARED_RATIO)
     found = [noise if sigma is None else _compared(noise, sigma, source) for noise in in_colour]
     found = [noise if all_measured else None for noise, all_measured in zip(found, whole, strict=True)]
-    visible = visible_noise(y, physics, image) if None in found else None
+    visible = visible_noise(y, physics, image) if None in found else []
     for i, noise in enumerate(found):
         if noise is None:
-            shown = None if visible is None or not whole[i] else visible[i]
+            shown = visible[i] if whole[i] else None
             of_image = _from_patches(shown, sigma, source, partial(estimate, i), one_level, check)
             if sigma == 0 and shown is None and check and doubt is not None:
                 of_image = doubt(i) or of_image

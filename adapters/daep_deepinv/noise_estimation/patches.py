@@ -95,7 +95,7 @@ class VisibleNoise(NamedTuple):
     weakest: float
 
 
-def visible_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[VisibleNoise] | None:
+def visible_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[VisibleNoise | None]:
     """Noise of a blurred measurement. Where the blur suppresses the finest detail, only noise remains.
 
     The noise is estimated in ``sqrt(C)`` times the mean of the channels. Noise that is independent in the channels has
@@ -107,17 +107,13 @@ def visible_noise(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[Visi
     :param torch.Tensor image: an image (B, C, H, W) in the domain of the physics; its values do not matter.
     :return: one an image; ``None``: detail and noise cannot be separated.
     """
+    unknown: list[VisibleNoise | None] = [None] * image.shape[0]
     if not isinstance(y, Tensor) or y.ndim != image.ndim or y.shape[:2] != image.shape[:2]:
-        return None
+        return unknown
     if min(y.shape[2:]) < SMALLEST_SIDE:
-        return None
-    try:
-        passed = _scaled_means(physics.A(_white_noise(image)))
-        if max(_level(one, BLURRED_SIDE, _stride(one)) for one in passed) > MAX_PASSED:
-            return None
-        return [_estimated(mean) for mean in _scaled_means(y)]
-    except ValueError:
-        return None
+        return unknown
+    passed = _scaled_means(physics.A(_white_noise(image)))
+    return [_estimated(mean, of_noise) for mean, of_noise in zip(_scaled_means(y), passed, strict=True)]
 
 
 def _white_noise(image: Tensor) -> Tensor:
@@ -130,11 +126,28 @@ def _scaled_means(images: Tensor) -> Tensor:
     return math.sqrt(images.shape[1]) * images.mean(1).cpu()[:, None, None]
 
 
-def _estimated(image: Tensor) -> VisibleNoise:
-    """The noise of one blurred ``image`` (1, 1, h, w)."""
-    modes = _modes(image)
+def _estimated(image: Tensor, of_noise: Tensor) -> VisibleNoise | None:
+    """The noise of one blurred ``image`` (1, 1, h, w), where it has no bars and is not clipped; ``None``: unknown.
+
+    :param torch.Tensor of_noise: the measurement of white noise of level 1.
+    """
+    try:
+        if _level(of_noise, BLURRED_SIDE, _stride(of_noise)) > MAX_PASSED:
+            return None
+        return _in_patches(image)
+    except ValueError:
+        return None
+
+
+def _in_patches(image: Tensor) -> VisibleNoise:
+    usable = usable_pixels(image[0])
+    stride = max(1, math.floor(_stride(image) * math.sqrt(float(usable.float().mean()))))
+    patches = patches_of(image[0], BLURRED_SIDE, stride, usable)
+    if len(patches) < MIN_PATCHES_PER_VALUE * BLURRED_SIDE**2:
+        patches = patches_of(image[0], BLURRED_SIDE, _stride(image))
+    modes = torch.linalg.eigvalsh(torch.cov(patches.T.double())).clamp_min(0).sqrt().tolist()
     weakest, stronger = (modes[k] for k in COMPARED_MODES)
-    level, white = _level(image, BLURRED_SIDE, _stride(image)), weakest >= MIN_WHITE_RATIO * stronger
+    level, white = covariance_level(patches), weakest >= MIN_WHITE_RATIO * stronger
     # every mode contains white noise; what the stronger modes have more of is texture
     return VisibleNoise(min(level, weakest / WHITE_WEAKEST_RATIO) if white else level, white, weakest)
 
@@ -142,12 +155,3 @@ def _estimated(image: Tensor) -> VisibleNoise:
 def _stride(image: Tensor) -> int:
     """Distance in pixels between the patches of a blurred ``image`` (1, 1, h, w)."""
     return math.ceil(math.sqrt(image.shape[-2] * image.shape[-1] / BLURRED_PATCHES))
-
-
-def _modes(image: Tensor) -> list[float]:
-    """Standard deviations of the modes (principal components) of the patches of ``image`` (1, 1, h, w), weakest
-    first."""
-    side, stride = BLURRED_SIDE, _stride(image)
-    patches = image[0, 0].unfold(0, side, stride).unfold(1, side, stride).reshape(-1, side**2).double()
-    strengths: list[float] = torch.linalg.eigvalsh(torch.cov(patches.T)).clamp_min(0).sqrt().tolist()
-    return strengths

@@ -12,6 +12,7 @@ from torch import Tensor
 from daep_deepinv.linear_algebra.frequencies import frequencies
 from daep_deepinv.noise.spectrum import NoiseSpectrum
 from daep_deepinv.noise_estimation.patches import SMALLEST_SIDE
+from daep_deepinv.noise_estimation.usable import flat_pixels
 
 __all__ = ["ChannelNoise", "noise_spectra"]
 
@@ -21,6 +22,8 @@ __all__ = ["ChannelNoise", "noise_spectra"]
 SEGMENT, MAX_SEGMENTS = 64, 400
 #: White noise is blurred until it fills this many segments, which measure what the blur passes. Chosen by hand.
 PASSED_SEGMENTS = 128
+#: Segments of which more than this share is flat, by bars or saturation, hold less noise, and are left out.
+MOST_FLAT = 0.1
 #: Lowest and highest frequency, and width of a band. Image and noise are assumed to be white within a band. Below the
 #: lowest frequency the image is far stronger than any noise. Chosen by hand on crops.
 MIN_FREQUENCY, MAX_FREQUENCY, BAND_WIDTH = 0.08, 0.68, 0.04
@@ -82,12 +85,14 @@ def noise_spectra(y: Tensor, physics: LinearPhysics, image: Tensor) -> list[Chan
 
 def _of_channels(y: Tensor, passed: Tensor) -> ChannelNoise:
     """The noise of one measurement (C, h, w)."""
-    channels = y.shape[0]
+    channels, flat = y.shape[0], flat_pixels(y).float()
+    corners = _corners(*y.shape[1:])
+    noisy = [(i, j) for i, j in corners if float(flat[i : i + SEGMENT, j : j + SEGMENT].mean()) <= MOST_FLAT] or corners
     mean = y.mean(0, keepdim=True)
-    of_mean = _fitted(math.sqrt(channels) * mean, passed)
+    of_mean = _fitted(math.sqrt(channels) * mean, passed, noisy)
     if channels == 1:
         return ChannelNoise(of_mean, None)
-    return ChannelNoise(of_mean, _fitted(math.sqrt(channels / (channels - 1)) * (y - mean), passed))
+    return ChannelNoise(of_mean, _fitted(math.sqrt(channels / (channels - 1)) * (y - mean), passed, noisy))
 
 
 def _passed(physics: LinearPhysics, image: Tensor, shape: torch.Size) -> Tensor | None:
@@ -103,12 +108,12 @@ def _passed(physics: LinearPhysics, image: Tensor, shape: torch.Size) -> Tensor 
         blurred = physics.A(field)
         if blurred.shape != shape or (total is None and not _is_blur(physics, field, blurred)):
             return None
-        count = len(_corners(*shape[2:]))
-        power = torch.stack([_periodogram(one) for one in blurred[:, :1].cpu()])
+        corners = _corners(*shape[2:])
+        power = torch.stack([_periodogram(one, corners) for one in blurred[:, :1].cpu()])
         total = power if total is None else total + power
-        segments += count
+        segments += len(corners)
     assert total is not None
-    return total / (segments / count)
+    return total / (segments / len(corners))
 
 
 def _is_blur(physics: LinearPhysics, field: Tensor, blurred: Tensor) -> bool:
@@ -137,26 +142,29 @@ def _corners(height: int, width: int) -> list[tuple[int, int]]:
     return corners[:: math.ceil(len(corners) / MAX_SEGMENTS)]
 
 
-def _periodogram(channels: Tensor) -> Tensor:
-    """Power spectrum of ``channels`` (n, h, w), their mean; white noise has its variance at every frequency."""
+def _periodogram(channels: Tensor, corners: list[tuple[int, int]]) -> Tensor:
+    """Power spectrum of ``channels`` (n, h, w), their mean; white noise has its variance at every frequency.
+
+    :param list corners: of the segments.
+    """
     window = torch.hann_window(SEGMENT, periodic=False, dtype=torch.float64)
     window = window[:, None] * window
     window = window / window.norm()
-    corners = _corners(*channels.shape[1:])
     segments = torch.stack([channels[:, i : i + SEGMENT, j : j + SEGMENT] for i, j in corners]).double()
     segments = segments - segments.mean((-2, -1), keepdim=True)
     return torch.fft.rfft2(segments * window).abs().square().mean((0, 1))
 
 
-def _fitted(channels: Tensor, passed: Tensor) -> NoiseSpectrum:
+def _fitted(channels: Tensor, passed: Tensor, corners: list[tuple[int, int]]) -> NoiseSpectrum:
     r"""The noise of ``channels`` (n, h, w).
 
     :param torch.Tensor passed: :math:`|\hat k|^2`, (SEGMENT, SEGMENT // 2 + 1).
+    :param list corners: of the segments.
     """
     bands = round((MAX_FREQUENCY - MIN_FREQUENCY) / BAND_WIDTH)
     band = ((frequencies((SEGMENT, SEGMENT)) - MIN_FREQUENCY) / BAND_WIDTH).floor().long()
     inside = (band >= 0) & (band < bands)
-    power, error = _most_likely(_periodogram(channels)[inside], passed[inside], band[inside], bands)
+    power, error = _most_likely(_periodogram(channels, corners)[inside], passed[inside], band[inside], bands)
     middles = MIN_FREQUENCY + BAND_WIDTH * (torch.arange(bands, dtype=torch.float64) + 0.5)
     return NoiseSpectrum(middles, power, error)
 
