@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
-from deepinv.physics import LinearPhysics
+from deepinv.physics import LinearPhysics, Physics
 from torch import Tensor, nn
 
 from daep_compare.methods import known_methods, make_method, usual_methods
@@ -15,6 +16,7 @@ from daep_compare.run_method import Judge, run_method
 from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.noise.stated import stated_noise
 from daep_deepinv.starts.starting_point import starting_point, valid_margins
+from daep_prior.arguments import check_switch, real_number, whole_number
 
 __all__ = ["compare", "compare_each"]
 
@@ -44,7 +46,8 @@ def compare(
     :param int seed: of the measurement's noise and of the methods' own.
     :param bool lpips: whether LPIPS is computed, whose network torchvision downloads; default: if it is there already.
     :return: the results in the order of the methods. A method that fails has a result with a remark.
-    :raises ValueError: an unusable image, an unknown method, or no noise level.
+    :raises ValueError: an unusable image, an unknown method, no noise level, or one below 0.
+    :raises TypeError: no image, no physics, or a further method that is no module.
 
     >>> import torch
     >>> from daep_compare import compare
@@ -77,7 +80,12 @@ def compare_each(
     """
     added = {} if added is None else added
     _check_image(x)
-    level = _assumed_level(physics, x) if sigma is None else float(sigma)
+    if not isinstance(physics, Physics):
+        raise TypeError(f"physics: got {type(physics).__name__}; expected a deepinv Physics.")
+    seed = whole_number("seed", seed, 0)
+    if lpips is not None:
+        check_switch("lpips", lpips)
+    level = _assumed_level(physics, x) if sigma is None else real_number("sigma", sigma, "a finite noise level")
     if isinstance(methods, str):
         raise TypeError(f"methods: got {methods!r}; expected a list of names.")
     chosen = tuple(methods) if methods is not None else usual_methods(physics, level)
@@ -115,10 +123,14 @@ def _check_image(x: Tensor) -> None:
         raise ValueError("x: got values outside [0, 1], or not a number; expected a clean image in [0, 1].")
 
 
-def _check_methods(methods: Sequence[str], added: Mapping[str, nn.Module]) -> None:
+def _check_methods(methods: Sequence[str], added: Mapping[str, Any]) -> None:
     unknown = sorted(set(methods) - set(known_methods()))
     if unknown:
         raise ValueError(f"methods: got {', '.join(map(repr, unknown))}; expected among {', '.join(known_methods())}.")
+    for name, model in added.items():
+        if not isinstance(model, nn.Module):
+            got = type(model).__name__
+            raise TypeError(f"added: {name!r} is of type {got}; expected a torch module called as model(y, physics).")
     taken = sorted(set(added) & set(methods))
     if taken:
         raise ValueError(f"added: {', '.join(map(repr, taken))} is the name of another method; choose a new one.")

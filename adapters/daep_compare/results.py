@@ -97,6 +97,9 @@ class Comparison:
         """PSNR in dB over the measured part."""
         return float(PSNR()(self.judged(x.clamp(0, 1)), self.judged(self.clean)))
 
+    def __str__(self) -> str:
+        return self.to_csv()
+
     def to_csv(self) -> str:
         """The table as text of a CSV file."""
         text = io.StringIO()

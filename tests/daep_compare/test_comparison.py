@@ -88,7 +88,7 @@ def test_a_failing_method_is_a_row_that_says_why_and_the_others_continue(clean, 
     assert remarks[1] == "RuntimeError: no such luck"
     assert "(1, 3, 5, 5)" in remarks[2] and "not finite" in remarks[3]
     assert [result.image is None for result in found.results] == [False, True, True, True, False]
-    rows = list(csv.DictReader(io.StringIO(found.to_csv())))
+    rows = list(csv.DictReader(io.StringIO(str(found))))
     assert tuple(rows[0]) == COLUMNS and rows[1]["psnr"] == "" and rows[4]["remark"] == ""
     pictures(found), convergence(found)
 
@@ -120,6 +120,12 @@ def test_the_usual_methods_fit_the_task_and_download_nothing():
         ({"x": torch.full((1, 3, 8, 8), float("nan"))}, "x: got values outside"),
         ({"methods": ["magic"]}, "methods: got 'magic'"),
         ({"methods": ["tv"], "added": {"tv": Broken()}}, "added: 'tv' is the name"),
+        ({"added": {"mine": lambda y, physics: y}}, "added: 'mine' is of type function"),
+        ({"physics": None}, "physics: got NoneType"),
+        ({"sigma": -1}, "sigma: got -1"),
+        ({"sigma": "low"}, "sigma: got 'low'"),
+        ({"seed": 0.5}, "seed: got 0.5"),
+        ({"lpips": "no"}, "lpips: got 'no'"),
         *(
             ({"physics": dinv.physics.Denoising(model)}, "sigma: got None, and .* states no")
             for model in (
@@ -133,7 +139,7 @@ def test_the_usual_methods_fit_the_task_and_download_nothing():
 def test_bad_input_is_one_error_before_any_work(change, message, unet, make_spy):
     spy = make_spy()
     arguments = {"x": torch.rand(1, 3, 8, 8), "physics": degradation(sigma=0.1), "denoiser": spy, **change}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         compare(arguments.pop("x"), arguments.pop("physics"), **arguments)
     assert spy.evaluations == 0
 
