@@ -1,7 +1,7 @@
 """The denoising-autoencoder ("mean-shift") prior for image restoration.
 
 S. A. Bigdeli, M. Zwicker, *Image Restoration using Autoencoding Priors*, VISAPP 2018. This package is the prior
-itself and needs nothing but torch; ``daep_deepinv`` makes it a prior of deepinv.
+itself. It needs torch, numpy and safetensors, and no toolkit; ``daep_deepinv`` makes it a prior of deepinv.
 """
 
 from daep_prior.channel_transform import ChannelTransform, phase_channels, principal_channels, range_transform
