@@ -13,10 +13,10 @@ from daep_deepinv.noise_estimation.by_restoration import _squares, restored_leve
 from daep_deepinv.noise_estimation.estimate import contradicting_noise, estimated_noise, law_in_detail
 from daep_deepinv.noise_estimation.impulses import impulses_in
 from daep_deepinv.noise_estimation.neighbours import level_of_neighbours
+from daep_deepinv.noise_estimation.noisy_pixels import usable_pixels
 from daep_deepinv.noise_estimation.pixels import pixel_noise
 from daep_deepinv.noise_estimation.response import gain_of
 from daep_deepinv.noise_estimation.signal_fit import fit_line
-from daep_deepinv.noise_estimation.usable import usable_pixels
 from daep_deepinv.operators.measured import measured_values
 
 P = dinv.physics

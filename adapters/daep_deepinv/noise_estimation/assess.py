@@ -1,4 +1,4 @@
-"""Decide which noise an image is restored for: what is given or stated, or what the measurement shows."""
+"""Compare the assumed noise with that of the measurement, and use what it shows; estimate it if none is assumed."""
 
 from __future__ import annotations
 

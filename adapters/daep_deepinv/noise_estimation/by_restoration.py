@@ -15,9 +15,9 @@ from daep_deepinv.data_terms.least_squares import PerImageL2
 from daep_deepinv.data_terms.nonlinear import NonlinearL2
 from daep_deepinv.data_terms.weighted import WeightedL2, precision_level
 from daep_deepinv.noise.variance import QuadraticVariance
+from daep_deepinv.noise_estimation.noisy_pixels import usable_pixels
 from daep_deepinv.noise_estimation.response import Response, real_parts, response_of
 from daep_deepinv.noise_estimation.signal_fit import law_of_bins
-from daep_deepinv.noise_estimation.usable import usable_pixels
 from daep_deepinv.operators.subsampling import is_subsampling
 from daep_deepinv.prior import DAEPrior
 from daep_prior import Schedule, restore, schedules

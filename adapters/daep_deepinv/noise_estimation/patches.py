@@ -10,8 +10,8 @@ from deepinv.models import PatchCovarianceNoiseEstimator
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from daep_deepinv.noise_estimation.noisy_pixels import usable_pixels
 from daep_deepinv.noise_estimation.patch_covariance import covariance_level, patches_of
-from daep_deepinv.noise_estimation.usable import usable_pixels
 
 __all__ = ["VisibleNoise", "patch_level", "visible_noise"]
 
@@ -51,7 +51,7 @@ def patch_level(image: Tensor, usable: Tensor | None = None) -> float:
 
     :param torch.Tensor image: (1, C, H, W) of any range, C = 1 or 3. Equal channels are treated as one.
     :param torch.Tensor usable: ``False`` at pixels that hold no noise, (H, W); ``None``: as
-        :func:`daep_deepinv.noise_estimation.usable.usable_pixels` finds.
+        :func:`daep_deepinv.noise_estimation.noisy_pixels.usable_pixels` finds.
     :raises ValueError: the image is too small, or the estimator fails.
     """
     if image.shape[1] > 1 and bool((image[:, 1:] == image[:, :1]).all()):

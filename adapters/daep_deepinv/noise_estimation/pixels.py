@@ -11,9 +11,9 @@ from torch import Tensor
 from daep_deepinv.noise.stabilise import stabiliser_of
 from daep_deepinv.noise.variance import QuadraticVariance
 from daep_deepinv.noise_estimation.neighbours import level_of_neighbours, variances_of_neighbours
+from daep_deepinv.noise_estimation.noisy_pixels import flat_pixels, usable_pixels
 from daep_deepinv.noise_estimation.patches import patch_level
 from daep_deepinv.noise_estimation.signal_fit import LEAST_RATIO, law_of_bins
-from daep_deepinv.noise_estimation.usable import flat_pixels, usable_pixels
 
 __all__ = ["PixelNoise", "law_of_counts", "pixel_noise"]
 

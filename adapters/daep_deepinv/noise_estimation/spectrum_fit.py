@@ -11,8 +11,8 @@ from torch import Tensor
 
 from daep_deepinv.linear_algebra.frequencies import frequencies
 from daep_deepinv.noise.spectrum import NoiseSpectrum
+from daep_deepinv.noise_estimation.noisy_pixels import flat_pixels
 from daep_deepinv.noise_estimation.patches import SMALLEST_SIDE
-from daep_deepinv.noise_estimation.usable import flat_pixels
 
 __all__ = ["ChannelNoise", "noise_spectra"]
 

@@ -1,4 +1,4 @@
-"""Pixels of a measurement that hold noise."""
+"""Which pixels of a measurement show noise: none that are clipped, and none in bars of one colour."""
 
 from __future__ import annotations
 
