@@ -99,12 +99,12 @@ def draw_sample(
     check_takes_levels(prior)
     levels = plan.noise_levels()
     with torch.no_grad():
-        x, kept_back = start + levels[0] * noise.draw(start)[0], torch.zeros_like(start)
+        x, scaled_dual = start + levels[0] * noise.draw(start)[0], torch.zeros_like(start)
         for k, level in enumerate(levels):
-            denoised = prior.denoise(x + kept_back, level)
-            clean = data_prox(denoised - kept_back, level**2)
+            denoised = prior.denoise(x + scaled_dual, level)
+            clean = data_prox(denoised - scaled_dual, level**2)
             require_finite(clean, k)
-            kept_back = dual * (kept_back + clean - denoised)
+            scaled_dual = dual * (scaled_dual + clean - denoised)
             if k + 1 == len(levels):
                 break
             kept, fresh = math.sqrt(1 - plan.fresh) / level, math.sqrt(plan.fresh)
