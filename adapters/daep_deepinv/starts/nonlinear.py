@@ -18,8 +18,10 @@ from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.cost import is_costly
 from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.linearized import require_differentiable
+from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.operators.scaled import ComplexAsReal
 from daep_deepinv.operators.trust import probe, total
+from daep_prior.back_projection import fill_missing
 from daep_prior.images import one_per_image
 from daep_prior.partition import as_complex, as_real
 
@@ -47,7 +49,8 @@ def nonlinear_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
       first ends far from the measurement (mirror images explain the modulus of a Fourier transform equally well). The
       phase of the whole image, which is not measured, is that for which its sum is positive;
     * others: the measurement itself or the physics' own inverse or adjoint, whichever explains the measurement best,
-      refined in the same way. Its real part: other images are complex only if ``init`` is.
+      refined in the same way. Its real part: other images are complex only if ``init`` is. Pixels that the measurement
+      does not depend on are interpolated.
 
     :raises ValueError: there is none, or the physics cannot be differentiated.
     """
@@ -62,7 +65,16 @@ def nonlinear_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
     start = _offered(y, physics)
     require_differentiable(physics, start)
     real = "real part of " if any(part.is_complex() for part in parts_of(y)) else ""
-    return _refined(start, y, physics), f"{real}the measurement or an inverse of it, refined by Gauss-Newton steps"
+    words = f"{real}the measurement or an inverse of it, refined by Gauss-Newton steps"
+    return _with_unseen(_refined(start, y, physics), y, physics, words)
+
+
+def _with_unseen(x: Tensor, y: Any, physics: Physics, words: str) -> tuple[Tensor, str]:
+    """The image with interpolated values at pixels that change nothing of the measurement, and what it is in words."""
+    where = measured_values(physics, y, x) if isinstance(y, Tensor) and y.shape == x.shape and x.ndim == 4 else None
+    if where is None or not physics.A(torch.where(where, x, probe(x).sigmoid())).equal(physics.A(x)):
+        return x, words
+    return fill_missing(x * where, where.to(x)), f"{words}, unseen pixels interpolated"
 
 
 def _unwrapped(y: Tensor, period: float, from_zero: bool) -> Tensor:
