@@ -218,9 +218,13 @@ def _arrays(path: Path) -> Iterator[Array]:
             return
         several = _members(path) if kind == ".npz" else _zarr_arrays(path)
         yield from (array for array in several if array.ndim > 1)
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # the header of an array is a Python literal: damage raises errors of many types
+        if (
+            isinstance(error, OSError) and error.errno is not None
+        ):  # of the system; zarr and numpy have some of their own
+            raise
         raise ValueError(
             f"{path}: not a readable file of arrays of numbers, or damaged ({type(error).__name__})"
         ) from error

@@ -27,6 +27,8 @@ PHRASES = {
     "with size=": "with --kernel-size ",
     "DAEP(check_noise=False) trusts sigma": "--no-check-noise trusts --noise",
 }
+#: The advice of the library about units does not hold for files, whose white is 255.
+TOO_MUCH_NOISE = re.compile(r"sigma: \S+ is more than the largest value of the measurement, .*")
 
 
 def in_options(message: str, command: str = "") -> str:
@@ -34,6 +36,7 @@ def in_options(message: str, command: str = "") -> str:
 
     :param str command: of ``daep``; ``kernel`` takes a kernel as its argument, not as ``--kernel``.
     """
+    message = TOO_MUCH_NOISE.sub("--noise: is more than every value of the image; white is 255.", message)
     for python, words in PHRASES.items():
         message = message.replace(python, words)
     names = "|".join(TYPED)

@@ -22,6 +22,10 @@ from daep_cli.wording import in_options
         ("try edges, another size= or more starts=.", "try edges, or another --kernel-size."),
         ("/tmp/y: no such file.", "/tmp/y: no such file."),
         ("family: got 3.", "family: got 3."),
+        (
+            "sigma: 0.02 is more than the largest value of the measurement, 0; for images in [0, 1] perhaps 0.02/255.",
+            "--noise: is more than every value of the image; white is 255.",
+        ),
     ],
 )
 def test_arguments_become_options(said: str, read: str) -> None:

@@ -239,6 +239,8 @@ class Job:
         if self.options.kernel == BLIND and measured.kernel is None:
             return f"unchanged: {measured.blur}"
         level, noise = 255 * plan.noise.level, f", {measured.blur}" if measured.blur else ""
+        if measured.known is not None:
+            noise = f", {100 * (1 - measured.known.mean()):.3g} % of the pixels missing{noise}"
         if self.options.noise == AUTO:
             words = f" ({plan.noise.words})" if plan.noise.law is not None else ""
             noise += f", noise {level:.2f}{words} as estimated"

@@ -46,8 +46,9 @@ class Measurement(NamedTuple):
 
     @property
     def bounds(self) -> tuple[float, None] | Literal["found"]:
-        """Limits of the result. Amounts of light in floats may exceed the largest that was measured."""
-        return (0.0, None) if self.photo.linear and self.photo.colour.dtype.kind == "f" else "found"
+        """Limits of the result. Amounts of light may exceed the largest that was measured, as a sharpened star does."""
+        counts = isinstance(self.noise, SignalNoise) and self.curve is None
+        return (0.0, None) if counts or self.photo.linear else "found"
 
     def exact_where_known(self, factor: int) -> bool:
         """Whether the known pixels keep their values: there is neither noise nor blur, and nothing is enlarged."""

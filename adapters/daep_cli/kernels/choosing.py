@@ -24,11 +24,12 @@ def one_of(kernel: Kernel, channels: int, page: int, pages: int, name: str) -> K
         return kernel
     if len(kernel) == pages:
         return np.asarray(kernel[page])
-    if len(kernel) == RGB and channels == 1:
+    if len(kernel) == RGB and channels == pages == 1:
+        warnings.warn(f"--kernel {name}: {RGB} kernels for a grey image; their mean is used.", stacklevel=2)
         return np.asarray(kernel.mean(0))
     raise ValueError(
-        f"--kernel {name}: {len(kernel)} kernels for an image of {channels} channels and {pages} pages; give one, one "
-        "a channel, or one a page."
+        f"--kernel {name}: {len(kernel)} kernels, but the image has channels: {channels}, and pages: {pages}; give one "
+        "kernel, one a channel, or one a page."
     )
 
 

@@ -1,6 +1,7 @@
 """Remove from a kernel what is no kernel: a white or grey ground; move a middle that lies in the corner."""
 
 import numpy as np
+from scipy import ndimage
 
 from daep_cli.photographs.photo import Array
 
@@ -18,6 +19,8 @@ EVEN, LIGHT_IN_GROUND = 0.8, 0.02
 NOISE = 3.0
 #: Smallest side, and share of the light near the corners, of a kernel whose middle is in the corner.
 SMALLEST_IN_CORNERS, IN_CORNERS = 8, 0.9
+#: Share of the peak that the pixels of a spot of light exceed.
+SPOT = 0.01
 #: Ratio of the standard deviation of normal noise to its median absolute deviation.
 ROBUST = 1.4826
 
@@ -56,10 +59,15 @@ def cleaned(values: Array, name: str, image: bool) -> tuple[Array, str]:
 
 def _starts_in_corner(kernel: Array) -> bool:
     """Whether the light lies around the first pixel, in all four corners, where Fourier transforms have the middle."""
-    if kernel.argmax() != 0 or min(kernel.shape) < SMALLEST_IN_CORNERS:
+    if min(kernel.shape) < SMALLEST_IN_CORNERS:
         return False
     down, across = (side // 4 for side in kernel.shape)
     corners = np.fft.fftshift(kernel - np.median(kernel))
+    if kernel.argmax() != 0:  # beside the first pixel: one spot of light, not the two of a double image
+        spots, _ = ndimage.label(corners > SPOT * corners.max())
+        corners = np.where(spots == spots.flat[corners.argmax()], corners, 0)
+        if corners.sum() <= IN_CORNERS * (kernel - np.median(kernel)).sum():
+            return False
     middle = (corners.shape[0] // 2, corners.shape[1] // 2)
     near = corners[middle[0] - down : middle[0] + down + 1, middle[1] - across : middle[1] + across + 1]
     sides = (near[: down or 1].sum(), near[down + 1 :].sum(), near[:, :across].sum(), near[:, across + 1 :].sum())

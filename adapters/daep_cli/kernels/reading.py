@@ -136,6 +136,9 @@ def kernel_path(name: str) -> Path | None:
         return Path(rest)
     if prefix in SHAPES or name == BLIND:
         return None
+    for place in (i for i, character in enumerate(name) if character == ":"):  # a key may contain colons and slashes
+        if Path(name[:place]).is_file():
+            return Path(name[:place])
     return Path(name.rpartition(":")[0]) if ":" in path.name else path
 
 

@@ -14,7 +14,7 @@ import tifffile
 import torch
 from deepinv.physics import Blur
 
-from daep_cli.kernels.choosing import fitted
+from daep_cli.kernels.choosing import fitted, one_of
 from daep_cli.kernels.reading import as_kernel, kernel_path, read_kernel
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
@@ -49,10 +49,11 @@ def test_16_bit_and_rgb_images_of_kernels(tmp_path: Path) -> None:
 
 def test_one_kernel_of_several_is_named_behind_a_colon(tmp_path: Path) -> None:
     path = tmp_path / "k.npz"
-    np.savez(path, k1=np.eye(3), k4=KERNEL)
+    np.savez(path, **{"k1": np.eye(3), "k4": KERNEL, "lens:f/4": KERNEL})
+    np.testing.assert_allclose(read_kernel(f"{path}:lens:f/4"), KERNEL / KERNEL.sum())
     np.testing.assert_allclose(read_kernel(f"{path}:k4"), KERNEL / KERNEL.sum())
     assert kernel_path(f"{path}:k4") == path
-    with pytest.raises(ValueError, match=r"--kernel .*k\.npz: contains k1, k4; name one, as in .*k\.npz:k1"):
+    with pytest.raises(ValueError, match=r"--kernel .*k\.npz: contains k1, k4, lens:f/4; name one, as in .*k\.npz:k1"):
         read_kernel(str(path))
     with pytest.raises(ValueError, match="name one"):
         read_kernel(f"{path}:k9")
@@ -279,6 +280,34 @@ def test_a_kernel_as_large_as_the_picture_is_cut_to_its_light(tmp_path: Path) ->
     assert off == [0, 0] and cut[cut.shape[0] // 2, cut.shape[1] // 2] == cut.max()
     small = read_kernel("motion:15:30")
     assert fitted(small, (24, 24), "motion:15:30", image=False) is small  # all of it is light
+
+
+@pytest.mark.parametrize("side", [30, 31])
+def test_a_middle_near_the_corner_is_one_in_the_corner(tmp_path: Path, side: int) -> None:
+    """The peak of camera shake is not its middle, and the middle of even sides is easily missed by a pixel."""
+    kernel = np.zeros((side, side))
+    kernel[9:18, 10:19] = read_kernel("gaussian:1")
+    np.save(tmp_path / "k.npy", np.fft.ifftshift(kernel))
+    with pytest.warns(UserWarning, match="has its middle in the corner, so it was moved"):
+        found = read_kernel(str(tmp_path / "k.npy"))
+    np.testing.assert_allclose(found[:side, :side], kernel)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("edge", [0, 2])
+def test_a_double_image_is_no_middle_in_the_corner(tmp_path: Path, edge: int) -> None:
+    kernel = np.zeros((25, 25))
+    kernel[edge, edge], kernel[24 - edge, 24 - edge] = 0.3, 0.7
+    np.save(tmp_path / "k.npy", kernel)
+    np.testing.assert_allclose(read_kernel(str(tmp_path / "k.npy")), kernel)
+
+
+def test_three_kernels_are_no_kernel_of_a_grey_stack() -> None:
+    kernels = np.stack([read_kernel("gaussian:1")] * 3)
+    with pytest.raises(ValueError, match=r"3 kernels, but the image has channels: 1, and pages: 6; give one"):
+        one_of(kernels, 1, 0, 6, "k.tif")
+    with pytest.warns(UserWarning, match="3 kernels for a grey image; their mean is used"):
+        np.testing.assert_allclose(one_of(kernels, 1, 0, 1, "k.tif"), kernels[0])
 
 
 def test_one_kernel_a_channel_and_one_a_page(tmp_path: Path) -> None:

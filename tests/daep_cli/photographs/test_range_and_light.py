@@ -12,6 +12,7 @@ import torch
 from kinds_of_file import profile, with_chunk
 from PIL import Image, ImageCms
 
+from daep_cli.kernels.shapes import draw_kernel
 from daep_cli.photographs.photo import Photo
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.tensors import to_pixels
@@ -209,6 +210,25 @@ def test_hidden_colours_stay_in_a_result_of_the_same_size(daep, tmp_path: Path, 
     assert daep("restore", path, "-o", out, *options).status == 0
     assert (read_photo(out).colour[photo.alpha == 0] == 77).all()
     assert not (without_hidden(photo).colour == 77).all(axis=2).any()
+
+
+@pytest.mark.parametrize(("suffix", "noise"), [(".fits", "0.5"), (".tif", "poisson:1")])
+def test_a_sharpened_star_may_be_brighter_than_all_that_was_measured(
+    daep, tmp_path: Path, suffix: str, noise: str
+) -> None:
+    """The brightest pixel of the frame has 921 units, and white is 1023; the star has 9000 in its pixel."""
+    if suffix == ".fits":
+        pytest.importorskip("astropy")
+    kernel = draw_kernel("gaussian:1.3")
+    start = 16 - len(kernel) // 2
+    frame = np.full((32, 32, 1), 50.0)
+    frame[start : start + len(kernel), start : start + len(kernel), 0] += 9000 * kernel
+    source, result = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    source.write_bytes(encode(Photo(frame.round().astype(np.uint16)), suffix))
+    outcome = daep("restore", source, "-o", result, "--kernel", "gaussian:1.3", "--noise", noise, "--preset", "fast")
+    assert (outcome.status, outcome.err) == (0, "") and "white 1023" in outcome.out
+    values = read_photo(result).colour
+    assert values[16, 16] == values.max() > 1500
 
 
 def test_sums_of_more_than_32_bits_and_faint_floats_have_their_largest_value_as_white() -> None:
