@@ -445,6 +445,23 @@ def test_a_finished_run_can_go_on(folder, tmp_path):
     assert [entry["step"] for entry in card["validation"]] == [8, 16, 24, 32]
 
 
+def test_a_run_goes_on_with_other_images(folder, tmp_path):
+    """The figure of images that are easier to denoise would never be reached again."""
+    easy, output, lines = tmp_path / "easy", tmp_path / "net.safetensors", []
+    easy.mkdir()
+    for i in range(8):
+        Image.fromarray(picture(i) // 16 + np.uint8(100)).save(easy / f"{i}.png")
+    first = run(easy, output)
+    assert first["best_step"] == 24
+    second = run(folder, output, lines.append, steps=48)
+    said = [line for line in lines if line.startswith("other images are held out than before")]
+    assert len(said) == 1 and "the best weights, of step 24, have " in said[0]
+    assert second["best_step"] > 24
+    lines.clear()
+    run(folder, output, lines.append, steps=50)
+    assert not any(line.startswith("other images") for line in lines)
+
+
 @pytest.mark.parametrize("state", ["missing", "older", "damaged"])
 def test_a_finished_run_writes_weights_that_lag_behind_its_checkpoint(folder, tmp_path, state):
     """As after a stop between the last checkpoint and the weights."""
