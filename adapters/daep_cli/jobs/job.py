@@ -144,6 +144,7 @@ class Job:
         """The noise of a measurement, see :class:`daep_cli.jobs.measurement.Measurement`."""
         options, photo, curve = self.options, measured.photo, measured.curve
         if options.noise == AUTO:
+            warn_of_jpeg(measured)
             return ESTIMATE
         if isinstance(options.noise, Counts):
             if curve is not None:
@@ -238,9 +239,7 @@ class Job:
         """What was done to an image, for the line that is printed about it."""
         if self.options.kernel == BLIND and measured.kernel is None:
             return f"unchanged: {measured.blur}"
-        level, noise = 255 * plan.noise.level, f", {measured.blur}" if measured.blur else ""
-        if measured.known is not None:
-            noise = f", {100 * (1 - measured.known.mean()):.3g} % of the pixels missing{noise}"
+        level, noise = 255 * plan.noise.level, share_missing(measured) + (f", {measured.blur}" if measured.blur else "")
         if self.options.noise == AUTO:
             words = f" ({plan.noise.words})" if plan.noise.law is not None else ""
             noise += f", noise {level:.2f}{words} as estimated"
@@ -252,6 +251,22 @@ class Job:
         values = range_of(measured.photo.range, self.options.white)
         noise += f", {values}" if values else ""
         return f"{self.options.task}{noise}, {iterations_text(len(plan.schedule))}, preset {plan.preset}"
+
+
+def share_missing(measured: Measurement) -> str:
+    """How many pixels are missing, in words; empty: none. Of an inverted mask, these are most."""
+    return "" if measured.known is None else f", {100 * (1 - measured.known.mean()):.3g} % of the pixels missing"
+
+
+def warn_of_jpeg(measured: Measurement) -> None:
+    """Warn that the noise of a blurred JPEG is to be estimated.
+
+    On five training photographs of quality 95, blurred in linear light, a level of 5 gave 1.6 dB more than the estimate:
+    6 dB more on one, 1.3 dB less on another.
+    """
+    if measured.photo.metadata.lossy and measured.kernel is not None:
+        text = f"--noise {AUTO}: may find too little noise in a JPEG; if the result shows rings, give 3 to 6."
+        warnings.warn(text, stacklevel=2)
 
 
 def range_of(span: tuple[float, float] | None, given: float | None) -> str:
