@@ -261,8 +261,8 @@ def share_missing(measured: Measurement) -> str:
 def warn_of_jpeg(measured: Measurement) -> None:
     """Warn that the noise of a blurred JPEG is to be estimated.
 
-    On five training photographs of quality 95, blurred in linear light, a level of 5 gave 1.6 dB more than the estimate:
-    6 dB more on one, 1.3 dB less on another.
+    On five training photographs of quality 95, blurred in linear light, a level of 5 gave 1.6 dB more than the
+    estimate: 6 dB more on one, 1.3 dB less on another.
     """
     if measured.photo.metadata.lossy and measured.kernel is not None:
         text = f"--noise {AUTO}: may find too little noise in a JPEG; if the result shows rings, give 3 to 6."
