@@ -32,7 +32,6 @@ your operator.
 """
 #: Why ``DAEP`` is behind, or what the other methods do where it refuses. Printed for rows that are.
 NOTES = {
-    "Blur 3-D": "total variation smooths along the third axis too, the network sees single slices.",
     "HyperSpectralUnmixing": "the noise of the abundances is up to four times as strong in some sums of the channels "
     "as in others, and the last denoising assumes one level.",
     "SpatialUnwrapping floor": "edges of more than half a period are ambiguous; where they are unwrapped wrongly, the "

@@ -9,9 +9,10 @@ import torch
 from deepinv.models.base import Denoiser
 from torch import Tensor, nn
 
-from daep_prior import DAE, MeanShiftPrior, load_dae
+from daep_prior import DAE, load_dae
 from daep_prior.arguments import checked_device
 from daep_prior.denoiser_traits import check_takes_level
+from daep_prior.neighbouring_slices import VolumePrior
 
 __all__ = ["AnyChannelDenoiser", "DAEDenoiser", "as_denoiser"]
 
@@ -48,8 +49,9 @@ class AnyChannelDenoiser(Denoiser):
 
     Channels that the denoiser does not take together are transformed
     (:func:`daep_prior.network_input.fitting_channels`) and denoised one by one, as grey images. A volume is denoised
-    slice by slice. For plug-and-play, RED and DPIR, with any of deepinv's denoisers; :class:`DAEPrior` and
-    :class:`DAEP` take such images directly.
+    slice by slice; a grey one whose slices are alike also with three neighbours as colours, see
+    :class:`daep_prior.neighbouring_slices.VolumePrior`. For plug-and-play, RED and DPIR, with any of deepinv's
+    denoisers; :class:`DAEPrior` and :class:`DAEP` take such images directly.
 
     :param denoiser: any deepinv denoiser, a DAE, a shipped name or a weight file.
     :param options: ``transform``, ``axes`` and ``tile`` of :class:`daep_prior.MeanShiftPrior`. A given ``transform`` is
@@ -65,7 +67,7 @@ class AnyChannelDenoiser(Denoiser):
     def __init__(self, denoiser: nn.Module | str | os.PathLike[str] = "dae", **options: Any):
         super().__init__()
         self.denoiser = as_denoiser(denoiser)
-        self._prior = MeanShiftPrior(self.denoiser, **options)
+        self._prior = VolumePrior(self.denoiser, **options)
 
     @property
     def sigma(self) -> float | None:

@@ -14,6 +14,7 @@ from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.score import DAEScore
 from daep_prior import MeanShiftPrior
 from daep_prior.arguments import check_switch, whole_number
+from daep_prior.neighbouring_slices import VolumePrior
 from daep_prior.notebook import table
 from daep_prior.tiling import Share, Tiler
 
@@ -26,7 +27,7 @@ DEFAULT_WIDTH = 20 / 255
 INNER_STEPS = 10
 
 
-class DAEPrior(MeanShiftPrior, Prior):
+class DAEPrior(VolumePrior, Prior):
     r"""The mean-shift prior of a denoising autoencoder (DAEP; Bigdeli and Zwicker, VISAPP 2018).
 
     .. math::

@@ -184,3 +184,17 @@ def test_daep_restores_volumes_in_slices(shipped, images):
     y = physics(x)
     restored = DAEP(0.1, denoiser=shipped("dae"))(y, physics)
     assert restored.shape == x.shape and psnr(restored, x) > psnr(y, x) + 3
+
+
+def test_slices_that_are_alike_help_each_other(shipped, images):
+    """The network sees three at once; slices that are turned are not mixed."""
+    alike = images(1, 1, 32, 32)[:, :, None].expand(1, 1, 4, 32, 32).contiguous()
+    physics = dinv.physics.Denoising(dinv.physics.GaussianNoise(0.1))
+    noise = 0.1 * torch.randn(alike.shape, generator=torch.Generator().manual_seed(0))
+    denoiser, model = AnyChannelDenoiser(shipped("dae")), DAEP(denoiser=shipped("dae"))
+    alone = torch.stack([denoiser((alike + noise)[:, :, k], 0.1) for k in range(4)], 2)
+    error, of_alone = ((out - alike).square().mean() for out in (denoiser(alike + noise, 0.1), alone))
+    assert float(error) < 0.9 * float(of_alone)
+    assert "three neighbouring slices" in str(model.plan(alike + noise, physics))
+    turned = torch.stack([alike[:, :, k].rot90(k, (-2, -1)) for k in range(4)], 2)
+    assert "neighbouring" not in str(model.plan(turned + noise, physics))
