@@ -36,8 +36,8 @@ NOTES = {
     "as in others, and the last denoising assumes one level.",
     "SpatialUnwrapping floor": "edges of more than half a period are ambiguous; where they are unwrapped wrongly, the "
     "image is farther from the truth than the measurement, from which total variation starts.",
-    "StructuredRandom": "19 of 64 rows are not measured; how they are continued decides the figure. In the rows that are "
-    "measured `DAEP()` has 37.2 dB, PnP with its best setting 30.0, with another 34.2.",
+    "StructuredRandom": "19 of 64 rows are not measured; how they are continued decides the figure. In the rows that "
+    "are measured `DAEP()` has 37.2 dB, PnP with its best setting 30.0, with another 34.2.",
     "Haze": "no other reconstructor restores the three unknowns with a network: PGD fails for first images that are "
     "lists, dictionaries or the measurement, and DPIR needs a proximal step.",
     "SinglePhotonLidar": "PGD with PnP runs with steps of 1e-4 and 1e-6 from the pseudo-inverse, but the root mean "
