@@ -163,3 +163,10 @@ def test_a_changed_operator_is_looked_at_again() -> None:
     after = gram_diagonal(right, x, physics.A(x))
     assert before is not None and float(before.max()) > 0
     assert after is not None and float(after.max()) == 0
+
+
+def test_an_operator_that_crops_has_no_preconditioner() -> None:
+    """Its border converges last, which the residual does not show."""
+    x = torch.zeros(1, 3, 64, 64)
+    assert circulant_of(dinv.physics.Downsampling((3, 64, 64), "gaussian", 2, padding="valid"), x) is None
+    assert circulant_of(dinv.physics.Downsampling((3, 64, 64), "gaussian", 2, padding="circular"), x) is not None

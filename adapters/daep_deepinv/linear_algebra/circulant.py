@@ -27,6 +27,10 @@ WINDOW, LEAST_SIZE = 3, 16
 #: ``benchmarks/physics_matrix.py`` that pass need 1 to 20 iterations instead of 17 to 28, the others 16 and more
 #: instead of 1 to 30 (one, which is solved in 7, 1).
 WITH, WITHOUT, CONDITION, SOLVED = 4, 7, 100.0, 1e-3
+#: Least value of ``K^T K 1``, as a share of the largest. Pixels that are hardly measured, as the border of a cropped
+#: blur, converge last, and a small residual does not show it: a reduction that crops by 7 pixels lost 0.8 dB there.
+#: Operators that crop have 0 to 0.01, tomography 0.44.
+LEAST_SEEN = 0.1
 
 
 def circulant_power(normal: Map, like: Tensor) -> Tensor:
@@ -60,7 +64,8 @@ def divided(v: Tensor, power: Tensor) -> Tensor:
 
 
 def preconditioner_power(normal: Map, like: Tensor) -> Tensor | None:
-    """:func:`circulant_power` where the preconditioner saves at least three of seven iterations.
+    """:func:`circulant_power` where the preconditioner saves at least three of seven iterations, and the operator
+    measures all pixels of an image about equally well.
 
     Equations with ``K^T K + 1 / gamma`` are solved for white noise in both ways. The count of iterations is the same on
     every machine, unlike a time.
@@ -83,7 +88,9 @@ def preconditioner_power(normal: Map, like: Tensor) -> Tensor | None:
     exact = torch.zeros_like(largest.flatten())
     plain = residual(conjugate_gradients(shifted, rhs, exact, WITHOUT))
     moved = residual(preconditioned_conjugate_gradients(shifted, rhs, lambda v: divided(v, power + shift), exact, WITH))
-    helps = (moved < plain) & (plain > SOLVED * rhs.flatten(1).norm(dim=1))
+    seen = normal(torch.ones_like(like)).flatten(1)
+    helps = seen.amin(1) >= LEAST_SEEN * seen.amax(1)
+    helps = helps & (moved < plain) & (plain > SOLVED * rhs.flatten(1).norm(dim=1))
     return torch.where(one_per_image(helps, power), power, largest) if bool(helps.any()) else None
 
 
