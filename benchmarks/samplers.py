@@ -8,8 +8,8 @@
 * Samples of DiffPIR, DDRM and DPS are drawn in one batch. ULA and SKRock are chains from the restoration of
   ``preset="fast"``: their means are over all states after the first fifth.
 * Settings: DiffPIR with its default lambda = 7 and the zeta of ``demo_diffpir``, in 30 steps as there and the default
-  100; DDRM with the 100 levels from 1 to 0 of ``demo_ddrm``, and with 20; DPS with its default weight, in 100 steps of
-  its 1000. ULA and SKRock with the denoiser level 10/255 and the largest safe step: half of 1 / (1/sigma^2 + 1/s^2),
+  100; DDRM with the 100 levels from 1 to 0 of ``demo_ddrm``, and with 50 and 20; DPS with its default weight, in 100 of
+  its 1000 steps. ULA and SKRock with the denoiser level 10/255 and the largest safe step: half of 1 / (1/sigma^2 + 1/s^2),
   ten times that for SKRock. The step 0.01 sigma^2 of ``demo_sampling`` would need 5000 evaluations.
 * The SDE and flow matching start where the network is trained: at a restoration of ``preset="fast"`` with noise of
   75/255, in 25 Euler steps, with the annealed guidance of DPS and its weight 1. From pure noise they need levels above.
@@ -135,6 +135,7 @@ METHODS: dict[str, Mean] = {
     "DiffPIR, 30 steps": in_one_batch(lambda network: DiffPIR(network, L2(), sigma=NOISE, max_iter=30, zeta=0.3)),
     "DiffPIR, 100 steps": in_one_batch(lambda network: DiffPIR(network, L2(), sigma=NOISE, max_iter=100, zeta=0.3)),
     "DDRM, 20 levels": in_one_batch(lambda network: DDRM(network, sigmas=np.linspace(1, 0, 20))),
+    "DDRM, 50 levels": in_one_batch(lambda network: DDRM(network, sigmas=np.linspace(1, 0, 50))),
     "DDRM, 100 levels": in_one_batch(lambda network: DDRM(network, sigmas=np.linspace(1, 0, 100))),
     "DPS, 100 steps": in_one_batch(lambda network: dps(network, 100)),
     "SDE from 75/255": from_restoration(exploding, 1.0),
