@@ -9,8 +9,9 @@
   ``preset="fast"``: their means are over all states after the first fifth.
 * Settings: DiffPIR with its default lambda = 7 and the zeta of ``demo_diffpir``, in 30 steps as there and the default
   100; DDRM with the 100 levels from 1 to 0 of ``demo_ddrm``, and with 50 and 20; DPS with its default weight, in 100 of
-  its 1000 steps. ULA and SKRock with the denoiser level 10/255 and the largest safe step: half of 1 / (1/sigma^2 + 1/s^2),
-  ten times that for SKRock. The step 0.01 sigma^2 of ``demo_sampling`` would need 5000 evaluations.
+  its 1000 steps. ULA and SKRock with the denoiser level 10/255 and the largest safe step: half of
+  1 / (1/sigma^2 + 1/s^2), ten times that for SKRock. The step 0.01 sigma^2 of ``demo_sampling`` would need 5000
+  evaluations.
 * The SDE and flow matching start where the network is trained: at a restoration of ``preset="fast"`` with noise of
   75/255, in 25 Euler steps, with the annealed guidance of DPS and its weight 1. From pure noise they need levels above.
 
