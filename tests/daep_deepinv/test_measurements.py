@@ -44,7 +44,7 @@ from deepinv.physics.functional import gaussian_blur
 from deepinv.utils import TensorList
 from skimage import data
 
-from daep_deepinv import DAEP, DAEPrior, SignalNoise
+from daep_deepinv import DAEP, DAEDenoiser, DAEPrior, SignalNoise
 
 #: dB: numbers that should be equal.
 EQUAL = 0.15
@@ -217,6 +217,30 @@ def test_counts_over_a_known_background(grey):
     subtracted = psnr(DAEP(rms(physics, grey, y - background), preset="fast")(y - background, physics), grey)
     told = SignalNoise(gain=gain, background=background)
     assert psnr(DAEP(told, preset="fast")(y, physics), grey) > subtracted - EQUAL
+
+
+def test_the_background_of_a_physics_is_that_of_its_counts(grey):
+    """As deepinv's ``PET`` keeps it."""
+    physics, gain = Tomography(30, SIZE, normalize=True, noise_model=PoissonNoise(0.02)), 0.02
+    clean = physics.A(grey) + 0.5
+    y = gain * torch.poisson(clean / gain, generator=torch.Generator().manual_seed(0))
+    silent = Tomography(30, SIZE, normalize=True)
+    subtracted = psnr(DAEP(rms(silent, grey, y - 0.5), preset="fast")(y - 0.5, silent), grey)
+    physics.background = torch.full_like(y, 0.5)
+    assert psnr(DAEP(preset="fast")(y, physics), grey) > subtracted - EQUAL
+
+
+def test_raw_counts_of_a_microscope(grey):
+    """Photons behind a blur, counted, not scaled: as good as the counts in the units of the image."""
+    gain = 0.02
+    scaled, raw = (Blur(KERNEL, padding="valid", noise_model=PoissonNoise(gain, normalize=n)) for n in (True, False))
+    y = measured(scaled, grey)
+    inside = (..., slice(4, -4), slice(4, -4))
+    found = [psnr(DAEP(preset="fast")(m, p)[inside], grey[inside]) for m, p in ((y, scaled), (y / gain, raw))]
+    level = rms(scaled, grey, y)
+    assert found[1] == pytest.approx(found[0], abs=0.05)
+    assert found[0] > psnr(DAEP(level, preset="fast")(y, scaled)[inside], grey[inside]) - EQUAL
+    assert found[0] > psnr(DPIR(level, denoiser=DAEDenoiser("dae"), device="cpu")(y, scaled)[inside], grey[inside])
 
 
 def test_a_map_of_noise_levels(cat):
