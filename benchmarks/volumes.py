@@ -9,9 +9,9 @@
   mean square of the measurement, Poisson noise of 10 %. ``DAEP()``, and total variation with the best of its three
   weights, chosen with the clean volume.
 
-Appends to ``results/volumes.csv``: PSNR in dB slice by slice, with neighbours where the prior is told that all slices
-are alike (``forced``), as the prior decides (``prior``), and by total variation. Rows in this file are not measured
-again.
+Appends to ``results/volumes.csv`` the PSNR in dB of four methods: slice by slice (``slices``), always with neighbouring
+slices (``forced``), with them where the prior finds the slices alike (``prior``), and total variation (``tv``). Rows in
+this file are not measured again.
 """
 
 import argparse

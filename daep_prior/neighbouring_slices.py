@@ -56,11 +56,7 @@ class VolumePrior(MeanShiftPrior):
         """See :meth:`MeanShiftPrior.value`."""
         if not self._mixes(x):
             return super().value(x, width)
-        seen = self._network_input(x, width)
-        network, tiler, share = self._evaluation(seen.images)
-        fields = self._fields(seen, fresh=False)
-        of_slices = tiler.energy(network, seen.images, seen.level, fields, seen.parts.replicas, share)
-        single, three = self._weights(x)
+        of_slices, (single, three) = self._energies(self._network_input(x, width)), self._weights(x)
         own = (single.flatten(1) * of_slices.reshape(x.shape[0], -1)).sum(1)
         return own + three.flatten() * super().value(self._triples(x), width)
 

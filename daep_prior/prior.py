@@ -122,12 +122,7 @@ class MeanShiftPrior(Score):
         """The kernel width of a call that gives ``width``. A ValueError is raised if there is none."""
         if self.trained_width is not None:
             return self.trained_width
-        width = self.sigma if width is None else width
-        if width is None:
-            raise ValueError("sigma: a noise-conditional denoiser needs a kernel width; give one, such as 25/255.")
-        if not isinstance(width, (Real, Tensor)):
-            raise TypeError(f"sigma: got {width!r}; expected a number, or a tensor of one an image.")
-        return width
+        return _checked_width(self.sigma if width is None else width)
 
     def value(self, x: Tensor, width: float | Tensor | None = None) -> Tensor:
         """Energy of each image, always at the same noise (or none), so that values can be compared.
@@ -137,9 +132,13 @@ class MeanShiftPrior(Score):
         :return: (B,).
         """
         seen = self._network_input(x, width)
+        return seen.value(self._energies(seen))
+
+    def _energies(self, seen: NetworkInput) -> Tensor:
+        """The energy of each image that the network sees."""
         network, tiler, share = self._evaluation(seen.images)
         fields = self._fields(seen, fresh=False)
-        return seen.value(tiler.energy(network, seen.images, seen.level, fields, seen.parts.replicas, share))
+        return tiler.energy(network, seen.images, seen.level, fields, seen.parts.replicas, share)
 
     def gradient(
         self,
@@ -256,6 +255,14 @@ def _check_options(
     check_switch("jacobian", jacobian)
     if not isinstance(transform, ChannelTransform | None):
         raise TypeError(f"transform: got {transform!r}; expected a ChannelTransform, such as range_transform(-1, 1).")
+
+
+def _checked_width(width: float | Tensor | None) -> float | Tensor:
+    if width is None:
+        raise ValueError("sigma: a noise-conditional denoiser needs a kernel width; give one, such as 25/255.")
+    if not isinstance(width, (Real, Tensor)):
+        raise TypeError(f"sigma: got {width!r}; expected a number, or a tensor of one an image.")
+    return width
 
 
 def proximal_descent(

@@ -221,10 +221,8 @@ def _arrays(path: Path) -> Iterator[Array]:
     except MemoryError:
         raise
     except Exception as error:  # the header of an array is a Python literal: damage raises errors of many types
-        if (
-            isinstance(error, OSError) and error.errno is not None
-        ):  # of the system; zarr and numpy have some of their own
-            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system; zarr and numpy have some of their own, without a number
         raise ValueError(
             f"{path}: not a readable file of arrays of numbers, or damaged ({type(error).__name__})"
         ) from error

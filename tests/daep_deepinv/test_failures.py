@@ -1,4 +1,4 @@
-"""An operator that fails is told from a memory that is full."""
+"""An operator that fails is replaced or refused; an error about full memory is raised as it is."""
 
 import pytest
 import torch

@@ -52,7 +52,11 @@ def circulant_of(physics: LinearPhysics, x: Tensor) -> Tensor | None:
     """
     if x.is_complex():
         return None
-    return remembered(physics, ("circulant", *_kind(x)), lambda: preconditioner_power(physics.A_adjoint_A, x))
+
+    def power() -> Tensor | None:
+        return preconditioner_power(physics.A_adjoint_A, row_sums(physics, x))
+
+    return remembered(physics, ("circulant", *_kind(x)), power)
 
 
 def row_sums(physics: LinearPhysics, x: Tensor) -> Tensor:

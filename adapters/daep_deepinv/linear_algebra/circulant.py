@@ -63,21 +63,27 @@ def divided(v: Tensor, power: Tensor) -> Tensor:
     return torch.fft.irfftn(torch.fft.rfftn(v, dim=axes) / power, s=v.shape[2:], dim=axes)
 
 
-def preconditioner_power(normal: Map, like: Tensor) -> Tensor | None:
+def preconditioner_power(normal: Map, row_sums: Tensor) -> Tensor | None:
     """:func:`circulant_power` where the preconditioner saves at least three of seven iterations, and the operator
     measures all pixels of an image about equally well.
 
     Equations with ``K^T K + 1 / gamma`` are solved for white noise in both ways. The count of iterations is the same on
     every machine, unlike a time.
 
+    :param Callable normal: ``K^T K``.
+    :param torch.Tensor row_sums: ``K^T K 1``, real images (B, C, ...).
     :return: one number for all frequencies of an image whose iterations are not saved, which changes no iteration;
         ``None``: there is no other image.
     """
-    power = circulant_power(normal, like)
+    sums = row_sums.flatten(1)
+    helps = sums.amin(1) >= LEAST_SEEN * sums.amax(1)
+    if not bool(helps.any()):
+        return None
+    power = circulant_power(normal, row_sums)
     largest = one_per_image(power.flatten(1).amax(1), power)
     shift = largest / CONDITION
-    u = torch.randn((1, *like.shape[1:]), generator=torch.Generator().manual_seed(PROBES)).to(like)
-    rhs = normal(u.expand_as(like))
+    u = torch.randn((1, *row_sums.shape[1:]), generator=torch.Generator().manual_seed(PROBES)).to(row_sums)
+    rhs = normal(u.expand_as(row_sums))
 
     def shifted(v: Tensor) -> Tensor:
         return normal(v) + shift * v
@@ -88,8 +94,6 @@ def preconditioner_power(normal: Map, like: Tensor) -> Tensor | None:
     exact = torch.zeros_like(largest.flatten())
     plain = residual(conjugate_gradients(shifted, rhs, exact, WITHOUT))
     moved = residual(preconditioned_conjugate_gradients(shifted, rhs, lambda v: divided(v, power + shift), exact, WITH))
-    seen = normal(torch.ones_like(like)).flatten(1)
-    helps = seen.amin(1) >= LEAST_SEEN * seen.amax(1)
     helps = helps & (moved < plain) & (plain > SOLVED * rhs.flatten(1).norm(dim=1))
     return torch.where(one_per_image(helps, power), power, largest) if bool(helps.any()) else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from deepinv.optim.data_fidelity import L1, DataFidelity
@@ -45,13 +45,17 @@ class Choices:
     @property
     def checks(self) -> bool:
         """Whether the noise is compared with the measurement."""
-        ours = self.schedule is None and self.data_fidelity is None and not self.papers_solver
-        return self.check_noise and ours
+        return self._may_overrule and self.data_fidelity is None
 
     @property
     def looks_for_impulses(self) -> bool:
         """Whether impulses are looked for that nobody stated: also for ``L1``, which leaves them out."""
-        return self.checks or (isinstance(self.data_fidelity, L1) and replace(self, data_fidelity=None).checks)
+        return self._may_overrule and isinstance(self.data_fidelity, L1 | None)
+
+    @property
+    def _may_overrule(self) -> bool:
+        """Whether the measurement may overrule the noise that is assumed."""
+        return self.check_noise and self.schedule is None and not self.papers_solver
 
     @property
     def papers_solver(self) -> bool:
