@@ -53,8 +53,8 @@ EDGE_WEIGHT, LEVEL_OFFSET = 4.0, 0.02
 OUTSIDE = 10
 #: Shifts of the target: a smaller one is not made; a larger one means that the chain is lost; pixels.
 LEAST_SHIFT, LARGEST_SHIFT = 0.03, 8
-#: Factors by which the training images are reduced. The full size counts twice.
-SCALES = (1, 1, 0.6, 0.4)
+#: Factors by which the training images are reduced. The full size counts three times.
+SCALES = (1, 1, 1, 0.6)
 #: Steps between lines of progress, and between checkpoints; ages, in rounds, whose losses are printed.
 REPORT_EVERY, SAVE_EVERY, AGES = 50, 100, (0, 1, 2, 4, 8, 12)
 

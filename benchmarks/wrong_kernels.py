@@ -28,6 +28,8 @@ from daep_prior.blind.kernel_step import _convolution_with
 CROP, SIDE = 160, 45
 #: Reach of a blur, pixels. Values below this share of the largest do not count.
 REACH, COUNTED = (1, 20), 0.01
+#: Share of the crops that are softened by a Gaussian, and its standard deviation, pixels: sharp images that are soft.
+SOFT_SHARE, SOFTNESS = 0.5, (0.3, 1.6)
 #: Least standard deviation of a crop: a flat one shows no blur.
 CONTRAST = 0.04
 #: Largest noise of four photographs in five, and of the others; standard deviation, images in [0, 1].
@@ -152,11 +154,17 @@ class Chain:
 
 
 def crop(images: Sequence[np.ndarray], rng: np.random.Generator) -> Tensor:
-    """A crop (1, 1, N, N) in [0, 1] of one of the grey images (h, w) in uint8, half of them mirrored; none is flat."""
+    """A crop (1, 1, N, N) in [0, 1] of one of the grey images (h, w) in uint8; none is flat.
+
+    Half of them are mirrored, and half are softened: photographs are often softer than these images, and the network
+    must not take all softness for blur.
+    """
     while True:
         image = images[rng.integers(len(images))]
         top, left = (rng.integers(n - CROP + 1) for n in image.shape)
         x = torch.from_numpy(image[top : top + CROP, left : left + CROP].copy()).float()[None, None] / 255
+        if rng.random() < SOFT_SHARE:
+            x = _softer(x, rng.uniform(*SOFTNESS))
         if float(x.std()) >= CONTRAST:
             return x.flip(-1) if rng.random() < 0.5 else x
 
@@ -192,6 +200,12 @@ def _kernel_step(sharp: Tensor, y: Tensor, kernel: Tensor, ridge: float) -> Tens
         momentum, before = (1 + math.sqrt(1 + 4 * momentum**2)) / 2, momentum
         ahead, kernel = new + (before - 1) / momentum * (new - kernel), new
     return kernel
+
+
+def _softer(image: Tensor, width: float) -> Tensor:
+    """The circular convolution with a Gaussian of that standard deviation, pixels."""
+    down, across = torch.fft.fftfreq(CROP)[:, None], torch.fft.rfftfreq(CROP)
+    return convolved(torch.exp(-2 * (math.pi * width) ** 2 * (down.square() + across.square())), image)
 
 
 def _gradients(image: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import wrong_kernels
 from PIL import Image
 from random_kernels import random_kernel
 from skimage import data
-from wrong_kernels import CROP, SIDE, Chain, damaged
+from wrong_kernels import CROP, SIDE, Chain, crop, damaged
 
 from daep_prior import load_dae, save_dae
 from daep_prior.blind import similarity
@@ -113,6 +113,7 @@ def test_a_damage_that_leaves_nothing_is_not_done(monkeypatch):
 def test_a_round_with_the_true_image_brings_the_kernel_nearer_to_the_true_one(monkeypatch):
     monkeypatch.setattr(wrong_kernels, "DAMAGED_AGAIN", 0)
     monkeypatch.setattr(wrong_kernels, "UNDAMAGED", 0)
+    monkeypatch.setattr(wrong_kernels, "SOFT_SHARE", 0)
     before, after = [], []
     for seed in range(4):
         generator = rng(seed)
@@ -243,3 +244,9 @@ def test_a_network_that_exists_is_not_overwritten_and_a_folder_needs_photographs
     assert (folder / "net.safetensors").read_bytes() == b"kept"
     with pytest.raises(ValueError, match="160 x 160 pixels"):
         train_blind.training_images(folder)
+
+
+def test_half_of_the_crops_are_soft():
+    stripes = np.tile(np.array([0, 0, 255, 255], np.uint8), (CROP, CROP // 4))
+    steps = [float((x[..., 1:] - x[..., :-1]).abs().max()) for x in (crop([stripes], rng(n)) for n in range(40))]
+    assert 10 <= sum(step > 0.99 for step in steps) <= 30
