@@ -12,7 +12,7 @@ Four training photographs, 416 x 416 pixels of each, 1 % noise, 8 bits. The blur
 * ``shake``: ``MotionBlurGenerator`` through ``TiledBlurGenerator``, one trail for each of 2 x 2 overlapping tiles.
   No two are alike, which no camera does.
 
-PSNR as in ``blind.py``: 15 pixels cropped, one shift for the whole image, the best within 5 pixels. Columns: the
+PSNR as in ``blind.py``: 15 pixels cropped, one shift for the whole image, the best within 8 pixels. Columns: the
 photograph, ``BlindDAEP(varying=True)``, ``BlindDAEP()``, and ``DAEP`` with the true blur. Writes
 ``results/blind-varying.csv`` and ``.png``. Cases in the file are not measured again; ``--again`` does so, and
 ``--varying`` measures ``varying=True`` alone again and keeps the other columns.

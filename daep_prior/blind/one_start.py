@@ -36,21 +36,28 @@ class Estimate(NamedTuple):
 
 
 def one_estimate(
-    y: Tensor, denoise: Denoise, settings: BlindSettings, seed: int = 0, follow: Follow | None = None
+    y: Tensor,
+    denoise: Denoise,
+    settings: BlindSettings,
+    seed: int = 0,
+    follow: Follow | None = None,
+    sharpen: Denoise | None = None,
 ) -> Estimate:
     r"""The blur kernel of a photograph from one start.
 
     At each scale and in each round:
 
     1. :math:`v = A_s(x + \epsilon)`, :math:`\epsilon \sim N(0, s^2)`: the mean shift at a wide kernel. The noise hides
-       the blur that is left in :math:`x`; :math:`v` has the sharp edges and the flat regions of a natural image.
+       the blur that is left in :math:`x`, and a network ``sharpen`` that was trained for it removes the traces of a
+       wrong kernel. :math:`v` has the sharp edges and the flat regions of a natural image.
     2. The kernel from :math:`\nabla v` and :math:`\nabla y`, see :func:`kernel_step`. Its support follows the values.
     3. :math:`x` from :math:`y`, the kernel and :math:`v`, see :func:`image_step`.
 
     :param torch.Tensor y: photograph in grey, (1, 1, h, w) in [0, 1].
-    :param Callable denoise: ``denoise(x, s)``.
+    :param Callable denoise: ``denoise(x, s)``; the misfit is measured with it.
     :param int seed: of the noise.
     :param Callable follow: see :data:`Follow`.
+    :param Callable sharpen: the denoiser of the rounds; default: ``denoise``.
     """
     generator = torch.Generator().manual_seed(seed)
     levels = scales(y, settings)
@@ -64,7 +71,9 @@ def one_estimate(
         for number, width in enumerate(widths):
             last = finest and number >= len(widths) - LAST_ROUNDS
             least = settings.last_least if last else settings.least
-            kernel, image = one_round(scale, kernel, image, denoise, settings, width, weight, least, generator)
+            kernel, image = one_round(
+                scale, kernel, image, sharpen or denoise, settings, width, weight, least, generator
+            )
             if follow is not None:
                 follow(scale.factor, number, kernel)
     return Estimate(trimmed(kernel), misfit(scale, kernel, image, denoise))

@@ -21,7 +21,13 @@ GROWTH = 1.04
 
 
 def refined(
-    y: Tensor, denoise: Denoise, kernel: Tensor, settings: BlindSettings, seed: int = 0, follow: Follow | None = None
+    y: Tensor,
+    denoise: Denoise,
+    kernel: Tensor,
+    settings: BlindSettings,
+    seed: int = 0,
+    follow: Follow | None = None,
+    sharpen: Denoise | None = None,
 ) -> Tensor:
     """The kernel after more rounds of a narrow mean shift, which keep faint tails.
 
@@ -29,10 +35,11 @@ def refined(
     scattered, is not taken.
 
     :param torch.Tensor y: photograph in grey, (1, 1, h, w) in [0, 1].
-    :param Callable denoise: ``denoise(x, s)``.
+    :param Callable denoise: ``denoise(x, s)``; the misfit is measured with it.
     :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred.
     :param int seed: of the noise.
     :param Callable follow: see :data:`daep_prior.blind.one_start.Follow`.
+    :param Callable sharpen: the denoiser of the rounds; default: ``denoise``.
     :return: (m, m), as ``kernel``.
     """
     if settings.refining_rounds == 0:
@@ -42,12 +49,12 @@ def refined(
     generator = torch.Generator().manual_seed(seed)
     new, image = fitted(kernel, scale.size), scale.y
     for width in WIDTHS:
-        sharp = mean_shift(image, denoise, width, generator)
+        sharp = mean_shift(image, sharpen or denoise, width, generator)
         image = image_step(sharp, scale.y, scale.known, new, settings.last_weight, settings.fills)
     before = misfit(scale, new, image, denoise)
     for number, width in enumerate(settings.widths(finest=True)):
         new, image = one_round(
-            scale, new, image, denoise, settings, width, settings.last_weight, settings.last_least, generator
+            scale, new, image, sharpen or denoise, settings, width, settings.last_weight, settings.last_least, generator
         )
         if follow is not None:
             follow(scale.factor, number, new)

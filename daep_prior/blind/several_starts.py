@@ -33,6 +33,10 @@ UNCERTAIN = 0.85
 #: similarity to the true kernels of 14 training crops, two seeds, weight 0.04 and 0.01: seven with less noise 0.964 and
 #: 0.973, 0.960 and 0.963; seven with more 0.917 and 0.911, 0.886 and 0.880.
 LITTLE_NOISE = 0.008
+#: Noise of the grey photograph from which ``sharpen`` finds the kernel, images in [0, 1]. With less noise, ``denoise``
+#: finds it: the sharpener also makes soft images sharper, and the kernel wider. See ``docs/unknown-blur.md`` for the
+#: training crops that it was chosen on.
+SHARPENED_FROM = 1.2 / 255
 #: Share of a kernel in 2 x 2 pixels from which the photograph counts as sharp. The test of the photograph itself gives
 #: 40 sharp training crops 0.66 and more, but for 0.47 and 0.58, and 96 blurred ones at most 0.64,
 #: ``benchmarks/results/blind-sharpness.csv``. Kernels found
@@ -74,6 +78,7 @@ def find_blur(
     starts: int = 5,
     seed: int = 0,
     follow: FollowStarts | None = None,
+    sharpen: Denoise | None = None,
 ) -> FoundBlur:
     """The blur kernel of a photograph.
 
@@ -82,15 +87,17 @@ def find_blur(
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
     otherwise all starts are made and the best is taken, see :func:`score`. Its kernel is refined, see
-    :func:`daep_prior.blind.refinement.refined`, and with little noise corrected, see
+    :func:`daep_prior.blind.refinement.refined`, and with little noise and without ``sharpen`` corrected, see
     :func:`daep_prior.blind.correction.corrected`. ``confidence`` is its least similarity to a start with another
     factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
-    :param Callable denoise: ``denoise(x, s)``, images (1, 1, h, w).
+    :param Callable denoise: ``denoise(x, s)``, images (1, 1, h, w). It judges: the photograph, misfits and overshoots.
     :param int starts: largest number of starts.
     :param int seed: of the first start; the others have the next.
+    :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
+        on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image.
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -99,6 +106,7 @@ def find_blur(
         return FoundBlur(one_pixel(), 0.0, "no texture", [])
     noise = noise_level(grey)
     settings = replace(settings, last_weight=last_weight(noise, settings))
+    find = finder(noise, denoise, sharpen)
     sharp = sharpness(grey, denoise, settings)
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
@@ -106,7 +114,7 @@ def find_blur(
     doubts: dict[int, float] = {}
     for start in range(starts):
         follow_start = follow_of_start(follow, start)
-        estimates.append(one_estimate(grey, denoise, of_start(settings, start), seed + start, follow_start))
+        estimates.append(one_estimate(grey, denoise, of_start(settings, start), seed + start, follow_start, find))
         best, agreement = _chosen(estimates)
         if agreement < AGREED and start < starts - 1:
             continue
@@ -121,8 +129,8 @@ def find_blur(
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
     follow_last = follow_of_start(follow, best)
-    kernel = refined(grey, denoise, kernel, settings, seed, follow_last)
-    if noise < LITTLE_NOISE:
+    kernel = refined(grey, denoise, kernel, settings, seed, follow_last, find)
+    if find is denoise and noise < LITTLE_NOISE:
         kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
@@ -135,6 +143,11 @@ def of_start(settings: BlindSettings, start: int) -> BlindSettings:
 def last_weight(noise: float, settings: BlindSettings) -> float:
     """Weight of the mean-shift image at the finest scale: less if there is little noise, see :data:`LITTLE_NOISE`."""
     return settings.last_weight if noise < LITTLE_NOISE else settings.weight
+
+
+def finder(noise: float, denoise: Denoise, sharpen: Denoise | None) -> Denoise:
+    """The denoiser that finds the kernel of a photograph with that noise, see :data:`SHARPENED_FROM`."""
+    return denoise if sharpen is None or noise < SHARPENED_FROM else sharpen
 
 
 def noise_level(grey: Tensor) -> float:

@@ -105,7 +105,7 @@ def test_a_photograph_without_texture_is_named_and_comes_back_as_it_was():
 
 
 def test_starts_that_disagree_are_said_to(monkeypatch, blurred):
-    def any_kernel(y, denoise, settings, seed=0, follow=None):
+    def any_kernel(y, denoise, settings, seed=0, follow=None, sharpen=None):
         k = torch.zeros(9, 9)
         k[:, 4] = 1 / 9
         return Estimate(k if seed % 2 else k.T, 0.01)
@@ -120,7 +120,7 @@ def test_starts_that_disagree_are_said_to(monkeypatch, blurred):
 def test_two_starts_that_agree_are_enough(monkeypatch, blurred):
     seeds = []
 
-    def same(y, denoise, settings, seed=0, follow=None):
+    def same(y, denoise, settings, seed=0, follow=None, sharpen=None):
         seeds.append(seed)
         return Estimate(torch.eye(7) / 7, 0.01)
 

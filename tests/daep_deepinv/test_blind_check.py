@@ -36,7 +36,7 @@ def agreeing(monkeypatch):
     seeds = []
 
     def use(kernel):
-        def estimate(y, denoise, settings, seed=0, follow=None):
+        def estimate(y, denoise, settings, seed=0, follow=None, sharpen=None):
             seeds.append(seed)
             return Estimate(kernel, 0.01)
 

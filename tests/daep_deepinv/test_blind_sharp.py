@@ -26,7 +26,7 @@ def found_by(monkeypatch):
     def use(*kernels):
         factors = []
 
-        def estimate(y, denoise, settings, seed=0, follow=None):
+        def estimate(y, denoise, settings, seed=0, follow=None, sharpen=None):
             factors.append(settings.factor)
             way = FACTORS.index(settings.factor)
             return Estimate(kernels[way], 0.01 * (1 + way))

@@ -5,7 +5,8 @@ import torch
 from blind_scene import discs
 from deepinv.physics import Blur
 
-from daep_deepinv import DAEP, BlindDAEP, DAEPrior
+from daep_deepinv import DAEP, BlindDAEP
+from daep_deepinv.blind.prior import as_blind_prior
 from daep_deepinv.blind.restoration import assumed_noise
 from daep_deepinv.blind.varying import filled, smoothed
 from daep_deepinv.blind.varying_camera import CameraBlur, Judge, camera_blur, refined_blur, repeated, suits
@@ -281,7 +282,7 @@ def test_two_starts_of_a_camera_are_compared_and_the_better_is_taken(monkeypatch
         return CameraShake(kernels, torch.zeros(7, 7, 7))
 
     monkeypatch.setattr("daep_deepinv.blind.varying_camera.camera_shake", shake)
-    judge = Judge(torch.rand(1, 3, 160, 170), 7, DAEPrior())
+    judge = Judge(torch.rand(1, 3, 160, 170), 7, as_blind_prior("dae"))
     judge.misfit = lambda kernels: 0.01 if torch.equal(kernels[0, 0], DOWN) else 0.02
     begun = []
     found, misfit, share, shakes = camera_blur(judge, 5, 3, lambda *what: begun.append(what[0]))
@@ -301,7 +302,7 @@ def test_the_mean_of_refined_starts_is_taken_unless_it_explains_the_photograph_w
         return shake_of((middle + middle.roll(len(asked) % 2, 2)) / 2, windows)
 
     monkeypatch.setattr("daep_deepinv.blind.varying_camera.refined_shake", refined)
-    judge = Judge(torch.rand(1, 3, 160, 170), 7, DAEPrior())
+    judge = Judge(torch.rand(1, 3, 160, 170), 7, as_blind_prior("dae"))
     judge.misfit = lambda kernels: misfit
     still = shake_of(middle, windows)
     kernel = VaryingKernel(still.kernels, torch.ones(7, 7, dtype=torch.bool), (160, 170), 0.01)

@@ -51,10 +51,14 @@ def installed(name: str) -> str:
 
 
 def _network(card: dict[str, Any]) -> str:
-    """Architecture, size, and the PSNR of held-out images, of a model card."""
+    """Architecture, size, and the PSNR of held-out images or the task, of a model card."""
     network = card["config"]["network"]
-    psnr = {name: value for name, value in card["validation"][-1].items() if name.isdigit()}
-    denoised = ", ".join(f"{value:.2f} dB at {level}" for level, value in psnr.items())
     level = "for one noise level" if network["sigma"] else "noise-conditional"
     size = f"{card['parameters'] / 1e6:.2f} M parameters"
-    return f"{network['architecture']}, {level}, {size}; denoises held-out images to {denoised} of 255"
+    if "validation" in card:
+        psnr = {name: value for name, value in card["validation"][-1].items() if name.isdigit()}
+        denoised = ", ".join(f"{value:.2f} dB at {noise}" for noise, value in psnr.items())
+        task = f"denoises held-out images to {denoised} of 255"
+    else:
+        task = card["task"]
+    return f"{network['architecture']}, {level}, {size}; {task}"

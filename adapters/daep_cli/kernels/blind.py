@@ -56,7 +56,8 @@ def blind_kernel(
     follow: Callable[[int, float, int, Tensor], None] | None = None,
 ) -> BlindKernel:
     """The kernel of a photograph (1, C, H, W) in [0, 1]; the parameters are those of ``BlindDAEP``."""
-    from daep_deepinv.blind.kernels import STARTS, as_blind_prior, checked_photographs, found_blurs
+    from daep_deepinv.blind.kernels import STARTS, checked_photographs, found_blurs
+    from daep_deepinv.blind.prior import as_blind_prior
     from daep_deepinv.blind.varying import found_varying_blur
 
     y, prior = checked_photographs(y.clamp(0, 1)), as_blind_prior(denoiser)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from daep_deepinv.prior import DAEPrior
+from daep_deepinv.blind.prior import SHARPENER, BlindPrior, as_blind_prior
 from daep_prior.arguments import checked_seeds, whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
 from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
@@ -42,6 +42,7 @@ def estimate_kernel(
     size: int | None = None,
     *,
     denoiser: nn.Module | str | os.PathLike[str] = "dae",
+    sharpener: nn.Module | str | os.PathLike[str] = SHARPENER,
     starts: int = STARTS,
     seed: int | Sequence[int] = 0,
 ) -> Tensor:
@@ -50,7 +51,8 @@ def estimate_kernel(
     :param torch.Tensor y: blurred photographs (B, C, h, w) in [0, 1], grey or colour. Each is estimated by itself.
     :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
         one. Default: an eighth of the photograph, 9 to 31.
-    :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
+    :param denoiser: judges the kernels: a noise-conditional DAE, a shipped name or a weight file.
+    :param sharpener: finds the kernel, see :class:`daep_deepinv.BlindDAEP`.
     :param int starts: largest number of starts; the first two are enough if they agree.
     :param int, list seed: of the noise; one, or one an image.
     :return: (B, 1, n, n), n odd; not negative, sum 1, centre of mass in the middle pixel. One pixel: the photograph is
@@ -63,14 +65,14 @@ def estimate_kernel(
     >>> estimate_kernel(torch.rand(1, 1, 64, 64), size=5, starts=1).sum().round()
     tensor(1.)
     """
-    found = found_blurs(checked_photographs(y), size, as_blind_prior(denoiser), starts, seed)
+    found = found_blurs(checked_photographs(y), size, as_blind_prior(denoiser, sharpener), starts, seed)
     return stacked([one.kernel for one in found]).to(y.device)
 
 
 def found_blurs(
     y: Tensor,
     size: int | None,
-    prior: DAEPrior,
+    prior: BlindPrior,
     starts: int,
     seed: int | Sequence[int],
     follow: FollowStarts | None = None,
@@ -79,13 +81,10 @@ def found_blurs(
     settings = replace(BlindSettings(), size=checked_size(size, y))
     starts, seeds = whole_number("starts", starts), seeds_of(seed, len(y))
 
-    def denoise(x: Tensor, width: float) -> Tensor:
-        return prior.denoise(x.to(prior.device), width).to(x.device)
-
     with torch.inference_mode(False), torch.no_grad():
         photographs = y.detach().to("cpu", torch.float32)
         found = [
-            find_blur(one[None].clone(), denoise, settings, starts, s, follow)
+            find_blur(one[None].clone(), prior.judge, settings, starts, s, follow, prior.sharpen)
             for one, s in zip(photographs, seeds, strict=True)
         ]
     for number, one in enumerate(found):
@@ -165,20 +164,6 @@ def checked_size(size: int | None, y: Tensor) -> int:
             f"{(smaller // LEAST_SIDES - 1) // 2 * 2 + 1}, a third of its smaller side."
         )
     return side
-
-
-def as_blind_prior(denoiser: nn.Module | str | os.PathLike[str]) -> DAEPrior:
-    """A prior whose denoiser takes any noise level.
-
-    :raises ValueError: the denoiser is trained for one level.
-    """
-    prior = DAEPrior(denoiser)
-    if prior.trained_width is not None:
-        raise ValueError(
-            f"denoiser: it is trained for the one level {255 * prior.trained_width:g}/255; expected a "
-            "noise-conditional one, such as 'dae'."
-        )
-    return prior
 
 
 def stacked(kernels: list[Tensor]) -> Tensor:

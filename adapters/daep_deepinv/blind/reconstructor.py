@@ -15,12 +15,12 @@ from tqdm import tqdm
 from daep_deepinv.blind.kernels import (
     SMALLEST_SIDE,
     STARTS,
-    as_blind_prior,
     checked_photographs,
     found_blurs,
     seeds_of,
     stacked,
 )
+from daep_deepinv.blind.prior import SHARPENER, as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
 from daep_deepinv.blind.varying import found_varying_blur
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
@@ -34,8 +34,9 @@ class BlindDAEP(Reconstructor):
     r"""Blind deblurring with the denoising-autoencoder prior: kernel and image from the photograph alone.
 
     The kernel is found coarse to fine (:func:`daep_prior.blind.find_blur`): the mean shift :math:`A_s` at a wide kernel
-    makes a sharp natural image of the present one, and the kernel is what blurs that image into the photograph. Several
-    starts are compared. Then :class:`daep_deepinv.DAEP` restores the photograph with the kernel.
+    makes a sharp natural image of the present one, and the kernel is what blurs that image into the photograph. A
+    network of its own, ``dae-blind``, also removes what a wrong kernel leaves. Several starts are compared. Then
+    :class:`daep_deepinv.DAEP` restores the photograph with the kernel.
 
     A sharp photograph is returned as it is, with a kernel of one pixel. So is one whose blur is not found; this is
     warned of. Starts may also agree on a wrong kernel. If the restoration with it overshoots the photograph, a warning
@@ -52,12 +53,14 @@ class BlindDAEP(Reconstructor):
     :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
         one. Default: an eighth of the photograph, 9 to 31.
     :param str preset: of :class:`daep_deepinv.DAEP`, for the restoration.
-    :param denoiser: a noise-conditional DAE, a shipped name or a weight file.
+    :param denoiser: judges kernels and restores the photograph: a noise-conditional DAE, a shipped name or a weight
+        file.
+    :param sharpener: finds the kernel: a noise-conditional DAE that was trained on images restored with a wrong kernel.
     :param int starts: largest number of starts; the first two are enough if they agree. 1: the fastest,
         without ``confidence``.
     :param bool varying: kernels that vary over the photograph.
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
-    :param str, torch.device device: where the denoiser is put; default: where it is.
+    :param str, torch.device device: where both networks are put; default: where they are.
     :param bool verbose: with ``show_progress_bar``, show start, scale and round.
     :raises ValueError: a negative or not finite ``sigma``, an unknown preset, a denoiser for one level, or no whole
         number for ``size``, ``starts`` or ``seed``.
@@ -77,6 +80,7 @@ class BlindDAEP(Reconstructor):
         preset: str = "fast",
         denoiser: nn.Module | str | os.PathLike[str] = "dae",
         *,
+        sharpener: nn.Module | str | os.PathLike[str] = SHARPENER,
         starts: int = STARTS,
         varying: bool = False,
         seed: int | Sequence[int] = 0,
@@ -92,9 +96,7 @@ class BlindDAEP(Reconstructor):
         self.size = None if size is None else whole_number("size", size, SMALLEST_SIDE)
         self.preset, self.varying = preset, varying
         self.starts, self.seed = whole_number("starts", starts), checked_seeds(seed)
-        self.prior = as_blind_prior(denoiser)
-        if device is not None:
-            self.prior.denoiser.to(device)
+        self.prior = as_blind_prior(denoiser, sharpener, device)
         self._bar = verbose and show_progress_bar
         self._last: tuple[FoundBlur | VaryingBlur, ...] = ()
 

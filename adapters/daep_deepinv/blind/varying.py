@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
+from daep_deepinv.blind.prior import BlindPrior
 from daep_deepinv.blind.varying_camera import Judge, camera_blur, refined_blur, suits
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel, region_count
 from daep_deepinv.blind.varying_position import in_the_middle
-from daep_deepinv.prior import DAEPrior
 from daep_prior.blind import FoundBlur, similarity
 from daep_prior.blind.kernel_shape import fitted, trimmed
 from daep_prior.blind.region import SIDES_PER_KERNEL
@@ -34,7 +34,7 @@ REPEATED = 0.5
 
 
 def found_varying_blur(
-    y: Tensor, size: int | None, prior: DAEPrior, starts: int, seed: int, follow: FollowStarts | None = None
+    y: Tensor, size: int | None, prior: BlindPrior, starts: int, seed: int, follow: FollowStarts | None = None
 ) -> VaryingBlur:
     """The blur of a photograph (1, C, h, w) that varies over it.
 
@@ -74,7 +74,7 @@ def found_varying_blur(
 
 
 def _by_regions(
-    y: Tensor, largest: int, prior: DAEPrior, starts: int, seed: int, follow: FollowStarts | None
+    y: Tensor, largest: int, prior: BlindPrior, starts: int, seed: int, follow: FollowStarts | None
 ) -> VaryingBlur:
     """One kernel for each of a grid of regions.
 
@@ -148,7 +148,7 @@ def _regions(shape: tuple[int, int], counts: tuple[int, int], least: int) -> lis
 
 
 def _one_kernel(
-    y: Tensor, size: int, prior: DAEPrior, starts: int, seed: int, follow: FollowStarts | None, reason: str
+    y: Tensor, size: int, prior: BlindPrior, starts: int, seed: int, follow: FollowStarts | None, reason: str
 ) -> VaryingBlur:
     warnings.warn(f"y: one kernel is used for the whole photograph: {reason}.", stacklevel=4)
     (found,) = found_blurs(y, size, prior, starts, seed, follow)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from daep_deepinv.blind.prior import BlindPrior
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
-from daep_deepinv.prior import DAEPrior
 from daep_prior.blind import BlindSettings, similarity
 from daep_prior.blind.camera_refinement import mean_shake, refined_shake
 from daep_prior.blind.camera_shake import CameraShake, camera_shake, unexplained
@@ -17,6 +17,7 @@ from daep_prior.blind.refinement import GROWTH
 from daep_prior.blind.several_starts import (
     UNCERTAIN,
     FollowStarts,
+    finder,
     follow_of_start,
     last_weight,
     noise_level,
@@ -56,21 +57,18 @@ class Judge:
     :param torch.Tensor y: (1, C, h, w) in [0, 1].
     """
 
-    def __init__(self, y: Tensor, size: int, prior: DAEPrior):
+    def __init__(self, y: Tensor, size: int, prior: BlindPrior):
         self.grey = y.detach().to("cpu", torch.float32).mean(1, keepdim=True)
         self.settings = replace(BlindSettings(), size=size)
-        weight = last_weight(noise_level(self.grey), self.settings)
-        self.settings = replace(self.settings, last_weight=weight)
-        self._prior = prior
-
-    def denoise(self, x: Tensor, width: float) -> Tensor:
-        """The prior's denoiser, for the grey photograph."""
-        return self._prior.denoise(x.to(self._prior.device), width).to(x.device)
+        noise = noise_level(self.grey)
+        self.settings = replace(self.settings, last_weight=last_weight(noise, self.settings))
+        self.find = finder(noise, prior.judge, prior.sharpen)
+        self._denoise = prior.judge
 
     def misfit(self, kernels: Tensor) -> float:
         """Of kernels (rows, columns, n, n), images in [0, 1]."""
         with torch.inference_mode(False), torch.no_grad():
-            return unexplained(self.grey, self.denoise, kernels, self.settings)
+            return unexplained(self.grey, self._denoise, kernels, self.settings)
 
 
 def suits(y: Tensor) -> bool:
@@ -85,7 +83,7 @@ def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | Non
         for start in range(min(STARTS, starts)):
             settings = of_start(judge.settings, start)
             follow_start = follow_of_start(follow, start)
-            shakes.append(camera_shake(judge.grey, judge.denoise, settings, COUNTS, seed + start, follow_start))
+            shakes.append(camera_shake(judge.grey, judge.find, settings, COUNTS, seed + start, follow_start))
     found = [shake.kernels for shake in shakes]
     misfits = [judge.misfit(kernels) for kernels in found]
     best = min(range(len(found)), key=misfits.__getitem__)
@@ -108,7 +106,7 @@ def refined_blur(judge: Judge, camera: CameraBlur, seed: int, follow: FollowStar
         shakes = [
             refined_shake(
                 judge.grey,
-                judge.denoise,
+                judge.find,
                 shake,
                 judge.settings,
                 seed + start,

@@ -1,0 +1,70 @@
+"""The two networks of blind deblurring: which does what, and that the second removes the traces of a wrong kernel."""
+
+import pytest
+import torch
+from blind_scene import discs, measured
+
+from daep_cli.kernels.shapes import disk
+from daep_deepinv import BlindDAEP, estimate_kernel
+from daep_deepinv.blind.prior import as_blind_prior
+from daep_prior.blind import BlindSettings, find_blur, similarity
+from daep_prior.blind.refinement import refined
+
+SETTINGS = BlindSettings(size=13)
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """A disc, (9, 9)."""
+    return torch.as_tensor(disk(4)).float()
+
+
+@pytest.fixture(scope="module")
+def ring(kernel):
+    """Its rim alone: what rounds with a denoiser make of it."""
+    k = kernel.clone()
+    k[2:7, 2:7] = 0
+    return k / k.sum()
+
+
+def test_the_sharpener_fills_a_ring(kernel, ring):
+    y, prior = measured(discs(), kernel, noise=0.005), as_blind_prior("dae")
+    with torch.no_grad():
+        sharpened, denoised = (refined(y, prior.judge, ring, SETTINGS, sharpen=one) for one in (prior.sharpen, None))
+    assert 1 - similarity(sharpened, kernel) < 0.8 * (1 - similarity(denoised, kernel))
+
+
+@pytest.mark.parametrize(("noise", "asked"), [(0.008, True), (0.002, False)])
+def test_the_sharpener_finds_kernels_in_noise_and_the_denoiser_judges(kernel, noise, asked):
+    calls = {"judge": 0, "sharpen": 0}
+
+    def counted(name):
+        def network(x, width):
+            calls[name] += 1
+            return x
+
+        return network
+
+    settings = BlindSettings(size=7, rounds=2, coarse_rounds=1, refining_rounds=1, corrections=0)
+    find_blur(measured(discs(), kernel, noise), counted("judge"), settings, 1, 0, None, counted("sharpen"))
+    assert (calls["sharpen"] > 0) is asked and calls["judge"] > 0
+    judged = calls["judge"]
+    find_blur(measured(discs(), kernel, noise), counted("judge"), settings, 1)
+    assert (calls["judge"] - judged > judged) is asked
+
+
+def test_another_sharpener_gives_another_kernel(kernel):
+    y = measured(discs(), kernel, noise=0.008)
+    shipped, other = (estimate_kernel(y, 9, sharpener=name, starts=1) for name in ("dae-blind", "dae"))
+    assert shipped.shape != other.shape or not torch.equal(shipped, other)
+
+
+@pytest.mark.parametrize("name", ["denoiser", "sharpener"])
+def test_a_network_for_one_level_is_refused_by_its_name(name):
+    with pytest.raises(ValueError, match=rf"^{name}: it is trained for the one level 25/255"):
+        BlindDAEP(**{name: "dae-sigma25"})
+
+
+def test_both_networks_are_put_on_the_device():
+    model = BlindDAEP(device="meta")
+    assert {p.device.type for p in model.parameters()} == {"meta"}
