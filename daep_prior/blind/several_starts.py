@@ -86,10 +86,9 @@ def find_blur(
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
-    otherwise all starts are made and the best is taken, see :func:`score`. Its kernel is refined, see
-    :func:`daep_prior.blind.refinement.refined`, and with little noise and without ``sharpen`` corrected, see
-    :func:`daep_prior.blind.correction.corrected`. ``confidence`` is its least similarity to a start with another
-    factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
+    otherwise all starts are made and the best is taken, see :func:`score`. Its kernel is :func:`refined`, and with
+    little noise :func:`corrected`. ``confidence`` is its least similarity to a start with another factor; if it
+    overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -106,11 +105,10 @@ def find_blur(
         return FoundBlur(one_pixel(), 0.0, "no texture", [])
     noise = noise_level(grey)
     settings = replace(settings, last_weight=last_weight(noise, settings))
-    find = finder(noise, denoise, sharpen)
     sharp = sharpness(grey, denoise, settings)
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
-    estimates: list[Estimate] = []
+    find, estimates = finder(noise, denoise, sharpen), list[Estimate]()
     doubts: dict[int, float] = {}
     for start in range(starts):
         follow_start = follow_of_start(follow, start)
