@@ -96,7 +96,8 @@ def find_blur(
     :param int starts: largest number of starts.
     :param int seed: of the first start; the others have the next.
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
-        on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image.
+        on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
+        kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -108,7 +109,52 @@ def find_blur(
     sharp = sharpness(grey, denoise, settings)
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
-    find, estimates = finder(noise, denoise, sharpen), list[Estimate]()
+    find = finder(noise, denoise, sharpen)
+    chosen = _best_start(grey, denoise, find, noise, settings, starts, seed, follow)
+    if find is not denoise and _fails(chosen, starts):
+        other = _best_start(grey, denoise, denoise, noise, settings, starts, seed, follow)
+        if not _fails(other, starts):
+            chosen, find = other, denoise
+    estimates, best, agreement, doubt = chosen
+    kernel = estimates[best].kernel
+    if scattered(kernel) or (starts > 1 and agreement < NOT_FOUND):
+        return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
+    if core(kernel) >= SHARP_CORE:
+        return FoundBlur(one_pixel(), agreement, "sharp", estimates)
+    confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
+    follow_last = follow_of_start(follow, best)
+    kernel = refined(grey, denoise, kernel, settings, seed, follow_last, find)
+    if find is denoise and noise < LITTLE_NOISE:
+        kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
+    return FoundBlur(kernel, confidence, "found", estimates, doubt)
+
+
+class _Chosen(NamedTuple):
+    """All starts, the number of the best, its agreement with others, and the overshoot of its kernel."""
+
+    estimates: list[Estimate]
+    best: int
+    agreement: float
+    doubt: float
+
+
+def _fails(chosen: _Chosen, starts: int) -> bool:
+    """Whether the kernel is probably wrong, or the starts disagree; one start has nothing to agree with."""
+    return chosen.doubt > 1 or (starts > 1 and chosen.agreement < NOT_FOUND)
+
+
+def _best_start(
+    grey: Tensor,
+    denoise: Denoise,
+    find: Denoise,
+    noise: float,
+    settings: BlindSettings,
+    starts: int,
+    seed: int,
+    follow: FollowStarts | None,
+) -> _Chosen:
+    """Starts that find the kernel with ``find``, until two factors agree and the kernel passes the check."""
+    estimates: list[Estimate] = []
     doubts: dict[int, float] = {}
     for start in range(starts):
         follow_start = follow_of_start(follow, start)
@@ -120,17 +166,7 @@ def find_blur(
             doubts[best] = overshoot(grey, denoise, estimates[best].kernel, noise, settings)
         if agreement >= AGREED and doubts[best] <= 1:
             break
-    kernel, doubt = estimates[best].kernel, doubts[best]
-    if scattered(kernel) or (starts > 1 and agreement < NOT_FOUND):
-        return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
-    if core(kernel) >= SHARP_CORE:
-        return FoundBlur(one_pixel(), agreement, "sharp", estimates)
-    confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
-    follow_last = follow_of_start(follow, best)
-    kernel = refined(grey, denoise, kernel, settings, seed, follow_last, find)
-    if find is denoise and noise < LITTLE_NOISE:
-        kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
-    return FoundBlur(kernel, confidence, "found", estimates, doubt)
+    return _Chosen(estimates, best, agreement, doubts[best])
 
 
 def of_start(settings: BlindSettings, start: int) -> BlindSettings:

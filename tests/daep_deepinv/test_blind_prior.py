@@ -7,7 +7,7 @@ from blind_scene import discs, measured
 from daep_cli.kernels.shapes import disk
 from daep_deepinv import BlindDAEP, estimate_kernel
 from daep_deepinv.blind.prior import as_blind_prior
-from daep_prior.blind import BlindSettings, find_blur, similarity
+from daep_prior.blind import BlindSettings, Estimate, find_blur, similarity
 from daep_prior.blind.refinement import refined
 
 SETTINGS = BlindSettings(size=13)
@@ -68,3 +68,20 @@ def test_a_network_for_one_level_is_refused_by_its_name(name):
 def test_both_networks_are_put_on_the_device():
     model = BlindDAEP(device="meta")
     assert {p.device.type for p in model.parameters()} == {"meta"}
+
+
+@pytest.mark.parametrize(("doubts", "expected"), [((0.5,), "sharpen"), ((1.5, 0.5), "judge"), ((1.5, 1.5), "sharpen")])
+def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, doubts, expected):
+    def sharpen(x, width):
+        return x
+
+    def judge(x, width):
+        return x
+
+    left = list(doubts)
+    found_by, module = [], "daep_prior.blind.several_starts."
+    monkeypatch.setattr(module + "overshoot", lambda *_: left.pop(0))
+    monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(kernel, 0.01))
+    monkeypatch.setattr(module + "refined", lambda *options: found_by.append(options[-1].__name__) or kernel)
+    found = find_blur(measured(discs(), kernel, 0.012), judge, SETTINGS, 1, 0, None, sharpen)
+    assert found_by == [expected] and not left and found.doubt == doubts[-1 if expected == "judge" else 0]
