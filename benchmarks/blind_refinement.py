@@ -1,4 +1,4 @@
-"""Blind deblurring: the error ratio of a found kernel before and after it is refined, and after it is corrected.
+"""Blind deblurring with ``dae``: the error ratio of a found kernel, before and after it is refined, and corrected.
 
     python benchmarks/blind_refinement.py --data FOLDER [--rounds 16] [--again]
 

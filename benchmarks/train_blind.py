@@ -2,10 +2,10 @@
 
     python benchmarks/train_blind.py --data FOLDER --steps N --out FILE.safetensors [--init dae] [--seed 0] [--resume]
 
-The network ``A`` sees ``z = x_k + n``: ``x_k`` is an image that was restored with a wrong kernel, see
-``wrong_kernels.py``, and ``n`` is noise of 8 to 65 of 255, a level that ``A`` is told. It learns to return the sharp
-image ``x``. A kernel and its image are known only up to a shift, so ``x`` is first moved onto ``A(z)``, by parts of a
-pixel (:func:`moved_onto`). With ``e = A(z) - x`` without its outermost pixels, the loss of an image is
+The input of the network ``A`` is ``z = x_k + n`` and the noise level of ``n``, 8 to 65 of 255. ``x_k`` is an image that
+was restored with a wrong kernel, see ``wrong_kernels.py``. The target is the sharp image ``x``. A kernel and its image
+are known only up to a shift, so ``x`` is first moved onto ``A(z)``, by parts of a pixel (:func:`moved_onto`).
+With ``e = A(z) - x`` without its outermost pixels, the loss of an image is
 
     (mean e^2 + 4 mean |grad e|^2) / (s + 0.02),    s: the noise level.
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from daep_prior.blind.fourier import convolved, transfer
 from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import cleaned, fitted, reach
-from daep_prior.blind.kernel_step import _convolution_with
+from daep_prior.blind.kernel_step import nonnegative_solution
 
 #: Side of an image and of a kernel, pixels.
 CROP, SIDE = 160, 45
@@ -185,21 +185,16 @@ def blur_kernel(rng: np.random.Generator) -> Tensor:
 def _kernel_step(sharp: Tensor, y: Tensor, kernel: Tensor, ridge: float) -> Tensor:
     r""":math:`\operatorname{argmin}_{k \ge 0} \tfrac12 \|\nabla x * k - \nabla y\|^2 + \tfrac{\rho}{2} \|k\|^2`.
 
-    The kernel is 0 farther than :data:`MARGIN` pixels from the values of the last one. The iterations are those of
-    :func:`daep_prior.blind.kernel_step.kernel_step`, which sets the gradients across the seam of the periodic domain
-    to 0 because photographs are not periodic. Here they are: the seam is blurred like every other edge.
+    The kernel is 0 farther than :data:`MARGIN` pixels from the values of the last one. In
+    :func:`daep_prior.blind.kernel_step.kernel_step`, the gradients across the seam of the periodic domain are 0, as
+    photographs are not periodic. Here they are: the seam is blurred like every other edge.
     """
     edges, seen = torch.fft.rfft2(_gradients(sharp)), torch.fft.rfft2(_gradients(y))
     match = torch.fft.irfft2((edges.conj() * seen).sum(1), s=y.shape[-2:])[0]
     match = match.roll((SIDE // 2, SIDE // 2), (0, 1))[:SIDE, :SIDE]
-    normal, largest = _convolution_with(torch.fft.irfft2(edges.abs().square().sum(1), s=y.shape[-2:])[0], SIDE)
+    power = torch.fft.irfft2(edges.abs().square().sum(1), s=y.shape[-2:])[0]
     support = F.max_pool2d((kernel > 0).float()[None, None], 2 * MARGIN + 1, 1, MARGIN)[0, 0]
-    ahead, momentum = kernel, 1.0
-    for _ in range(ITERATIONS):
-        new = support * (ahead - (normal(ahead) - match + ridge * ahead) / (largest + ridge)).clamp_min(0)
-        momentum, before = (1 + math.sqrt(1 + 4 * momentum**2)) / 2, momentum
-        ahead, kernel = new + (before - 1) / momentum * (new - kernel), new
-    return kernel
+    return nonnegative_solution(power, match, kernel, ridge, ITERATIONS, support)
 
 
 def _softer(image: Tensor, width: float) -> Tensor:

@@ -36,11 +36,29 @@ def kernel_step(sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor, ridge: 
     match = torch.fft.irfft2((edges.conj() * torch.fft.rfft2(measured)).sum(1), s=size)[0]
     match = match.roll((side // 2, side // 2), (-2, -1))[:side, :side]
     power = torch.fft.irfft2((edges.real.square() + edges.imag.square()).sum(1), s=size)[0]
-    normal, largest = _convolution_with(power, side)
+    return nonnegative_solution(power, match, kernel, ridge, iterations)
+
+
+def nonnegative_solution(
+    power: Tensor, match: Tensor, kernel: Tensor, ridge: float, iterations: int, support: Tensor | None = None
+) -> Tensor:
+    r""":math:`\operatorname{argmin}_{k \ge 0} \tfrac12 \langle k, p * k \rangle - \langle m, k \rangle
+    + \tfrac{\rho}{2} \|k\|^2` by accelerated projected gradients.
+
+    :param torch.Tensor power: the autocorrelation :math:`p`, (H, W), periodic.
+    :param torch.Tensor match: :math:`m`, (n, n).
+    :param torch.Tensor kernel: where the iterations begin, (n, n).
+    :param float ridge: :math:`\rho`.
+    :param torch.Tensor support: 1 where the kernel may differ from 0, (n, n); default: everywhere.
+    :return: (n, n).
+    """
+    normal, largest = _convolution_with(power, kernel.shape[0])
     step = 1 / (largest + ridge)
     ahead, momentum = kernel, 1.0
     for _ in range(iterations):
         new = (ahead - step * (normal(ahead) - match + ridge * ahead)).clamp_min(0)
+        if support is not None:
+            new = support * new
         momentum, before = (1 + math.sqrt(1 + 4 * momentum**2)) / 2, momentum
         ahead = new + (before - 1) / momentum * (new - kernel)
         kernel = new

@@ -109,7 +109,7 @@ def find_blur(
     sharp = sharpness(grey, denoise, settings)
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
-    find = finder(noise, denoise, sharpen)
+    find = denoise if sharpen is None or noise < SHARPENED_FROM else sharpen
     chosen = _best_start(grey, denoise, find, noise, settings, starts, seed, follow)
     if find is not denoise and _fails(chosen, starts):
         other = _best_start(grey, denoise, denoise, noise, settings, starts, seed, follow)
@@ -117,7 +117,7 @@ def find_blur(
             chosen, find = other, denoise
     estimates, best, agreement, doubt = chosen
     kernel = estimates[best].kernel
-    if scattered(kernel) or (starts > 1 and agreement < NOT_FOUND):
+    if scattered(kernel) or _disagree(agreement, starts):
         return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
@@ -138,9 +138,14 @@ class _Chosen(NamedTuple):
     doubt: float
 
 
+def _disagree(agreement: float, starts: int) -> bool:
+    """Whether the starts disagree; one start has nothing to agree with."""
+    return starts > 1 and agreement < NOT_FOUND
+
+
 def _fails(chosen: _Chosen, starts: int) -> bool:
-    """Whether the kernel is probably wrong, or the starts disagree; one start has nothing to agree with."""
-    return chosen.doubt > 1 or (starts > 1 and chosen.agreement < NOT_FOUND)
+    """Whether the kernel is probably wrong, or the starts disagree."""
+    return chosen.doubt > 1 or _disagree(chosen.agreement, starts)
 
 
 def _best_start(
@@ -177,11 +182,6 @@ def of_start(settings: BlindSettings, start: int) -> BlindSettings:
 def last_weight(noise: float, settings: BlindSettings) -> float:
     """Weight of the mean-shift image at the finest scale: less if there is little noise, see :data:`LITTLE_NOISE`."""
     return settings.last_weight if noise < LITTLE_NOISE else settings.weight
-
-
-def finder(noise: float, denoise: Denoise, sharpen: Denoise | None) -> Denoise:
-    """The denoiser that finds the kernel of a photograph with that noise, see :data:`SHARPENED_FROM`."""
-    return denoise if sharpen is None or noise < SHARPENED_FROM else sharpen
 
 
 def noise_level(grey: Tensor) -> float:

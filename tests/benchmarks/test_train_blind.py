@@ -232,9 +232,9 @@ def test_a_resumed_run_has_the_weights_averages_and_optimizer_of_the_checkpoint(
     ],
 )
 def test_bad_arguments_get_one_sentence(folder, monkeypatch, more, sentence):
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as refused:
         trained(monkeypatch, folder, *more)
-    assert sentence in str(told.value) and "\n" not in str(told.value)
+    assert sentence in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_a_network_that_exists_is_not_overwritten_and_a_folder_needs_photographs(folder, monkeypatch):

@@ -34,7 +34,7 @@ REPEATED = 0.5
 #: Misfit of kernels that vary, over that of one kernel, up to which they are taken. One kernel explains a rotation and
 #: a lens as well as they do (1.00 for the poses, 1.005 for the regions), but restores worse, by 5.0 and 0.6 dB. The
 #: poses of one start must have less than 1.
-GROWTH = 1.04
+NO_WORSE = 1.04
 
 
 def found_varying_blur(
@@ -44,7 +44,7 @@ def found_varying_blur(
 
     If the photograph is small enough, see :func:`daep_deepinv.blind.varying_camera.suits`, one kernel is found first.
     Then the poses of a camera are sought. They are taken, and refined, if two starts find the same variation of the
-    kernels, see :data:`REPEATED`, and it explains the photograph about as well as one kernel, see :data:`GROWTH`.
+    kernels, see :data:`REPEATED`, and it explains the photograph about as well as one kernel, see :data:`NO_WORSE`.
     Otherwise each region has a kernel of its own. If these explain it worse, it has one kernel; this is warned of.
     Parts that are turned against each other may look sharp together. Then the regions come first, and poses are sought
     if they find a blur.
@@ -67,12 +67,12 @@ def found_varying_blur(
     single = judge.misfit(one.kernel[None, None])
     camera = camera_blur(judge, starts, seed, None if follow is None else _counted(follow, made))
     agreed = camera.blur.confidence >= UNCERTAIN or starts == 1
-    if agreed and camera.repeated >= REPEATED and camera.misfit < (single if starts == 1 else GROWTH * single):
+    if agreed and camera.repeated >= REPEATED and camera.misfit < (single if starts == 1 else NO_WORSE * single):
         return refined_blur(judge, camera, seed, None if follow is None else _counted(follow, made))
     if regions is not None:
         return regions
     regions = _by_regions(y, largest, prior, starts, seed, None if follow is None else _counted(follow, 2 * starts))
-    if regions.kernel.kernels.shape[:2] == (1, 1) or judge.misfit(regions.kernel.kernels) <= GROWTH * single:
+    if regions.kernel.kernels.shape[:2] == (1, 1) or judge.misfit(regions.kernel.kernels) <= NO_WORSE * single:
         return regions
     return _one_kernel(y, largest, prior, starts, seed, follow, "the kernels of the regions explain it worse")
 
