@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from daep_prior.blind.image_step import image_step
-from daep_prior.blind.kernel_shape import cleaned, enlarged, fitted, one_pixel, reach, trimmed
+from daep_prior.blind.kernel_shape import cleaned, enlarged, fitted, one_pixel, reach, spread, trimmed
 from daep_prior.blind.kernel_step import gradient_misfit, kernel_step
 from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.pyramid import Scale, resized, scales
@@ -21,6 +21,9 @@ LAST_ROUNDS = 3
 JUDGED_WIDTH = 15 / 255
 #: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
 ENLARGED_LEAST = 0.02
+#: Spread from which a kernel is wide, pixels: see ``edges`` of :class:`BlindSettings`. Chosen on 20 training crops, see
+#: ``docs/unknown-blur.md``.
+WIDE = 5.0
 
 
 class Estimate(NamedTuple):
@@ -100,6 +103,7 @@ def one_round(
     """The kernel and image after one round at a scale, see :func:`one_estimate`."""
     sharp = mean_shift(image, denoise, width, generator)
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
-    kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
+    edges = settings.edges if spread(kernel) >= WIDE else 1.0
+    kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations, edges)
     kernel = cleaned(kernel, least, settings.island)
     return kernel, image_step(sharp, scale.y, scale.known, kernel, weight, settings.fills)

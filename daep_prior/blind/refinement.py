@@ -44,7 +44,7 @@ def refined(
     """
     if settings.refining_rounds == 0:
         return kernel
-    settings = replace(settings, rounds=settings.refining_rounds, widest=WIDTHS[-1], narrowest=WIDTHS[-1])
+    settings = replace(settings, rounds=settings.refining_rounds, widest=settings.refined_from)
     scale = scales(y, settings)[-1]
     generator = torch.Generator().manual_seed(seed)
     new, image = fitted(kernel, scale.size), scale.y

@@ -3,7 +3,7 @@
 ``least`` and ``last_least`` were chosen after the kernels of Levin et al. (2009) had been looked at.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class BlindSettings:
     :param int coarse_rounds: rounds at each other scale.
     :param int refining_rounds: more rounds at the finest scale for the kernel that is chosen, see
         :func:`daep_prior.blind.refinement.refined`.
+    :param float refined_from: kernel width of the first of these rounds, images in [0, 1]; it falls geometrically to
+        ``narrowest``.
     :param int corrections: of its bias in photographs with little noise, each with eight network evaluations, see
         :func:`daep_prior.blind.correction.corrected`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
@@ -29,6 +31,8 @@ class BlindSettings:
     :param int coarsest: side of the largest kernel at the coarsest scale, pixels of that scale.
     :param int margin: pixels by which the support may grow in a round, on each side.
     :param int kernel_iterations: of accelerated projected gradients in a kernel step.
+    :param float edges: share of the pixels whose edges count as strong in the kernel steps of wide kernels, see
+        :func:`daep_prior.blind.kernel_step.kernel_step`; 1: all gradients count alike.
     :param int fills: passes of an image step.
     """
 
@@ -36,6 +40,7 @@ class BlindSettings:
     rounds: int = 8
     coarse_rounds: int = 8
     refining_rounds: int = 16
+    refined_from: float = 15 / 255
     corrections: int = 3
     widest: float = 60 / 255
     narrowest: float = 15 / 255
@@ -49,6 +54,7 @@ class BlindSettings:
     coarsest: int = 3
     margin: int = 2
     kernel_iterations: int = 60
+    edges: float = 0.05
     fills: int = 2
 
     def widths(self, finest: bool) -> list[float]:
@@ -56,3 +62,7 @@ class BlindSettings:
         rounds = self.rounds if finest else self.coarse_rounds
         last = max(1, rounds - 1)
         return [self.widest * (self.narrowest / self.widest) ** (t / last) for t in range(rounds)]
+
+    def with_sharpener(self) -> "BlindSettings":
+        """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
+        return replace(self, refined_from=30 / 255)

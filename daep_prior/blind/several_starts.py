@@ -123,7 +123,7 @@ def find_blur(
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
     follow_last = follow_of_start(follow, best)
-    kernel = refined(grey, denoise, kernel, settings, seed, follow_last, find)
+    kernel = refined(grey, denoise, kernel, settings_of(find, denoise, settings), seed, follow_last, find)
     if find is denoise and noise < LITTLE_NOISE:
         kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
@@ -163,7 +163,8 @@ def _best_start(
     doubts: dict[int, float] = {}
     for start in range(starts):
         follow_start = follow_of_start(follow, start)
-        estimates.append(one_estimate(grey, denoise, of_start(settings, start), seed + start, follow_start, find))
+        own = of_start(settings_of(find, denoise, settings), start)
+        estimates.append(one_estimate(grey, denoise, own, seed + start, follow_start, find))
         best, agreement = _chosen(estimates)
         if agreement < AGREED and start < starts - 1:
             continue
@@ -172,6 +173,11 @@ def _best_start(
         if agreement >= AGREED and doubts[best] <= 1:
             break
     return _Chosen(estimates, best, agreement, doubts[best])
+
+
+def settings_of(find: Denoise, denoise: Denoise, settings: BlindSettings) -> BlindSettings:
+    """The settings of the network that finds the kernel: the sharpener, or the one that judges."""
+    return settings if find is denoise else settings.with_sharpener()
 
 
 def of_start(settings: BlindSettings, start: int) -> BlindSettings:

@@ -116,6 +116,34 @@ def test_the_kernel_step_is_the_minimiser_of_its_objective(sharp, kernel):
     assert gradient[~positive].min() > -2e-3 * ridge
 
 
+def test_a_kernel_step_on_strong_edges_solves_its_equation(sharp, kernel):
+    """``w g * (g * k - grad y) + rho k`` is 0 where the kernel is positive, and not negative where it is 0."""
+    blurred, ridge, edges = convolved(transfer(kernel, sharp.shape[-2:]), sharp), 5.0, 0.1
+    found = one_pixel(7)
+    for _ in range(20):
+        found = kernel_step(sharp, blurred, torch.ones_like(sharp), found, ridge, 500, edges)
+    squares = gradients(sharp).square().sum(1, keepdim=True)
+    threshold = squares.flatten().sort().values[round(0.9 * squares.numel()) - 1]
+    strong = squares / (squares + threshold) * gradients(sharp)
+    assert ((squares > threshold).sum() / squares.numel()).item() == pytest.approx(edges, abs=0.001)
+    misfit = convolved(transfer(found, sharp.shape[-2:]), gradients(sharp)) - gradients(blurred)
+    lags = torch.fft.irfft2((torch.fft.rfft2(strong).conj() * torch.fft.rfft2(misfit)).sum(1), s=sharp.shape[-2:])[0]
+    residual = lags.roll((3, 3), (0, 1))[:7, :7] + ridge * found
+    positive = found > 1e-4
+    assert residual[positive].abs().max() < 2e-3 * ridge
+    assert residual[~positive].min() > -2e-3 * ridge
+
+
+def test_weak_edges_that_are_wrong_hardly_matter_beside_strong_ones(kernel):
+    """A block under texture; the texture of the image is not that of the photograph."""
+    texture = 0.05 * torch.randn(2, 1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    block = torch.zeros(1, 1, 64, 64)
+    block[..., 16:40, 20:50] = 1
+    blurred, whole = convolved(transfer(kernel, (64, 64)), block + texture[0]), torch.ones_like(block)
+    every, strong = (kernel_step(block + texture[1], blurred, whole, one_pixel(7), 1, 200, e) for e in (1.0, 0.05))
+    assert (strong - kernel).square().sum() < 0.35 * (every - kernel).square().sum()
+
+
 def test_the_misfit_is_small_for_the_true_kernel_alone(sharp, kernel):
     y, known = measured(sharp, kernel)
     assert gradient_misfit(sharp, y, known, kernel) < 1e-5
