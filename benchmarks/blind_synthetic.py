@@ -1,14 +1,15 @@
 """Blind deblurring of colour photographs under blurs of all kinds.
 
-    python benchmarks/blind_synthetic.py --data FOLDER [--set kodak|training] [--cases N] [--all] [--again]
+    python benchmarks/blind_synthetic.py --data FOLDER [--set kodak|training|mixed] [--cases N] [--all] [--again]
 
 * Photographs: 384 x 384 pixels, the middle of the 24 Kodak images, or of the training images that are large enough.
 * Kernels: twelve of 9 to 41 pixels, see :func:`kernels`: camera shake, straight motion, defocus, Gaussian, and
   compositions. Photograph i has kernel i modulo 12, with ``--all`` each.
+* ``--set mixed``: 48 training photographs, some of them thrice, under as many other kernels of 7 to 41 pixels.
 * Noise of 1 %, 8 bits, valid borders.
 * ``BlindDAEP(size=41)`` for all, beside the same restoration with the true kernel; measured as in ``blind.py``.
 
-Kodak reports; ``training`` is for choices. Writes ``results/blind-synthetic-SET.*``, as ``blind.py`` does.
+Kodak reports; the other sets are for choices. Writes ``results/blind-synthetic-SET.*``, as ``blind.py`` does.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from blind import measure_missing
@@ -33,6 +35,10 @@ from daep_deepinv.blind.kernels import STARTS
 RESULTS = Path(__file__).parent / "results"
 #: Side of a photograph and of the largest kernel, pixels; noise level.
 SIDE, SIZE, NOISE = 384, 41, 2.55 / 255
+#: Number of cases of the set ``mixed``.
+MIXED_CASES = 48
+#: Sides of its trails, pixels.
+MIXED_SIDES = {"small": (7, 9, 11), "middle": (13, 17, 21, 25), "wide": (31, 35, 41)}
 
 
 def kernels() -> dict[str, Tensor]:
@@ -74,27 +80,60 @@ def cases(data: Path, which: str, everything: bool) -> Iterator[BlindCase]:
     blurs = list(kernels().items())
     for number, path in enumerate(photographs(data, which)):
         for name, kernel in blurs if everything else [blurs[number % len(blurs)]]:
-            wide, margin = SIDE + kernel.shape[0] - 1, kernel.shape[0] // 2
-            columns, rows = Image.open(path).size
-            top, left = (rows - wide) // 2, (columns - wide) // 2
-            x = read(path, (top, top + wide, left, left + wide))
-            y = Blur(kernel[None, None], padding="valid").A(x)
-            noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(number))
-            sharp = x[..., margin : margin + SIDE, margin : margin + SIDE]
-            yield BlindCase(f"{path.stem}, {name}", sharp, eight_bits(y + NOISE * noise), kernel, SIZE)
+            yield blurred(path, f"{path.stem}, {name}", kernel, number)
+
+
+def mixed(data: Path) -> Iterator[BlindCase]:
+    """Training photographs under random trails, half of them small or wide, and some other kernels."""
+    files = photographs(data, "training")
+    for number in range(MIXED_CASES):
+        kind, kernel = mixed_kernel(number)
+        yield blurred(files[number % len(files)], f"{number}: {kind}", kernel, 1000 + number)
+
+
+def mixed_kernel(number: int) -> tuple[str, Tensor]:
+    """Kind and kernel (n, n) of a case of :func:`mixed`."""
+    rng, turn = np.random.default_rng((505, number)), number // 8 % 3
+    kind = ("small", "middle", "wide", "composed", "middle", "wide", "other", "small")[number % 8]
+    sides = {name: int(rng.choice(several)) for name, several in MIXED_SIDES.items()}
+    if kind == "other":
+        shapes = (
+            disk(float(rng.uniform(2, 7))),
+            motion(float(rng.uniform(8, 30)), float(rng.uniform(0, 180))),
+            gaussian(float(rng.uniform(1, 2.6))),
+        )
+        return kind, _square(torch.as_tensor(shapes[turn]).float())
+    kernel = trail(sides.get(kind, 13), (505, number))
+    if kind == "composed":
+        kernel = torch.as_tensor(convolve2d(kernel, (gaussian(1.0), disk(2), motion(9, 40))[turn]))
+    return kind, _square(kernel.float())
+
+
+def blurred(path: Path, name: str, kernel: Tensor, seed: int) -> BlindCase:
+    """The middle of a photograph under a kernel (n, n), n odd, with noise."""
+    wide, margin = SIDE + kernel.shape[0] - 1, kernel.shape[0] // 2
+    columns, rows = Image.open(path).size
+    top, left = (rows - wide) // 2, (columns - wide) // 2
+    x = read(path, (top, top + wide, left, left + wide))
+    y = Blur(kernel[None, None], padding="valid").A(x)
+    noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed))
+    sharp = x[..., margin : margin + SIDE, margin : margin + SIDE]
+    return BlindCase(name, sharp, eight_bits(y + NOISE * noise), kernel, SIZE)
 
 
 def main() -> None:
     """Measure the missing cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
-    parser.add_argument("--set", choices=("kodak", "training"), default="kodak")
+    parser.add_argument("--set", choices=("kodak", "training", "mixed"), default="kodak")
     parser.add_argument("--cases", type=int, help="the first so many; default all")
     parser.add_argument("--all", action="store_true", help="every photograph with every kernel")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    wanted = list(cases(data_folder(arguments.data), arguments.set, arguments.all))[: arguments.cases]
+    data = data_folder(arguments.data)
+    made = mixed(data) if arguments.set == "mixed" else cases(data, arguments.set, arguments.all)
+    wanted = list(made)[: arguments.cases]
     base = arguments.results / f"blind-synthetic-{arguments.set}"
     measure_missing(wanted, base, arguments.again, STARTS, "fast")
 
