@@ -82,6 +82,11 @@ def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, d
     found_by, module = [], "daep_prior.blind.several_starts."
     monkeypatch.setattr(module + "overshoot", lambda *_: left.pop(0))
     monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(kernel, 0.01))
-    monkeypatch.setattr(module + "refined", lambda *options: found_by.append(options[-1].__name__) or kernel)
+    monkeypatch.setattr(
+        module + "refined", lambda *options: found_by.append((options[-1].__name__, options[3])) or kernel
+    )
     found = find_blur(measured(discs(), kernel, 0.012), judge, SETTINGS, 1, 0, None, sharpen)
-    assert found_by == [expected] and not left and found.doubt == doubts[-1 if expected == "judge" else 0]
+    (name, settings), *others = found_by
+    assert name == expected and not others
+    assert not left and found.doubt == doubts[-1 if expected == "judge" else 0]
+    assert settings.refined_from == (30 if name == "sharpen" else 15) / 255
