@@ -44,7 +44,9 @@ def refined(
     """
     if settings.refining_rounds == 0:
         return kernel
-    settings = replace(settings, rounds=settings.refining_rounds, widest=settings.refined_from)
+    settings = replace(
+        settings, rounds=settings.refining_rounds, widest=settings.refined_from, edges=settings.refined_edges
+    )
     scale = scales(y, settings)[-1]
     generator = torch.Generator().manual_seed(seed)
     new, image = fitted(kernel, scale.size), scale.y

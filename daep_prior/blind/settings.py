@@ -33,6 +33,7 @@ class BlindSettings:
     :param int kernel_iterations: of accelerated projected gradients in a kernel step.
     :param float edges: share of the pixels whose edges count as strong in the kernel steps of wide kernels, see
         :func:`daep_prior.blind.kernel_step.kernel_step`; 1: all gradients count alike.
+    :param float refined_edges: the same in the refining rounds.
     :param int fills: passes of an image step.
     """
 
@@ -55,6 +56,7 @@ class BlindSettings:
     margin: int = 2
     kernel_iterations: int = 60
     edges: float = 0.05
+    refined_edges: float = 1.0
     fills: int = 2
 
     def widths(self, finest: bool) -> list[float]:
@@ -65,4 +67,4 @@ class BlindSettings:
 
     def with_sharpener(self) -> "BlindSettings":
         """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
-        return replace(self, refined_from=30 / 255)
+        return replace(self, refined_from=30 / 255, refined_edges=self.edges)

@@ -90,3 +90,4 @@ def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, d
     assert name == expected and not others
     assert not left and found.doubt == doubts[-1 if expected == "judge" else 0]
     assert settings.refined_from == (30 if name == "sharpen" else 15) / 255
+    assert settings.refined_edges == (settings.edges if name == "sharpen" else 1)
