@@ -78,7 +78,7 @@ def training(data: Path) -> Iterator[BlindCase]:
         kind, kernel = drawn_kernel(number)
         x = crops.next(max(kernel.shape))
         x = x.mean(1, keepdim=True) if number % 2 == 0 else x
-        yield _blurred(f"{number} {kind}", x, kernel, (0.005, 0.01, 0.02)[number % 3], number)
+        yield blurred(f"{number} {kind}", x, kernel, (0.005, 0.01, 0.02)[number % 3], number)
 
 
 def hard(data: Path) -> Iterator[BlindCase]:
@@ -87,7 +87,7 @@ def hard(data: Path) -> Iterator[BlindCase]:
     for number in range(HARD_CASES):
         kernel = trail((15, 19, 23, 27)[number % 4], (9, number))
         x = DIM * crops.next(max(kernel.shape)).mean(1, keepdim=True)
-        yield _blurred(f"{number} trail", x, kernel, (0.003, 0.003, 0.01)[number % 3], number)
+        yield blurred(f"{number} trail", x, kernel, (0.003, 0.003, 0.01)[number % 3], number)
 
 
 def soft(data: Path) -> Iterator[BlindCase]:
@@ -98,7 +98,7 @@ def soft(data: Path) -> Iterator[BlindCase]:
         kernel = trail(side, (32, number)) if number % 2 == 0 else shake(side, 0.3, 0.35, 320 + number)
         goal = SOFT[0] + (SOFT[1] - SOFT[0]) * (number % 5) / 4
         x = _softened(crops.next(side).mean(1, keepdim=True), goal)
-        yield _blurred(
+        yield blurred(
             f"{number} {'shake' if number % 2 else 'trail'}", x, kernel, (0.003, 0.003, 0.01)[number % 3], number
         )
 
@@ -107,16 +107,16 @@ def limits(data: Path) -> Iterator[BlindCase]:
     """Wide trails, a JPEG and saturated lights."""
     crops = _Crops(data, LIMITS_SEED, lambda x: float(x.mean(1).std()) > 0.15, LIMITS_SIDE)
     for number, side in enumerate((45, 61, 75, 45)):
-        case = _blurred(
+        case = blurred(
             f"trail {side}", crops.next(side).mean(1, keepdim=True), trail(side, (13, number)), 0.005, number
         )
         unknown = number == 3
         yield replace(case, name=case.name + ", size not given") if unknown else replace(case, size=side)
-    case = _blurred("JPEG, quality 75", crops.next(19), trail(19, (13, 4)), 0.005, 4)
+    case = blurred("JPEG, quality 75", crops.next(19), trail(19, (13, 4)), 0.005, 4)
     yield replace(case, y=_as_jpeg(case.y, 75))
     x = crops.next(19)
     lights = 1.7 * x * x.amax(1, keepdim=True)  # the brightest parts are clipped after the blur
-    case = _blurred("saturated lights", lights, trail(19, (13, 5)), 0.005, 5)
+    case = blurred("saturated lights", lights, trail(19, (13, 5)), 0.005, 5)
     yield replace(case, sharp=case.sharp.clamp(0, 1))
 
 
@@ -126,7 +126,7 @@ def sharpness(data: Path) -> Iterator[BlindCase]:
     for number in range(SHARPNESS_CASES):
         kind, kernel = small_kernel(number)
         noise = (0.0, 0.005, 0.015)[number % 3]
-        yield _blurred(f"{kind} {number}", crops.next(max(kernel.shape)), kernel, noise, number)
+        yield blurred(f"{kind} {number}", crops.next(max(kernel.shape)), kernel, noise, number)
 
 
 def drawn_kernel(number: int) -> tuple[str, Tensor]:
@@ -245,8 +245,8 @@ def _softened(x: Tensor, goal: float) -> Tensor:
     return softer
 
 
-def _blurred(name: str, x: Tensor, kernel: Tensor, noise: float, seed: int) -> BlindCase:
-    """The photograph of ``x`` with noise, in 8 bits."""
+def blurred(name: str, x: Tensor, kernel: Tensor, noise: float, seed: int) -> BlindCase:
+    """The photograph that a kernel (h, w), both odd, makes of the square ``x``, with noise, in 8 bits."""
     height, width = kernel.shape
     side = x.shape[-1] - max(height, width) + 1
     x = x[..., : side + height - 1, : side + width - 1]

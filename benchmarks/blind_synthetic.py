@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from blind import measure_missing
-from blind_cases import BlindCase, trail
-from deepinv.physics import Blur
+from blind_cases import BlindCase, blurred, trail
 from PIL import Image
-from protocol import data_folder, eight_bits, read
+from protocol import data_folder, read
 from scipy.signal import convolve2d
 from torch import Tensor
 
@@ -80,7 +80,7 @@ def cases(data: Path, which: str, everything: bool) -> Iterator[BlindCase]:
     blurs = list(kernels().items())
     for number, path in enumerate(photographs(data, which)):
         for name, kernel in blurs if everything else [blurs[number % len(blurs)]]:
-            yield blurred(path, f"{path.stem}, {name}", kernel, number)
+            yield middle(path, f"{path.stem}, {name}", kernel, number)
 
 
 def mixed(data: Path) -> Iterator[BlindCase]:
@@ -88,7 +88,7 @@ def mixed(data: Path) -> Iterator[BlindCase]:
     files = photographs(data, "training")
     for number in range(MIXED_CASES):
         kind, kernel = mixed_kernel(number)
-        yield blurred(files[number % len(files)], f"{number}: {kind}", kernel, 1000 + number)
+        yield middle(files[number % len(files)], f"{number}: {kind}", kernel, 1000 + number)
 
 
 def mixed_kernel(number: int) -> tuple[str, Tensor]:
@@ -109,16 +109,13 @@ def mixed_kernel(number: int) -> tuple[str, Tensor]:
     return kind, _square(kernel.float())
 
 
-def blurred(path: Path, name: str, kernel: Tensor, seed: int) -> BlindCase:
-    """The middle of a photograph under a kernel (n, n), n odd, with noise."""
-    wide, margin = SIDE + kernel.shape[0] - 1, kernel.shape[0] // 2
+def middle(path: Path, name: str, kernel: Tensor, seed: int) -> BlindCase:
+    """The middle of a photograph under a kernel (n, n), n odd."""
+    wide = SIDE + kernel.shape[0] - 1
     columns, rows = Image.open(path).size
     top, left = (rows - wide) // 2, (columns - wide) // 2
     x = read(path, (top, top + wide, left, left + wide))
-    y = Blur(kernel[None, None], padding="valid").A(x)
-    noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed))
-    sharp = x[..., margin : margin + SIDE, margin : margin + SIDE]
-    return BlindCase(name, sharp, eight_bits(y + NOISE * noise), kernel, SIZE)
+    return replace(blurred(name, x, kernel, NOISE, seed), size=SIZE)
 
 
 def main() -> None:
@@ -127,7 +124,7 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--set", choices=("kodak", "training", "mixed"), default="kodak")
     parser.add_argument("--cases", type=int, help="the first so many; default all")
-    parser.add_argument("--all", action="store_true", help="every photograph with every kernel")
+    parser.add_argument("--all", action="store_true", help="every photograph with every kernel; not of mixed")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()

@@ -159,12 +159,12 @@ def _best_start(
     follow: FollowStarts | None,
 ) -> _Chosen:
     """Starts that find the kernel with ``find``, until two factors agree and the kernel passes the check."""
+    settings = settings_of(find, denoise, settings)
     estimates: list[Estimate] = []
     doubts: dict[int, float] = {}
     for start in range(starts):
         follow_start = follow_of_start(follow, start)
-        own = of_start(settings_of(find, denoise, settings), start)
-        estimates.append(one_estimate(grey, denoise, own, seed + start, follow_start, find))
+        estimates.append(one_estimate(grey, denoise, of_start(settings, start), seed + start, follow_start, find))
         best, agreement = _chosen(estimates)
         if agreement < AGREED and start < starts - 1:
             continue
