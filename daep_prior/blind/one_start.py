@@ -105,5 +105,6 @@ def one_round(
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
     edges = settings.edges if spread(kernel) >= WIDE else 1.0
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations, edges)
-    kernel = cleaned(kernel, least, settings.island)
+    largest = kernel.shape[0] == scale.size  # then the support does not grow with the kernel
+    kernel = cleaned(kernel, least, settings.island, settings.margin if largest else None)
     return kernel, image_step(sharp, scale.y, scale.known, kernel, weight, settings.fills)

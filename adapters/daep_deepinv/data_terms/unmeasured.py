@@ -23,6 +23,10 @@ class Unmeasured(Protocol):
     def count(self) -> int | Tensor:
         """Their number in each image."""
 
+    def in_areas(self, border: Border, y: Tensor) -> Tensor:
+        """Whether most of those beside the ``border`` are in areas, not scattered, or there are none; for each
+        measurement of (B, C, h, w), (B,)."""
+
 
 @dataclass(frozen=True)
 class Border:
@@ -51,6 +55,10 @@ class Border:
         height, width = self.size
         return self.channels * (self.top * width + (height - self.top) * self.left)
 
+    def in_areas(self, border: Border, y: Tensor) -> Tensor:
+        """See :class:`Unmeasured`."""
+        return torch.ones(len(y), dtype=torch.bool, device=y.device)
+
 
 @dataclass(frozen=True)
 class Masked:
@@ -72,3 +80,9 @@ class Masked:
     def count(self) -> Tensor:
         """See :class:`Unmeasured`."""
         return self.mask.flatten(1).sum(1)
+
+    def in_areas(self, border: Border, y: Tensor) -> Tensor:
+        """See :class:`Unmeasured`: of at least half, the neighbours on the right and below are not measured either."""
+        mask = self.mask[..., border.top :, border.left :]
+        inner = mask[..., :-1, :-1] * mask[..., 1:, :-1] * mask[..., :-1, 1:]
+        return inner.flatten(1).sum(1) >= 0.5 * mask.flatten(1).sum(1)
