@@ -58,6 +58,14 @@ def test_photographs_get_the_kernels_in_turn_or_all_of_them(folder):
     assert len(list(blind_synthetic.cases(folder, "kodak", everything=True))) == 24
 
 
+def test_a_shift_by_part_of_a_pixel_loses_nothing():
+    x = torch.rand(1, 1, 80, 80, generator=torch.Generator().manual_seed(0))
+    x = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
+    moved = blind.shifted(x, 2.5, -1.25)
+    assert blind.squared_error(moved, x) < 1e-2 * blind.squared_error(x.roll(1, 2).flip(3), x)
+    assert torch.allclose(blind.shifted(x, 3, -2)[..., 20:60, 20:60], x[..., 23:63, 18:58], atol=1e-5)
+
+
 def test_cases_are_measured_once_and_drawn(folder, quick, monkeypatch, tmp_path):
     command = ["blind_synthetic.py", "--data", str(folder), "--results", str(tmp_path / "results")]
     for cases in ("1", "2"):

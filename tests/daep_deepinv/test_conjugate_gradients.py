@@ -35,3 +35,19 @@ def test_no_more_iterations_than_allowed():
 
     conjugate_gradients(normal, torch.ones(1, 6, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 3)
     assert len(calls) == 3
+
+
+def test_a_preconditioner_that_is_the_inverse_needs_one_iteration():
+    matrix, right = system(), torch.ones(1, 6, dtype=torch.float64)
+    inverse = torch.linalg.inv(matrix)
+    found = conjugate_gradients(
+        lambda v: v @ matrix, right, torch.full((1,), 1e-9, dtype=torch.float64), 1, lambda v: v @ inverse
+    )
+    assert torch.allclose(found, right @ inverse, atol=1e-10)
+
+
+def test_a_preconditioner_leaves_the_solution():
+    matrix, right = system(), torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    scales = torch.rand(6, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) + 0.1
+    found = conjugate_gradients(lambda v: v @ matrix, right, 1e-12 * right.norm(dim=1), 100, lambda v: scales * v)
+    assert torch.allclose(found, torch.linalg.solve(matrix, right.T).T, atol=1e-9)
