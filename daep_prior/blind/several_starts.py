@@ -22,6 +22,8 @@ from daep_prior.blind.similarity import similarity
 
 #: Called after each round with the start, from 0, the scale's factor, the round, from 0, and the kernel.
 FollowStarts = Callable[[int, float, int, Tensor], None]
+#: How badly a kernel explains a photograph (1, 1, h, w) with this noise level: photograph, kernel, noise level.
+Cost = Callable[[Tensor, Tensor, float], float]
 #: Two starts that agree this well are enough. Chosen by hand on blurred training crops.
 AGREED = 0.95
 #: Agreement below which the blur counts as not found. On 14 blurred training crops the similarity of the chosen kernel
@@ -79,6 +81,7 @@ def find_blur(
     seed: int = 0,
     follow: FollowStarts | None = None,
     sharpen: Denoise | None = None,
+    cost: Cost | None = None,
 ) -> FoundBlur:
     """The blur kernel of a photograph.
 
@@ -98,6 +101,8 @@ def find_blur(
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
         on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
         kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
+    :param Callable cost: see :data:`Cost`. A kernel that ``sharpen`` has refined is taken if it costs no more than
+        before; default: always. Refined by ``denoise``, kernels hardly become worse.
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -123,7 +128,9 @@ def find_blur(
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
     follow_last = follow_of_start(follow, best)
-    kernel = refined(grey, denoise, kernel, settings_of(find, denoise, settings), seed, follow_last, find)
+    start, kernel = kernel, refined(grey, denoise, kernel, settings_of(find, denoise, settings), seed, follow_last, find)
+    if cost is not None and find is not denoise and cost(grey, kernel, noise) > cost(grey, start, noise):
+        kernel = start
     if find is denoise and noise < LITTLE_NOISE:
         kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)

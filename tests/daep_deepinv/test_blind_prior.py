@@ -91,3 +91,28 @@ def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, d
     assert not left and found.doubt == doubts[-1 if expected == "judge" else 0]
     assert settings.refined_from == (30 if name == "sharpen" else 15) / 255
     assert settings.refined_edges == (settings.edges if name == "sharpen" else 1)
+
+
+@pytest.mark.parametrize(("after", "kept"), [(2.0, "start"), (0.5, "refined")])
+@pytest.mark.parametrize("noise", [0.012, 0.0])
+def test_a_refined_kernel_that_costs_more_is_not_taken(monkeypatch, kernel, ring, after, kept, noise):
+    """But the denoiser, which finds the kernel if there is little noise, is trusted."""
+    module = "daep_prior.blind.several_starts."
+    monkeypatch.setattr(module + "overshoot", lambda *_: 0.5)
+    monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(kernel, 0.01))
+    monkeypatch.setattr(module + "refined", lambda *_: ring)
+    monkeypatch.setattr(module + "corrected", lambda y, denoise, found, *_: found)
+
+    def cost(y, k, level):
+        assert level == pytest.approx(noise, rel=0.2)
+        return after if torch.equal(k, ring) else 1.0
+
+    found = find_blur(measured(discs(), kernel, noise), lambda x, s: x, SETTINGS, 1, 0, None, lambda x, s: x, cost)
+    assert torch.equal(found.kernel, kernel if kept == "start" and noise else ring)
+
+
+def test_the_true_kernel_costs_less_than_others(kernel):
+    y, prior = measured(discs(), kernel, 0.01), as_blind_prior("dae")
+    true, wide = prior.cost(y, kernel, 0.01), prior.cost(y, torch.ones(11, 11) / 121, 0.01)
+    assert 0 < true < wide
+    assert prior.cost(y, torch.ones(1, 1), 0.01) > 0  # no blur: the photograph itself
