@@ -44,9 +44,9 @@ def trimmed(kernel: Tensor) -> Tensor:
 def centred(kernel: Tensor, free: int | None = None) -> Tensor:
     """The kernel moved by whole pixels, so that its centre of mass lies in the middle pixel; its sum is 1.
 
-    :param int free: pixels beside its values, but for :data:`FAINT_END`, that stay free on each side of the support, as far as there is room. A
-        kernel that is long on one side of its centre of mass is moved less then. ``None``: what leaves the support is
-        lost.
+    :param int free: pixels beside its values, but for :data:`FAINT_END`, that stay free on each side of the support, as
+        far as there is room. A kernel that is long on one side of its centre of mass is moved less then. ``None``: what
+        leaves the support is lost.
     """
     side = kernel.shape[0]
     down, right = (_shift(kernel.sum(axis), free) for axis in (1, 0))

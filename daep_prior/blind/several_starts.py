@@ -102,7 +102,7 @@ def find_blur(
         on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
         kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
     :param Callable cost: see :data:`Cost`. A kernel that ``sharpen`` has refined is taken if it costs no more than
-        before; default: always. Refined by ``denoise``, kernels hardly become worse.
+        before; default: always. Kernels that ``denoise`` has refined are always taken: they hardly become worse.
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -128,9 +128,10 @@ def find_blur(
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
     follow_last = follow_of_start(follow, best)
-    start, kernel = kernel, refined(grey, denoise, kernel, settings_of(find, denoise, settings), seed, follow_last, find)
-    if cost is not None and find is not denoise and cost(grey, kernel, noise) > cost(grey, start, noise):
-        kernel = start
+    used = settings_of(find, denoise, settings)
+    new = refined(grey, denoise, kernel, used, seed, follow_last, find)
+    if find is denoise or cost is None or cost(grey, new, noise) <= cost(grey, kernel, noise):
+        kernel = new
     if find is denoise and noise < LITTLE_NOISE:
         kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)

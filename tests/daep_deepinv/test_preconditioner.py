@@ -23,7 +23,7 @@ def gaussian(side=11, deviation=1.6):
     return kernel / kernel.sum()
 
 
-@pytest.mark.parametrize("top, left", [(6, 4), (3, 10), (12, 12)])
+@pytest.mark.parametrize(("top", "left"), [(6, 4), (3, 10), (12, 12)])
 def test_the_strips_are_the_convolution_between_the_border_pixels(top, left):
     kernels = rand(2, 3, top + 1, left + 1)
     spectrum = 1 + 3 * torch.fft.rfft2(kernels, s=SIZE).abs().square()

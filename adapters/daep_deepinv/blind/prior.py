@@ -43,7 +43,7 @@ class BlindPrior(nn.Module):
         return _evaluated(self._finding, x, width)
 
     def cost(self, y: Tensor, kernel: Tensor, noise: float) -> float:
-        r"""How badly a kernel explains a photograph: :math:`|A_s(x) - x| / s + |k * x - y| / \sigma`, root mean squares.
+        r"""How badly a kernel explains a photograph: root mean squares :math:`|A_s(x) - x| / s + |k * x - y| / \sigma`.
 
         ``x`` is the restoration with the kernel by ``"fast"``. The first term is the root of the prior's energy, up to
         a factor; the second is 1 if the residual is the noise.

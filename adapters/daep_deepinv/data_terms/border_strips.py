@@ -82,4 +82,4 @@ def _sampled(response: Tensor, down: Tensor, across: Tensor) -> Tensor:
     """The response (..., H, W) at these lags; 0 where a lag is not less than the number of lags."""
     rows, columns = response.shape[-2:]
     values = response[..., down % rows, :][..., across % columns]
-    return values * ((down < len(down))[:, None] & (across < len(across)))
+    return values * ((down < len(down))[:, None] & (across < len(across))).to(values)
