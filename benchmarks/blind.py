@@ -123,12 +123,12 @@ def measure_missing(cases: Sequence[BlindCase], base: Path, again: bool, starts:
             found[_stored(case)] = kernel.numpy()
             np.savez_compressed(store, **found)
             table.add(row)
-            base.with_suffix(".md").write_text(summary(table.rows))
             console.print("  ".join(row.values()), highlight=False)
     drawn = [
         (c.name.replace(", ", "\n"), c.kernel, torch.as_tensor(found[_stored(c)])) for c in cases if _stored(c) in found
     ]
     draw(drawn, base.with_suffix(".png"))
+    base.with_suffix(".md").write_text(summary(table.rows))
     console.print(summary(table.rows), highlight=False)
 
 
