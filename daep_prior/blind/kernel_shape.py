@@ -12,9 +12,6 @@ TRAIL_PIXELS = 4.5
 #: Sum of squared steps between neighbours over the sum of squares of a smooth kernel. A disc of 5 pixels: 0.75; noise
 #: over the whole support: 1.2 and more; a trail: 2 to 3.
 SMOOTH = 1.0
-#: Share of a kernel at each of its four ends that need not stay inside its support: noise comes and goes there. Chosen
-#: by hand on training crops.
-FAINT_END = 0.005
 
 
 def one_pixel(side: int = 1) -> Tensor:
@@ -41,15 +38,15 @@ def trimmed(kernel: Tensor) -> Tensor:
     return fitted(kernel, 2 * reach(kernel) + 1)
 
 
-def centred(kernel: Tensor, free: int | None = None) -> Tensor:
+def centred(kernel: Tensor) -> Tensor:
     """The kernel moved by whole pixels, so that its centre of mass lies in the middle pixel; its sum is 1.
 
-    :param int free: pixels beside its values, but for :data:`FAINT_END`, that stay free on each side of the support, as
-        far as there is room. A kernel that is long on one side of its centre of mass is moved less then. ``None``: what
-        leaves the support is lost.
+    What leaves the support is lost.
     """
-    side = kernel.shape[0]
-    down, right = (_shift(kernel.sum(axis), free) for axis in (1, 0))
+    side, total = kernel.shape[0], kernel.sum().clamp_min(1e-12)
+    places = torch.arange(side, dtype=kernel.dtype)
+    down = round(side // 2 - float((kernel.sum(1) * places).sum() / total))
+    right = round(side // 2 - float((kernel.sum(0) * places).sum() / total))
     margin = max(abs(down), abs(right))
     if margin:
         padded = F.pad(kernel, (margin,) * 4).roll((down, right), (0, 1))
@@ -57,24 +54,11 @@ def centred(kernel: Tensor, free: int | None = None) -> Tensor:
     return kernel / kernel.sum().clamp_min(1e-12)
 
 
-def _shift(profile: Tensor, free: int | None) -> int:
-    """Pixels by which the sums of the rows or columns (n,) are moved, see :func:`centred`."""
-    side, places = len(profile), torch.arange(len(profile), dtype=profile.dtype)
-    shift = round(side // 2 - float((profile * places).sum() / profile.sum().clamp_min(1e-12)))
-    if free is None or not bool(profile.any()):
-        return shift
-    inside = profile.cumsum(0) / profile.sum()
-    first, last = int((inside < FAINT_END).sum()), int((inside <= 1 - FAINT_END).sum())
-    free = min(free, (side - (last - first + 1)) // 2)
-    return min(max(shift, free - first), side - 1 - free - last)
-
-
-def cleaned(kernel: Tensor, least: float, island: float, free: int | None = None) -> Tensor:
+def cleaned(kernel: Tensor, least: float, island: float) -> Tensor:
     """Without negative and small values and without small islands; centred, with sum 1.
 
     :param float least: smallest value that is kept, a share of the largest.
     :param float island: smallest sum of a connected part that is kept, a share of the whole.
-    :param int free: see :func:`centred`.
     """
     kernel = kernel.clamp_min(0)
     kernel = torch.where(kernel < least * kernel.max(), torch.zeros_like(kernel), kernel)
@@ -86,7 +70,7 @@ def cleaned(kernel: Tensor, least: float, island: float, free: int | None = None
         sums = torch.zeros(kernel.numel() + 1).index_add_(0, labels.flatten(), kernel.flatten())
         # the largest part is always kept
         kernel = torch.where(sums[labels] >= min(island * total, float(sums[1:].max())), kernel, 0.0)
-    return centred(kernel, free)
+    return centred(kernel)
 
 
 def connected_parts(mask: Tensor) -> Tensor:

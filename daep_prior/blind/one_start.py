@@ -21,9 +21,6 @@ LAST_ROUNDS = 3
 JUDGED_WIDTH = 15 / 255
 #: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
 ENLARGED_LEAST = 0.02
-#: Side of the largest kernel of a scale from which a kernel that fills it keeps its margin, pixels. At coarser scales
-#: all kernels fill theirs. Chosen by hand on training crops.
-ROOM_FROM = 5
 #: Spread from which a kernel is wide, pixels: see ``edges`` of :class:`BlindSettings`. Chosen on 20 training crops, see
 #: ``docs/unknown-blur.md``.
 WIDE = 5.0
@@ -108,6 +105,5 @@ def one_round(
     kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
     edges = settings.edges if spread(kernel) >= WIDE else 1.0
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations, edges)
-    largest = kernel.shape[0] == scale.size >= ROOM_FROM  # the support does not grow with the kernel any more
-    kernel = cleaned(kernel, least, settings.island, settings.margin if largest else None)
+    kernel = cleaned(kernel, least, settings.island)
     return kernel, image_step(sharp, scale.y, scale.known, kernel, weight, settings.fills)

@@ -127,13 +127,9 @@ def find_blur(
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
-    follow_last = follow_of_start(follow, best)
-    used = settings_of(find, denoise, settings)
-    new = refined(grey, denoise, kernel, used, seed, follow_last, find)
+    new = _after_last_rounds(grey, denoise, find, kernel, noise, settings, seed, follow_of_start(follow, best))
     if find is denoise or cost is None or cost(grey, new, noise) <= cost(grey, kernel, noise):
         kernel = new
-    if find is denoise and noise < LITTLE_NOISE:
-        kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow_last)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
 
@@ -181,6 +177,23 @@ def _best_start(
         if agreement >= AGREED and doubts[best] <= 1:
             break
     return _Chosen(estimates, best, agreement, doubts[best])
+
+
+def _after_last_rounds(
+    grey: Tensor,
+    denoise: Denoise,
+    find: Denoise,
+    kernel: Tensor,
+    noise: float,
+    settings: BlindSettings,
+    seed: int,
+    follow: Follow | None,
+) -> Tensor:
+    """The chosen kernel, refined, and with little noise corrected."""
+    kernel = refined(grey, denoise, kernel, settings_of(find, denoise, settings), seed, follow, find)
+    if find is denoise and noise < LITTLE_NOISE:
+        kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow)
+    return kernel
 
 
 def settings_of(find: Denoise, denoise: Denoise, settings: BlindSettings) -> BlindSettings:

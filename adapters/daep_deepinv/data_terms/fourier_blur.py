@@ -169,6 +169,10 @@ class FourierBlur:
         """``K^T`` of a residual (B, C, H, W) that contains the unmeasured pixels."""
         return self._image(self.spectrum.conj() * torch.fft.rfft2(residual))
 
+    def nearly_inverse(self, weight: float | Tensor, gamma: float | Tensor) -> Callable[[Tensor], Tensor]:
+        """Nearly the inverse of ``weight K^T K + 1 / gamma``, of images (B, C, H, W): that of the circular blur."""
+        return lambda v: self._image(self._transformed(v) / (weight * self.power + 1 / gamma))
+
     def _least(
         self,
         residual: Tensor,

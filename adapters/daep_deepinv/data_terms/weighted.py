@@ -117,8 +117,7 @@ class WeightedL2(PerImageL2):
         if isinstance(y, Tensor) and isinstance(self.weights, Tensor):
             mean = one_per_image(self.weights.flatten(1).mean(1), x)
             if FourierBlur.handles(physics, x, y):
-                power = self._blur(physics, x, y).power
-                return lambda v: torch.fft.irfft2(torch.fft.rfft2(v) / (mean * power + 1 / gamma), s=v.shape[-2:])
+                return self._blur(physics, x, y).nearly_inverse(mean, gamma)
             if has_closed_prox(physics, x):
                 zero, plain, scale = torch.zeros_like(y), L2(), float(mean.mean())
                 return lambda v: plain.prox(gamma * v, zero, physics, gamma=scale * gamma)
