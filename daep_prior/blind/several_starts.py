@@ -90,8 +90,8 @@ def find_blur(
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
     otherwise all starts are made and the best is taken, see :func:`score`. Its kernel is :func:`refined`, and with
-    little noise :func:`corrected`. ``confidence`` is the median of its similarities to the starts with another
-    factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
+    little noise :func:`corrected`. ``confidence`` is its least similarity to a start with another factor; if it
+    overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -238,18 +238,16 @@ def score(estimate: Estimate) -> float:
 
 
 def _chosen(estimates: list[Estimate]) -> tuple[int, float]:
-    """The number of the best estimate, and its agreement with the starts of another factor; 0 if there is none.
-
-    The agreement is the median of the similarities to them, of two the lower one: a single start may fail.
+    """The number of the best estimate, and its least similarity to a start with another factor; 0 if there is none.
 
     An estimate that a start with another factor confirms is better than one that none confirms; then the score decides.
     """
     agreements = []
     for i, one in enumerate(estimates):
         others = [other for j, other in enumerate(estimates) if (i - j) % len(FACTORS)]
-        agreements.append(sorted(similarity(one.kernel, other.kernel) for other in others) or [0.0])
-    best = min(range(len(estimates)), key=lambda i: (agreements[i][-1] < UNCERTAIN, score(estimates[i])))
-    return best, min(1.0, agreements[best][(len(agreements[best]) - 1) // 2])
+        agreements.append([similarity(one.kernel, other.kernel) for other in others] or [0.0])
+    best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < UNCERTAIN, score(estimates[i])))
+    return best, min(1.0, *agreements[best])
 
 
 def follow_of_start(follow: FollowStarts | None, start: int) -> Follow | None:

@@ -131,17 +131,6 @@ def test_two_starts_that_agree_are_enough(monkeypatch, blurred):
     assert found.confidence == pytest.approx(1, abs=1e-4) and seeds == [3, 4]
 
 
-def test_one_start_of_five_may_fail(monkeypatch, blurred):
-    def third_fails(y, denoise, settings, seed=0, follow=None, sharpen=None):
-        return Estimate(torch.eye(9).flip(0) / 9 if seed == 2 else torch.eye(9) / 9, 0.01)
-
-    monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", third_fails)
-    monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 1.5)  # so all starts are made
-    found = find_blur(blurred, lambda x, s: x, BlindSettings(size=9), starts=5)
-    assert found.verdict == "found" and len(found.estimates) == 5
-    assert found.confidence == pytest.approx(0.85 / 1.5, abs=1e-3)  # of the overshoot alone
-
-
 def test_noise_is_no_texture(scene):
     flat = 0.5 + 0.05 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(1))
     assert texture(flat) < 0.004 < texture(scene)
