@@ -3,6 +3,7 @@
 import torch
 
 from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
+from daep_deepinv.linear_algebra.preconditioned import preconditioned_conjugate_gradients
 
 
 def system(seed: int = 0) -> torch.Tensor:
@@ -40,14 +41,14 @@ def test_no_more_iterations_than_allowed():
 def test_a_preconditioner_that_is_the_inverse_needs_one_iteration():
     matrix, right = system(), torch.ones(1, 6, dtype=torch.float64)
     inverse = torch.linalg.inv(matrix)
-    found = conjugate_gradients(
-        lambda v: v @ matrix, right, torch.full((1,), 1e-9, dtype=torch.float64), 1, lambda v: v @ inverse
-    )
+    bound = torch.full((1,), 1e-9, dtype=torch.float64)
+    found = preconditioned_conjugate_gradients(lambda v: v @ matrix, right, lambda v: v @ inverse, bound, 1)
     assert torch.allclose(found, right @ inverse, atol=1e-10)
 
 
 def test_a_preconditioner_leaves_the_solution():
     matrix, right = system(), torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     scales = torch.rand(6, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) + 0.1
-    found = conjugate_gradients(lambda v: v @ matrix, right, 1e-12 * right.norm(dim=1), 100, lambda v: scales * v)
+    bound = 1e-12 * right.norm(dim=1)
+    found = preconditioned_conjugate_gradients(lambda v: v @ matrix, right, lambda v: scales * v, bound, 100)
     assert torch.allclose(found, torch.linalg.solve(matrix, right.T).T, atol=1e-9)

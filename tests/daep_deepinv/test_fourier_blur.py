@@ -111,7 +111,7 @@ def test_a_step_starts_from_the_border_that_the_last_one_found(images, monkeypat
     physics, x = degradation(rand(5, 5)), 1 - images(1, *SIZE)
     y = physics.A(images(1, *SIZE))
     counts = []
-    original = fourier.conjugate_gradients
+    original = fourier.preconditioned_conjugate_gradients
 
     def counting(normal, *arguments):
         counts.append(0)
@@ -122,7 +122,7 @@ def test_a_step_starts_from_the_border_that_the_last_one_found(images, monkeypat
 
         return original(counted, *arguments)
 
-    monkeypatch.setattr(fourier, "conjugate_gradients", counting)
+    monkeypatch.setattr(fourier, "preconditioned_conjugate_gradients", counting)
     blur = FourierBlur(physics, y, x.shape[-2:])
     first = blur.prox(x, 30.0, 1e-5, 50)
     again = blur.prox(x, 30.0, 1e-5, 50)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from daep_deepinv.data_terms.preconditioner import preconditioner
 from daep_deepinv.data_terms.unmeasured import Border, Masked, Unmeasured
-from daep_deepinv.linear_algebra.conjugate_gradients import conjugate_gradients
 from daep_deepinv.linear_algebra.frequencies import frequencies
+from daep_deepinv.linear_algebra.preconditioned import preconditioned_conjugate_gradients
 
 __all__ = ["FourierBlur", "products_of"]
 
@@ -111,7 +111,7 @@ class FourierBlur:
 
     def adjoint(self, residual: Tensor) -> Tensor:
         """``K^T`` of a residual (B, C, h, w), (B, C, H, W)."""
-        return self._image(self.spectrum.conj() * torch.fft.rfft2(self._padded(residual)))
+        return self.back_projected(self._padded(residual))
 
     def prox(
         self, x: Tensor, weight: float | Tensor, tolerance: float, iterations: int, unused: Tensor | None = None
@@ -191,12 +191,12 @@ class FourierBlur:
         def gradient(v: Tensor) -> Tensor:
             return outside.of(self._back(weights * torch.fft.rfft2(v)))
 
-        return start + conjugate_gradients(
+        return start + preconditioned_conjugate_gradients(
             lambda values: gradient(outside.embed(values)),
             -gradient(residual + outside.embed(start)),
+            preconditioner(outside, self._border(), weights, self.weights is None, self.y),
             bound * outside.count() ** 0.5,
             iterations,
-            preconditioner(outside, self._border(), weights, self.weights is None, self.y),
         )
 
     def _weighted(self, spectrum: Tensor) -> Tensor:

@@ -30,14 +30,18 @@ def preconditioner(
     :param torch.Tensor y: measurement, (B, C, h, w).
     :return: a map of the values, in the form of ``outside``.
     """
-    strips = BorderStrips(border, 1 / weights) if white and BorderStrips.fits(border) else None
-    if isinstance(outside, Border) and strips is not None:
-        return strips
-    areas = one_per_image(outside.in_areas(border, y), y)
-    diagonal = torch.fft.irfft2(weights, s=border.size)[..., :1, :1]
+    narrow = white and BorderStrips.fits(border)
+    if isinstance(outside, Border) and narrow:
+        return BorderStrips(border, 1 / weights)
 
     def lumped(values: Tensor) -> Tensor:
         return outside.of(torch.fft.irfft2(torch.fft.rfft2(outside.embed(values)) / weights, s=border.size))
+
+    areas = one_per_image(outside.in_areas(border, y), y)
+    if bool(areas.all()):
+        return lumped
+    strips = BorderStrips(border, 1 / weights) if narrow else None
+    diagonal = torch.fft.irfft2(weights, s=border.size)[..., :1, :1]
 
     def separate(values: Tensor) -> Tensor:
         scaled = values / diagonal
@@ -47,9 +51,6 @@ def preconditioner(
         scaled[..., :, : border.left] = 0
         return scaled + border.embed(strips(border.of(values)))
 
-    def precondition(values: Tensor) -> Tensor:
-        if bool(areas.all()):
-            return lumped(values)
-        return torch.where(areas, lumped(values), separate(values)) if bool(areas.any()) else separate(values)
-
-    return precondition
+    if not bool(areas.any()):
+        return separate
+    return lambda values: torch.where(areas, lumped(values), separate(values))
