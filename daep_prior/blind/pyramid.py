@@ -39,7 +39,7 @@ class Scale(NamedTuple):
 def scales(y: Tensor, settings: BlindSettings) -> list[Scale]:
     """The scales of ``y`` (1, 1, h, w), coarse to fine."""
     factors = [1.0]
-    while settings.size * factors[-1] / settings.factor > settings.coarsest - 0.5:
+    while settings.size * factors[-1] / settings.factor >= settings.coarsest - 0.5:
         factors.append(factors[-1] / settings.factor)
     return [_scale(y, factor, settings.size) for factor in reversed(factors)]
 

@@ -38,8 +38,8 @@ class BlindSettings:
     """
 
     size: int = 31
-    rounds: int = 8
-    coarse_rounds: int = 8
+    rounds: int = 16
+    coarse_rounds: int = 16
     refining_rounds: int = 16
     refined_from: float = 15 / 255
     corrections: int = 3

@@ -22,8 +22,8 @@ from daep_prior.blind.similarity import similarity
 
 #: Called after each round with the start, from 0, the scale's factor, the round, from 0, and the kernel.
 FollowStarts = Callable[[int, float, int, Tensor], None]
-#: How badly a kernel explains a photograph (1, 1, h, w) with this noise level: photograph, kernel, noise level.
-Cost = Callable[[Tensor, Tensor, float], float]
+#: How badly a kernel explains a photograph (1, 1, h, w): photograph, kernel.
+Cost = Callable[[Tensor, Tensor], float]
 #: Two starts that agree this well are enough. Chosen by hand on blurred training crops.
 AGREED = 0.95
 #: Agreement below which the blur counts as not found. On 14 blurred training crops the similarity of the chosen kernel
@@ -45,7 +45,7 @@ SHARPENED_FROM = 1.2 / 255
 #: by one start: 38 of the sharp crops at least 0.64, the other two are wrong; 40 slightly blurred ones at most 0.60.
 SHARP_CORE = 0.65
 #: Factors between two scales that the starts take in turn: starts with one factor often fail alike. Chosen by hand.
-FACTORS = (2**0.5, 2.0, 2**0.75)
+FACTORS = (2.0, 2**0.5, 2**0.75)
 #: Root mean square gradient of the photograph at a quarter of its size, images in [0, 1], below which nothing shows the
 #: blur. Chosen by hand.
 LEAST_TEXTURE, TEXTURE_SCALE = 0.004, 4
@@ -89,8 +89,8 @@ def find_blur(
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
-    otherwise all starts are made and the best is taken, see :func:`score`. Its kernel is :func:`refined`, and with
-    little noise :func:`corrected`. ``confidence`` is its least similarity to a start with another factor; if it
+    otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. Its kernel is
+    :func:`refined`, and with little noise :func:`corrected`. ``confidence`` is its least similarity to a start with another factor; if it
     overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
@@ -101,8 +101,9 @@ def find_blur(
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
         on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
         kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
-    :param Callable cost: see :data:`Cost`. A kernel that ``sharpen`` has refined is taken if it costs no more than
-        before; default: always. Kernels that ``denoise`` has refined are always taken: they hardly become worse.
+    :param Callable cost: see :data:`Cost`. It chooses the start; default: :func:`score`. A kernel that ``sharpen`` has
+        refined is taken if it costs no more than before; default: always. Kernels that ``denoise`` has refined are
+        always taken: they hardly become worse.
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -115,31 +116,51 @@ def find_blur(
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
     find = denoise if sharpen is None or noise < SHARPENED_FROM else sharpen
-    chosen = _best_start(grey, denoise, find, noise, settings, starts, seed, follow)
+    search = _Search(grey, denoise, find, noise, settings, seed, follow, _rating(grey, cost))
+    chosen = _best_start(search, starts)
     if find is not denoise and _fails(chosen, starts):
-        other = _best_start(grey, denoise, denoise, noise, settings, starts, seed, follow)
-        if not _fails(other, starts):
-            chosen, find = other, denoise
-    estimates, best, agreement, doubt = chosen
+        second = search._replace(find=denoise)
+        if not _fails(other := _best_start(second, starts), starts):
+            chosen, search = other, second
+    estimates, best, agreement, doubt, rating = chosen
     kernel = estimates[best].kernel
     if scattered(kernel) or _disagree(agreement, starts):
         return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
-    new = _after_last_rounds(grey, denoise, find, kernel, noise, settings, seed, follow_of_start(follow, best))
-    if find is denoise or cost is None or cost(grey, new, noise) <= cost(grey, kernel, noise):
+    new = _after_last_rounds(search, kernel, follow_of_start(follow, best))
+    if search.find is denoise or cost is None or cost(grey, new) <= rating:
         kernel = new
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
 
+class _Search(NamedTuple):
+    """What all starts have in common: the parameters of :func:`find_blur`, and how an estimate is rated."""
+
+    grey: Tensor
+    denoise: Denoise
+    find: Denoise
+    noise: float
+    settings: BlindSettings
+    seed: int
+    follow: FollowStarts | None
+    rate: Callable[[Estimate], float]
+
+
 class _Chosen(NamedTuple):
-    """All starts, the number of the best, its agreement with others, and the overshoot of its kernel."""
+    """All starts, the number of the best, its agreement with others, the overshoot of its kernel, and its rating."""
 
     estimates: list[Estimate]
     best: int
     agreement: float
     doubt: float
+    rating: float
+
+
+def _rating(grey: Tensor, cost: Cost | None) -> Callable[[Estimate], float]:
+    """The rating of an estimate: what it costs, or its :func:`score`; the least is the best."""
+    return score if cost is None else lambda estimate: cost(grey, estimate.kernel)
 
 
 def _disagree(agreement: float, starts: int) -> bool:
@@ -152,47 +173,34 @@ def _fails(chosen: _Chosen, starts: int) -> bool:
     return chosen.doubt > 1 or _disagree(chosen.agreement, starts)
 
 
-def _best_start(
-    grey: Tensor,
-    denoise: Denoise,
-    find: Denoise,
-    noise: float,
-    settings: BlindSettings,
-    starts: int,
-    seed: int,
-    follow: FollowStarts | None,
-) -> _Chosen:
-    """Starts that find the kernel with ``find``, until two factors agree and the kernel passes the check."""
-    settings = settings_of(find, denoise, settings)
+def _best_start(search: _Search, starts: int) -> _Chosen:
+    """The best start, after two factors agree and its kernel passes the check, or after all."""
+    grey, denoise, find = search.grey, search.denoise, search.find
+    settings = settings_of(find, denoise, search.settings)
     estimates: list[Estimate] = []
+    ratings: list[float] = []
     doubts: dict[int, float] = {}
     for start in range(starts):
-        follow_start = follow_of_start(follow, start)
-        estimates.append(one_estimate(grey, denoise, of_start(settings, start), seed + start, follow_start, find))
-        best, agreement = _chosen(estimates)
+        follow_start = follow_of_start(search.follow, start)
+        seed = search.seed + start
+        estimates.append(one_estimate(grey, denoise, of_start(settings, start), seed, follow_start, find))
+        ratings.append(search.rate(estimates[-1]))
+        best, agreement = _chosen(estimates, ratings)
         if agreement < AGREED and start < starts - 1:
             continue
         if best not in doubts:
-            doubts[best] = overshoot(grey, denoise, estimates[best].kernel, noise, settings)
+            doubts[best] = overshoot(grey, denoise, estimates[best].kernel, search.noise, settings)
         if agreement >= AGREED and doubts[best] <= 1:
             break
-    return _Chosen(estimates, best, agreement, doubts[best])
+    return _Chosen(estimates, best, agreement, doubts[best], ratings[best])
 
 
-def _after_last_rounds(
-    grey: Tensor,
-    denoise: Denoise,
-    find: Denoise,
-    kernel: Tensor,
-    noise: float,
-    settings: BlindSettings,
-    seed: int,
-    follow: Follow | None,
-) -> Tensor:
+def _after_last_rounds(search: _Search, kernel: Tensor, follow: Follow | None) -> Tensor:
     """The chosen kernel, refined, and with little noise corrected."""
-    kernel = refined(grey, denoise, kernel, settings_of(find, denoise, settings), seed, follow, find)
-    if find is denoise and noise < LITTLE_NOISE:
-        kernel = corrected(grey, denoise, kernel, noise, settings, seed, follow)
+    grey, denoise, find, seed = search.grey, search.denoise, search.find, search.seed
+    kernel = refined(grey, denoise, kernel, settings_of(find, denoise, search.settings), seed, follow, find)
+    if find is denoise and search.noise < LITTLE_NOISE:
+        kernel = corrected(grey, denoise, kernel, search.noise, search.settings, seed, follow)
     return kernel
 
 
@@ -237,16 +245,17 @@ def score(estimate: Estimate) -> float:
     return entropy(estimate.kernel) + 2 * math.log(max(estimate.misfit, 1e-6))
 
 
-def _chosen(estimates: list[Estimate]) -> tuple[int, float]:
+def _chosen(estimates: list[Estimate], ratings: list[float]) -> tuple[int, float]:
     """The number of the best estimate, and its least similarity to a start with another factor; 0 if there is none.
 
-    An estimate that a start with another factor confirms is better than one that none confirms; then the score decides.
+    An estimate that a start with another factor confirms is better than one that none confirms; then the rating
+    decides.
     """
     agreements = []
     for i, one in enumerate(estimates):
         others = [other for j, other in enumerate(estimates) if (i - j) % len(FACTORS)]
         agreements.append([similarity(one.kernel, other.kernel) for other in others] or [0.0])
-    best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < UNCERTAIN, score(estimates[i])))
+    best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < UNCERTAIN, ratings[i]))
     return best, min(1.0, *agreements[best])
 
 

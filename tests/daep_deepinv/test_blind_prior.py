@@ -103,16 +103,42 @@ def test_a_refined_kernel_that_costs_more_is_not_taken(monkeypatch, kernel, ring
     monkeypatch.setattr(module + "refined", lambda *_: ring)
     monkeypatch.setattr(module + "corrected", lambda y, denoise, found, *_: found)
 
-    def cost(y, k, level):
-        assert level == pytest.approx(noise, rel=0.2)
+    def cost(y, k):
         return after if torch.equal(k, ring) else 1.0
 
     found = find_blur(measured(discs(), kernel, noise), lambda x, s: x, SETTINGS, 1, 0, None, lambda x, s: x, cost)
     assert torch.equal(found.kernel, kernel if kept == "start" and noise else ring)
 
 
-def test_the_true_kernel_costs_less_than_others(kernel):
-    y, prior = measured(discs(), kernel, 0.01), as_blind_prior("dae")
-    true, wide = prior.cost(y, kernel, 0.01), prior.cost(y, torch.ones(11, 11) / 121, 0.01)
-    assert 0 < true < wide
-    assert prior.cost(y, torch.ones(1, 1), 0.01) > 0  # no blur: the photograph itself
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_of_starts_that_disagree_the_one_that_costs_least_is_taken(monkeypatch, kernel, best):
+    kernels = [torch.ones(side, side) / side**2 for side in (5, 7, 9)]
+    module, left = "daep_prior.blind.several_starts.", list(kernels)
+    monkeypatch.setattr(module + "overshoot", lambda *_: 0.5)
+    monkeypatch.setattr(module + "sharpness", lambda *_: 0.0)
+    monkeypatch.setattr(module + "AGREED", 2.0)  # all starts are made
+    monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(left.pop(0), 0.01))
+    for name in ("refined", "corrected"):
+        monkeypatch.setattr(module + name, lambda y, denoise, found, *_: found)
+    settings = BlindSettings(size=13, rounds=1, coarse_rounds=1)
+
+    def cost(y, k):
+        return 1.0 if torch.equal(k, kernels[best]) else 2.0
+
+    found = find_blur(measured(discs(), kernel, 0.01), lambda x, s: x, settings, 3, 0, None, None, cost)
+    assert not left and torch.equal(found.kernel, kernels[best])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_the_true_kernel_predicts_a_photograph_better_than_others(kernel, ring, noise):
+    y, prior = measured(discs(), kernel, noise), as_blind_prior("dae")
+    with torch.no_grad():
+        errors = [prior.prediction_error(y, k) for k in (kernel, ring, torch.ones(11, 11) / 121)]
+    assert min(errors) == errors[0] > noise**2
+
+
+def test_a_kernel_of_one_pixel_gains_nothing_by_fitting_the_noise(kernel):
+    """The photograph itself explains the photograph without an error."""
+    noise = 0.02
+    y, prior = measured(discs(), kernel, noise), as_blind_prior("dae")
+    assert prior.prediction_error(y, torch.ones(1, 1)) > prior.prediction_error(y, kernel) > noise**2

@@ -84,7 +84,7 @@ def found_blurs(
     with torch.inference_mode(False), torch.no_grad():
         photographs = y.detach().to("cpu", torch.float32)
         found = [
-            find_blur(one[None].clone(), prior.judge, settings, starts, s, follow, prior.sharpen, prior.cost)
+            find_blur(one[None].clone(), prior.judge, settings, starts, s, follow, prior.sharpen, prior.prediction_error)
             for one, s in zip(photographs, seeds, strict=True)
         ]
     for number, one in enumerate(found):

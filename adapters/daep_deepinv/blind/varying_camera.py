@@ -14,14 +14,7 @@ from daep_prior.blind import BlindSettings, similarity
 from daep_prior.blind.camera_refinement import mean_shake, refined_shake
 from daep_prior.blind.camera_shake import CameraShake, camera_shake, unexplained
 from daep_prior.blind.refinement import GROWTH
-from daep_prior.blind.several_starts import (
-    UNCERTAIN,
-    FollowStarts,
-    follow_of_start,
-    last_weight,
-    noise_level,
-    of_start,
-)
+from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts, follow_of_start, last_weight, noise_level
 
 #: Height and width of photographs for which poses are sought, pixels. A turn is hardly seen in a smaller one; in a
 #: larger one, a start takes more than two minutes. Chosen by hand.
@@ -31,8 +24,8 @@ COUNTS = (7, 7)
 #: Error of the kernels, images in [0, 1]; it counts as noise. With noise of 2.55/255 in a training photograph, assumed
 #: levels of 3 and 5/255 restored 25.3 and 25.2 dB.
 ERROR = 1.5 / 255
-#: Starts that are compared; they have other factors between two scales.
-STARTS = 2
+#: Factors between two scales of the starts that are compared, and rounds of each at a scale.
+FACTORS, ROUNDS = (2**0.5, 2.0), 8
 
 
 class CameraBlur(NamedTuple):
@@ -58,7 +51,7 @@ class Judge:
 
     def __init__(self, y: Tensor, size: int, prior: BlindPrior):
         self.grey = y.detach().to("cpu", torch.float32).mean(1, keepdim=True)
-        self.settings = replace(BlindSettings(), size=size)
+        self.settings = replace(BlindSettings(), size=size, rounds=ROUNDS, coarse_rounds=ROUNDS)
         weight = last_weight(noise_level(self.grey), self.settings)
         self.settings = replace(self.settings, last_weight=weight)
         #: The denoiser. It finds the poses, too: under a rotation, those of the sharpener restored 1.2 dB worse.
@@ -79,8 +72,8 @@ def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | Non
     """The blur for the poses of a camera: of two starts, the one with the smaller misfit."""
     shakes: list[CameraShake] = []
     with torch.inference_mode(False), torch.no_grad():
-        for start in range(min(STARTS, starts)):
-            settings = of_start(judge.settings, start)
+        for start in range(min(len(FACTORS), starts)):
+            settings = replace(judge.settings, factor=FACTORS[start])
             follow_start = follow_of_start(follow, start)
             shakes.append(camera_shake(judge.grey, judge.denoise, settings, COUNTS, seed + start, follow_start))
     found = [shake.kernels for shake in shakes]
