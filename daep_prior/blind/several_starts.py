@@ -90,8 +90,8 @@ def find_blur(
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
     otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. Its kernel is
-    :func:`refined`, and with little noise :func:`corrected`. ``confidence`` is its least similarity to a start with another factor; if it
-    overshoots, at most ``UNCERTAIN`` over the overshoot.
+    :func:`refined`, and with little noise :func:`corrected`. ``confidence`` is its least similarity to a start with
+    another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.

@@ -82,10 +82,10 @@ def found_blurs(
     starts, seeds = whole_number("starts", starts), seeds_of(seed, len(y))
 
     with torch.inference_mode(False), torch.no_grad():
-        photographs = y.detach().to("cpu", torch.float32)
+        photographs = [one[None].clone() for one in y.detach().to("cpu", torch.float32)]
         found = [
-            find_blur(one[None].clone(), prior.judge, settings, starts, s, follow, prior.sharpen, prior.prediction_error)
-            for one, s in zip(photographs, seeds, strict=True)
+            find_blur(photograph, prior.judge, settings, starts, s, follow, prior.sharpen, prior.prediction_error)
+            for photograph, s in zip(photographs, seeds, strict=True)
         ]
     for number, one in enumerate(found):
         warn_of(one, number, starts, settings.size)

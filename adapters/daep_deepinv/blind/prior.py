@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from daep_deepinv.blind.restoration import deblurred, noise_level
+from daep_deepinv.blind.restoration import noise_level, with_border
 from daep_deepinv.prior import DAEPrior
 
 #: The shipped network that finds kernels. It was trained on images that were restored with a wrong kernel.
@@ -59,10 +59,9 @@ class BlindPrior(nn.Module):
         level = max(LEAST_LEVEL, noise_level(y))
         field = level * torch.randn(y.shape, generator=torch.Generator().manual_seed(FIELD_SEED)).to(y)
         seen, unseen = y + SPLIT * field, y - field / SPLIT
-        x = deblurred(seen.to(self._judging.device), kernel, math.hypot(1, SPLIT) * level, "fast", self.denoiser).to(y)
-        r, (height, width) = kernel.shape[0] // 2, (y.shape[-2], y.shape[-1])
-        error = F.conv2d(x, kernel.flip(0, 1)[None, None]) - unseen[..., r : height - r, r : width - r]
-        return float(error.square().mean())
+        sigma = math.hypot(1, SPLIT) * level
+        x = with_border(seen.to(self._judging.device), kernel, sigma, "fast", self.denoiser).to(y)
+        return float((F.conv2d(x, kernel.flip(0, 1)[None, None]) - unseen).square().mean())
 
 
 def as_blind_prior(

@@ -28,6 +28,15 @@ def deblurred(
     :param float sigma: noise level, images in [0, 1]; ``None``: estimated.
     :return: (1, C, h, w) in [0, 1].
     """
+    wide = with_border(y, kernel, sigma, preset, denoiser, seed)
+    r = (wide.shape[2] - y.shape[2]) // 2
+    return wide[..., r : r + y.shape[2], r : r + y.shape[3]]
+
+
+def with_border(
+    y: Tensor, kernel: Tensor | VaryingKernel, sigma: float | None, preset: str, denoiser: nn.Module, seed: int = 0
+) -> Tensor:
+    """As :func:`deblurred`, with all pixels that the kernel of side ``n`` reaches: (1, C, h + n - 1, w + n - 1)."""
     side = kernel.kernels.shape[-1] if isinstance(kernel, VaryingKernel) else kernel.shape[0]
     if side == 1:
         return y.clamp(0, 1)
@@ -40,8 +49,7 @@ def deblurred(
     model = DAEP(noise, preset=preset, denoiser=denoiser, seed=seed, check_noise=False)
     with torch.no_grad():
         wide: Tensor = model(y, physics)
-    r = side // 2
-    return wide[..., r : r + y.shape[2], r : r + y.shape[3]]
+    return wide
 
 
 def assumed_noise(y: Tensor, sigma: float | None = None, error: float = 0.0) -> float:
