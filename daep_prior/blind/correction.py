@@ -70,16 +70,16 @@ def corrected(
     """
     ridge = max(LEAST_RIDGE, RIDGE_PER_NOISE * y.numel() * noise**2)
     problem = _Problem(scales(y, settings)[-1], denoise, replace(settings, ridge=ridge))
-    scale, new = problem.scale, fitted(kernel, problem.scale.size)
+    scale, new = problem.scale, fitted(kernel, problem.scale.room)
     generator = torch.Generator().manual_seed(seed)
     for number in range(settings.corrections):
-        new = fitted(new, min(scale.size, 2 * (reach(new) + settings.margin) + 1))
+        new = fitted(new, min(scale.room, 2 * (reach(new) + settings.margin) + 1))
         found, sharp = _estimate(problem, scale.y, new, seed + number)
         blurred = scale.inside(convolved(transfer(new, (sharp.shape[-2], sharp.shape[-1])), sharp))
         field = torch.randn(blurred.shape, generator=generator).to(blurred)
         simulated = scales(blurred + noise * field, settings)[-1].y
         step = found - _estimate(problem, simulated, new, seed + number)[0]
-        new = cleaned(new + step / (1 + DAMPING * number), settings.last_least, settings.island)
+        new = cleaned(new + step / (1 + DAMPING * number), settings.last_least, settings.island, scale.size)
         if follow is not None:
             follow(scale.factor, number, new)
     new = trimmed(new)

@@ -38,6 +38,17 @@ def trimmed(kernel: Tensor) -> Tensor:
     return fitted(kernel, 2 * reach(kernel) + 1)
 
 
+def brightest(kernel: Tensor, side: int) -> Tensor:
+    """The kernel inside the window of (side, side) pixels that holds most of it, 0 outside; of the same shape."""
+    if 2 * reach(kernel) + 1 <= side:
+        return kernel
+    sums = F.avg_pool2d(kernel[None, None], side, stride=1)[0, 0]
+    top, left = divmod(int(sums.argmax()), sums.shape[1])
+    inside = torch.zeros_like(kernel)
+    inside[top : top + side, left : left + side] = kernel[top : top + side, left : left + side]
+    return inside
+
+
 def centred(kernel: Tensor) -> Tensor:
     """The kernel moved by whole pixels, so that its centre of mass lies in the middle pixel; its sum is 1.
 
@@ -54,23 +65,29 @@ def centred(kernel: Tensor) -> Tensor:
     return kernel / kernel.sum().clamp_min(1e-12)
 
 
-def cleaned(kernel: Tensor, least: float, island: float) -> Tensor:
+def cleaned(kernel: Tensor, least: float, island: float, side: int | None = None, typical: float = math.inf) -> Tensor:
     """Without negative and small values and without small islands; centred, with sum 1.
 
     :param float least: smallest value that is kept, a share of the largest.
     :param float island: smallest sum of a connected part that is kept, a share of the whole.
+    :param int side: of the window that holds the kernel, see :func:`brightest`; default: the support.
+    :param float typical: ``least`` is a share of ``typical`` times ``exp(-entropy(kernel))`` instead, if that is less
+        than the largest value. ``exp(-entropy)`` is the geometric mean of the values, each weighted with itself: one
+        bright end of a trail does not raise it much, and the faint rest is kept.
     """
     kernel = kernel.clamp_min(0)
-    kernel = torch.where(kernel < least * kernel.max(), torch.zeros_like(kernel), kernel)
-    total = float(kernel.sum())
-    if total <= 0:
+    if not bool(kernel.any()):
         return one_pixel(kernel.shape[0])
+    kernel = kernel / kernel.sum()
+    level = min(float(kernel.max()), typical * math.exp(-entropy(kernel)))
+    kernel = torch.where(kernel < least * level, torch.zeros_like(kernel), kernel)
+    total = float(kernel.sum())
     if island > 0:
         labels = connected_parts(kernel > 0)
         sums = torch.zeros(kernel.numel() + 1).index_add_(0, labels.flatten(), kernel.flatten())
         # the largest part is always kept
         kernel = torch.where(sums[labels] >= min(island * total, float(sums[1:].max())), kernel, 0.0)
-    return centred(kernel)
+    return centred(kernel if side is None else brightest(kernel, side))
 
 
 def connected_parts(mask: Tensor) -> Tensor:

@@ -72,10 +72,9 @@ def one_estimate(
         finest = scale is levels[-1]
         widths, weight = settings.widths(finest), settings.last_weight if finest else settings.weight
         for number, width in enumerate(widths):
-            last = finest and number >= len(widths) - LAST_ROUNDS
-            least = settings.last_least if last else settings.least
+            faint = finest and number >= len(widths) - LAST_ROUNDS
             kernel, image = one_round(
-                scale, kernel, image, sharpen or denoise, settings, width, weight, least, generator
+                scale, kernel, image, sharpen or denoise, settings, width, weight, faint, generator
             )
             if follow is not None:
                 follow(scale.factor, number, kernel)
@@ -97,13 +96,17 @@ def one_round(
     settings: BlindSettings,
     width: float,
     weight: float,
-    least: float,
+    faint: bool,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """The kernel and image after one round at a scale, see :func:`one_estimate`."""
+    """The kernel and image after one round at a scale, see :func:`one_estimate`.
+
+    :param bool faint: keep faint values of the kernel: ``last_least`` and ``last_typical`` of the settings hold.
+    """
     sharp = mean_shift(image, denoise, width, generator)
-    kernel = fitted(kernel, min(scale.size, 2 * (reach(kernel) + settings.margin) + 1))
+    kernel = fitted(kernel, min(scale.room, 2 * (reach(kernel) + settings.margin) + 1))
     edges = settings.edges if spread(kernel) >= WIDE else 1.0
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations, edges)
-    kernel = cleaned(kernel, least, settings.island)
+    least, typical = settings.smallest(faint)
+    kernel = cleaned(kernel, least, settings.island, scale.size, typical)
     return kernel, image_step(sharp, scale.y, scale.known, kernel, weight, settings.fills)

@@ -40,7 +40,7 @@ def overshoot(y: Tensor, denoise: Denoise, kernel: Tensor, noise: float, setting
     :param float noise: noise level of ``y``.
     """
     scale = scales(y, settings)[-1]
-    kernel = fitted(kernel, scale.size)
+    kernel = fitted(kernel, scale.room)
     x = scale.y
     least = WEIGHT * max(1.0, noise / NOISE) ** 2
     for number, width in enumerate(WIDTHS):

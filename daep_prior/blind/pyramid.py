@@ -10,6 +10,9 @@ from daep_prior.blind.settings import BlindSettings
 
 #: Least height and width of the image at a coarse scale, pixels. Chosen by hand: a quarter of it is wider than an edge.
 SMALLEST = 24
+#: Largest distance of the centre of mass of a kernel of ``size`` from its middle, sides; without it, a trail with most
+#: of its light at one end is cut. Chosen by hand on training crops, see ``docs/unknown-blur.md``.
+ROOM = 0.25
 
 
 class Scale(NamedTuple):
@@ -25,6 +28,11 @@ class Scale(NamedTuple):
     size: int
     y: Tensor
     known: Tensor
+
+    @property
+    def room(self) -> int:
+        """Side of the support in which the centre of mass of a kernel of ``size`` is the middle pixel, pixels."""
+        return self.size + 2 * round(ROOM * self.size)
 
     def inside(self, image: Tensor) -> Tensor:
         """``image`` (1, 1, H, W) without the border."""

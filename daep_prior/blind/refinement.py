@@ -49,14 +49,14 @@ def refined(
     )
     scale = scales(y, settings)[-1]
     generator = torch.Generator().manual_seed(seed)
-    new, image = fitted(kernel, scale.size), scale.y
+    new, image = fitted(kernel, scale.room), scale.y
     for width in WIDTHS:
         sharp = mean_shift(image, sharpen or denoise, width, generator)
         image = image_step(sharp, scale.y, scale.known, new, settings.last_weight, settings.fills)
     before = misfit(scale, new, image, denoise)
     for number, width in enumerate(settings.widths(finest=True)):
         new, image = one_round(
-            scale, new, image, sharpen or denoise, settings, width, settings.last_weight, settings.last_least, generator
+            scale, new, image, sharpen or denoise, settings, width, settings.last_weight, True, generator
         )
         if follow is not None:
             follow(scale.factor, number, new)

@@ -3,6 +3,7 @@
 ``least`` and ``last_least`` were chosen after the kernels of Levin et al. (2009) had been looked at.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 
@@ -25,7 +26,9 @@ class BlindSettings:
     :param float last_weight: the same at the finest scale, in photographs with little noise.
     :param float ridge: weight of ``1/2 ||k||^2`` in the kernel step, against the sum of squared gradients.
     :param float least: kernel values below this share of the largest are set to 0.
-    :param float last_least: the same in the last three rounds, which restore faint tails.
+    :param float last_least: the same in the last three rounds and in the refining ones, which restore faint tails.
+    :param float last_typical: limit of that largest value in these rounds, see
+        :func:`daep_prior.blind.kernel_shape.cleaned`.
     :param float island: connected parts of the kernel with less than this share of its sum are removed.
     :param float factor: between two scales.
     :param int coarsest: side of the largest kernel at the coarsest scale, pixels of that scale.
@@ -50,6 +53,7 @@ class BlindSettings:
     ridge: float = 10.0
     least: float = 0.02
     last_least: float = 0.01
+    last_typical: float = math.inf
     island: float = 0.02
     factor: float = 2**0.5
     coarsest: int = 3
@@ -65,6 +69,11 @@ class BlindSettings:
         last = max(1, rounds - 1)
         return [self.widest * (self.narrowest / self.widest) ** (t / last) for t in range(rounds)]
 
+    def smallest(self, faint: bool) -> tuple[float, float]:
+        """``least`` and ``typical`` of :func:`daep_prior.blind.kernel_shape.cleaned`; in the rounds that keep faint
+        values, or not."""
+        return (self.last_least, self.last_typical) if faint else (self.least, math.inf)
+
     def with_sharpener(self) -> "BlindSettings":
         """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
-        return replace(self, refined_from=30 / 255, refined_edges=self.edges)
+        return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0)

@@ -131,7 +131,7 @@ def find_blur(
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
     new = _after_last_rounds(search, kernel, follow_of_start(follow, best))
-    if search.find is denoise or cost is None or cost(grey, new) <= rating:
+    if new is kernel or search.find is denoise or cost is None or cost(grey, new) <= rating:
         kernel = new
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 

@@ -41,6 +41,6 @@ def sharpness(grey: Tensor, denoise: Denoise, settings: BlindSettings) -> float:
     kernel, image, generator = one_pixel(SIDE), scale.y, torch.Generator().manual_seed(0)
     for width in settings.widths(finest=True):
         kernel, image = one_round(
-            scale, kernel, image, denoise, settings, width, settings.last_weight, settings.least, generator
+            scale, kernel, image, denoise, settings, width, settings.last_weight, False, generator
         )
     return core(kernel) / max(1.0, spread(kernel) / COMPACT)
