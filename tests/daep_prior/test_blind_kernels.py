@@ -139,7 +139,7 @@ def test_similarity_ignores_the_position_and_sees_another_shape(kernel):
 def test_the_kernel_step_finds_the_kernel_between_a_sharp_and_a_blurred_image(sharp, kernel):
     y, known = measured(sharp, kernel)
     found = one_pixel(9)
-    for _ in range(4):  # each fills the unmeasured gradients better
+    for _ in range(8):  # each fills the unmeasured gradients better
         found = kernel_step(sharp, y, known, found, ridge=0.0, iterations=100)
     assert torch.allclose(found, fitted(kernel, 9), atol=5e-3)
     assert (found >= 0).all()
