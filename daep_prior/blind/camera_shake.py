@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from daep_prior.blind.camera_poses import CameraPoses, enlarged_times, middle_times, one_pose
-from daep_prior.blind.kernel_shape import fitted
+from daep_prior.blind.kernel_shape import moved_into
 from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.one_start import JUDGED_WIDTH, Follow
 from daep_prior.blind.pyramid import Scale, resized, scales
@@ -108,7 +108,7 @@ def unexplained(y: Tensor, denoise: Denoise, kernels: Tensor, settings: BlindSet
     :param torch.Tensor kernels: (rows, columns, n, n), as those of :class:`daep_prior.blind.windows.Windows`.
     """
     scale = scales(y, settings)[-1]
-    fit = torch.stack([fitted(kernel, scale.size) for kernel in kernels.flatten(0, 1)])
+    fit = torch.stack([moved_into(kernel, scale.size) for kernel in kernels.flatten(0, 1)])
     kernels = of_sum_one(fit.view(*kernels.shape[:2], scale.size, scale.size))
     windows = Windows((y.shape[-2], y.shape[-1]), scale.size, (kernels.shape[0], kernels.shape[1]))
     generator = torch.Generator().manual_seed(0)

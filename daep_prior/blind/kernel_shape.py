@@ -42,11 +42,22 @@ def brightest(kernel: Tensor, side: int) -> Tensor:
     """The kernel inside the window of (side, side) pixels that holds most of it, 0 outside; of the same shape."""
     if 2 * reach(kernel) + 1 <= side:
         return kernel
+    rows, columns = _brightest_window(kernel, side)
+    inside = torch.zeros_like(kernel)
+    inside[rows, columns] = kernel[rows, columns]
+    return inside
+
+
+def moved_into(kernel: Tensor, side: int) -> Tensor:
+    """The kernel in a support of (side, side): with the same centre if it fits, otherwise its brightest window."""
+    return fitted(kernel, side) if 2 * reach(kernel) + 1 <= side else kernel[_brightest_window(kernel, side)]
+
+
+def _brightest_window(kernel: Tensor, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the (side, side) pixels with the largest sum."""
     sums = F.avg_pool2d(kernel[None, None], side, stride=1)[0, 0]
     top, left = divmod(int(sums.argmax()), sums.shape[1])
-    inside = torch.zeros_like(kernel)
-    inside[top : top + side, left : left + side] = kernel[top : top + side, left : left + side]
-    return inside
+    return slice(top, top + side), slice(left, left + side)
 
 
 def centred(kernel: Tensor) -> Tensor:

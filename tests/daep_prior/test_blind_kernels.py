@@ -11,6 +11,7 @@ from daep_prior.blind.kernel_shape import (
     cleaned,
     connected_parts,
     fitted,
+    moved_into,
     one_pixel,
     reach,
     spread,
@@ -79,6 +80,8 @@ def test_a_kernel_is_kept_inside_the_window_that_holds_most_of_it():
     assert torch.equal(brightest(k, 9), k)
     kept = brightest(k, 5)
     assert kept.shape == (9, 9) and kept[4, 4] == 0.7 and kept[8, 4] == 0.2 and kept[0, 4] == 0
+    moved = moved_into(k, 5)
+    assert moved.shape == (5, 5) and moved.sum() == kept.sum() and torch.equal(moved_into(k, 11), fitted(k, 11))
 
 
 def test_the_faint_rest_of_a_trail_with_a_bright_end_is_kept():

@@ -50,13 +50,13 @@ def estimate_kernel(
 
     :param torch.Tensor y: blurred photographs (B, C, h, w) in [0, 1], grey or colour. Each is estimated by itself.
     :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
-        one. Default: an eighth of the photograph, 9 to 31.
+        one. Default: an eighth of the photograph, 9 to 31. All values of a kernel lie in a square of this side.
     :param denoiser: judges the kernels: a noise-conditional DAE, a shipped name or a weight file.
     :param sharpener: finds the kernel, see :class:`daep_deepinv.BlindDAEP`.
     :param int starts: largest number of starts of a network; the first two are enough if they agree.
     :param int, list seed: of the noise; one, or one an image.
-    :return: (B, 1, n, n), n odd; not negative, sum 1, centre of mass in the middle pixel. One pixel: the photograph is
-        sharp, or its blur is not found, which is warned of.
+    :return: (B, 1, n, n), n odd, at most about 1.5 ``size``; not negative, sum 1, centre of mass in the middle pixel.
+        One pixel: the photograph is sharp, or its blur is not found, which is warned of.
     :raises ValueError: ``y`` is not a batch of photographs in [0, 1], is too small for ``size``, or an argument is out
         of range.
 

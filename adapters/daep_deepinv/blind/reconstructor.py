@@ -51,7 +51,7 @@ class BlindDAEP(Reconstructor):
 
     :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph.
     :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
-        one. Default: an eighth of the photograph, 9 to 31.
+        one. Default: an eighth of the photograph, 9 to 31. All values of a kernel lie in a square of this side.
     :param str preset: of :class:`daep_deepinv.DAEP`, for the restoration.
     :param denoiser: judges kernels and restores the photograph: a noise-conditional DAE, a shipped name or a weight
         file.
