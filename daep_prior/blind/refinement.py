@@ -1,10 +1,12 @@
 """More rounds at the finest scale for the kernel that is chosen."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from daep_prior.blind.image_step import image_step
-from daep_prior.blind.kernel_shape import fitted, scattered, spread, trimmed
+from daep_prior.blind.kernel_shape import fitted, scattered, trimmed
 from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.one_start import Follow, misfit, one_round
 from daep_prior.blind.pyramid import scales
@@ -27,7 +29,7 @@ def refined(
     follow: Follow | None = None,
     sharpen: Denoise | None = None,
 ) -> Tensor:
-    """The kernel after more rounds at the finest scale, which keep faint tails.
+    """The kernel after more rounds of a narrow mean shift, which keep faint tails.
 
     The rounds of a start end before the kernel stands still. A refined kernel that explains the photograph worse, or is
     scattered, is not taken.
@@ -42,7 +44,9 @@ def refined(
     """
     if settings.refining_rounds == 0:
         return kernel
-    settings = settings.refining(spread(kernel))
+    settings = replace(
+        settings, rounds=settings.refining_rounds, widest=settings.refined_from, edges=settings.refined_edges
+    )
     scale = scales(y, settings)[-1]
     generator = torch.Generator().manual_seed(seed)
     new, image = fitted(kernel, scale.room), scale.y

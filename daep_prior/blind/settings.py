@@ -34,16 +34,9 @@ class BlindSettings:
     :param int coarsest: side of the largest kernel at the coarsest scale, pixels of that scale.
     :param int margin: pixels by which the support may grow in a round, on each side.
     :param int kernel_iterations: of accelerated projected gradients in a kernel step.
-    :param float narrow: spread below which a kernel is narrow, see
-        :func:`daep_prior.blind.kernel_shape.spread`, pixels.
-    :param float wide: spread from which it is wide. ``docs/unknown-blur.md`` has the crops that both were chosen on.
     :param float edges: share of the pixels whose edges count as strong in the kernel steps of wide kernels, see
         :func:`daep_prior.blind.kernel_step.kernel_step`; 1: all gradients count alike.
     :param float refined_edges: the same in the refining rounds.
-    :param int wide_margin: ``margin`` in the refining rounds of wide kernels: arms that are missing may lie far away.
-    :param float wide_island: ``island`` there: such an arm is found in pieces at first.
-    :param float narrow_least: ``last_least`` in the refining rounds of narrow kernels. Only those of wide ones have
-        ``last_typical``.
     :param int fills: passes of an image step.
     """
 
@@ -66,13 +59,8 @@ class BlindSettings:
     coarsest: int = 3
     margin: int = 2
     kernel_iterations: int = 60
-    narrow: float = 3.0
-    wide: float = 5.0
     edges: float = 0.05
     refined_edges: float = 1.0
-    wide_margin: int = 2
-    wide_island: float = 0.02
-    narrow_least: float = 0.01
     fills: int = 2
 
     def widths(self, finest: bool) -> list[float]:
@@ -88,21 +76,4 @@ class BlindSettings:
 
     def with_sharpener(self) -> "BlindSettings":
         """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
-        return replace(
-            self,
-            refining_rounds=24,
-            refined_from=self.widest,
-            refined_edges=self.edges,
-            last_typical=2.0,
-            wide_margin=20,
-            wide_island=0.005,
-            narrow_least=self.least,
-        )
-
-    def refining(self, spread: float) -> "BlindSettings":
-        """The settings of the refining rounds of a kernel with this spread, pixels."""
-        settings = replace(self, rounds=self.refining_rounds, widest=self.refined_from, edges=self.refined_edges)
-        if spread >= self.wide:
-            return replace(settings, margin=self.wide_margin, island=self.wide_island)
-        least = self.narrow_least if spread < self.narrow else self.last_least
-        return replace(settings, last_least=least, last_typical=math.inf)
+        return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior.blind.correction import corrected
-from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered, spread
+from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
 from daep_prior.blind.mean_shift import Denoise
 from daep_prior.blind.one_start import Estimate, Follow, one_estimate
 from daep_prior.blind.overshoot import overshoot
@@ -102,9 +102,9 @@ def find_blur(
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
         on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
         kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
-    :param Callable cost: see :data:`Cost`. It chooses the start; default: :func:`score`. A narrow kernel that
-        ``sharpen`` has refined is taken if it costs no more than before; default: always. Wide ones, and kernels that
-        ``denoise`` has refined, are always taken: they hardly become worse.
+    :param Callable cost: see :data:`Cost`. It chooses the start; default: :func:`score`. A kernel that ``sharpen`` has
+        refined is taken if it costs no more than before; default: always. Kernels that ``denoise`` has refined are
+        always taken: they hardly become worse.
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -131,8 +131,7 @@ def find_blur(
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
     new = _after_last_rounds(search, kernel, follow_of_start(follow, best))
-    reliable = search.find is denoise or spread(kernel) >= settings.wide
-    if new is kernel or reliable or cost is None or cost(grey, new) <= rating:
+    if new is kernel or search.find is denoise or cost is None or cost(grey, new) <= rating:
         kernel = new
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 

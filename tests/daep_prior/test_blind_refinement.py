@@ -60,12 +60,3 @@ def test_the_chosen_kernel_is_refined_and_the_starts_are_not(monkeypatch, y, ker
     monkeypatch.setattr("daep_prior.blind.several_starts.corrected", lambda y, denoise, refined, *_: refined)
     found = find_blur(y, lambda x, s: x, SETTINGS, starts=2)
     assert found.kernel is kernel and found.estimates == [estimate, estimate]
-
-
-def test_refining_rounds_of_a_sharpener_follow_the_width_of_the_kernel():
-    """Narrow kernels lose faint values, wide ones keep them and may grow; without a sharpener all are alike."""
-    plain, sharpening = BlindSettings(), BlindSettings().with_sharpener()
-    assert plain.refining(1.0) == plain.refining(4.0) == plain.refining(9.0)
-    narrow, middle, wide = (sharpening.refining(spread) for spread in (1.0, 4.0, 9.0))
-    assert narrow.last_least > middle.last_least and narrow.margin == middle.margin == plain.margin
-    assert wide.margin > middle.margin and wide.island < middle.island and wide.last_typical < middle.last_typical
