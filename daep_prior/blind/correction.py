@@ -8,7 +8,7 @@ from torch import Tensor
 
 from daep_prior.blind.fourier import convolved, transfer
 from daep_prior.blind.image_step import image_step
-from daep_prior.blind.kernel_shape import cleaned, fitted, reach, scattered, trimmed
+from daep_prior.blind.kernel_shape import cleaned, scattered, trimmed, with_margin
 from daep_prior.blind.kernel_step import kernel_step
 from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.one_start import Follow
@@ -70,16 +70,17 @@ def corrected(
     """
     ridge = max(LEAST_RIDGE, RIDGE_PER_NOISE * y.numel() * noise**2)
     problem = _Problem(scales(y, settings)[-1], denoise, replace(settings, ridge=ridge))
-    scale, new = problem.scale, fitted(kernel, problem.scale.room)
+    scale, new = problem.scale, kernel
     generator = torch.Generator().manual_seed(seed)
+    least, typical = settings.smallest(faint=True)
     for number in range(settings.corrections):
-        new = fitted(new, min(scale.room, 2 * (reach(new) + settings.margin) + 1))
+        new = with_margin(new, settings.margin, scale.room)
         found, sharp = _estimate(problem, scale.y, new, seed + number)
         blurred = scale.inside(convolved(transfer(new, (sharp.shape[-2], sharp.shape[-1])), sharp))
         field = torch.randn(blurred.shape, generator=generator).to(blurred)
         simulated = scales(blurred + noise * field, settings)[-1].y
         step = found - _estimate(problem, simulated, new, seed + number)[0]
-        new = cleaned(new + step / (1 + DAMPING * number), settings.last_least, settings.island, scale.size)
+        new = cleaned(new + step / (1 + DAMPING * number), least, settings.island, scale.size, typical)
         if follow is not None:
             follow(scale.factor, number, new)
     new = trimmed(new)

@@ -38,6 +38,12 @@ def trimmed(kernel: Tensor) -> Tensor:
     return fitted(kernel, 2 * reach(kernel) + 1)
 
 
+def with_margin(kernel: Tensor, margin: int, largest: int) -> Tensor:
+    """The kernel in a support that it may grow into: ``margin`` pixels beside its farthest value, at most (largest,
+    largest)."""
+    return fitted(kernel, min(largest, 2 * (reach(kernel) + margin) + 1))
+
+
 def brightest(kernel: Tensor, side: int) -> Tensor:
     """The kernel inside the window of (side, side) pixels that holds most of it, 0 outside; of the same shape."""
     if 2 * reach(kernel) + 1 <= side:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from daep_prior.blind.image_step import image_step
-from daep_prior.blind.kernel_shape import cleaned, enlarged, fitted, one_pixel, reach, spread, trimmed
+from daep_prior.blind.kernel_shape import cleaned, enlarged, one_pixel, spread, trimmed, with_margin
 from daep_prior.blind.kernel_step import gradient_misfit, kernel_step
 from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.pyramid import Scale, resized, scales
@@ -104,7 +104,7 @@ def one_round(
     :param bool faint: keep faint values of the kernel: ``last_least`` and ``last_typical`` of the settings hold.
     """
     sharp = mean_shift(image, denoise, width, generator)
-    kernel = fitted(kernel, min(scale.room, 2 * (reach(kernel) + settings.margin) + 1))
+    kernel = with_margin(kernel, settings.margin, scale.room)
     edges = settings.edges if spread(kernel) >= WIDE else 1.0
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations, edges)
     least, typical = settings.smallest(faint)
