@@ -103,8 +103,9 @@ def used_values(
     where = measured_values(physics, y, start)
     measured = torch.ones_like(y, dtype=torch.bool) if where is None else where
     at_most = torch.stack([_plateau(-one, seen) for one, seen in zip(y, measured, strict=True)])
-    counts = [law_of_counts(one.cpu(), seen.all(0).cpu()) is not None for one, seen in zip(y, measured, strict=True)]
-    at_most[counts] = False  # zero photons are a count
+    for i in at_most.flatten(1).any(1).nonzero().flatten().tolist():
+        if law_of_counts(y[i].cpu(), measured[i].all(0).cpu()) is not None:
+            at_most[i] = False  # zero photons are a count
     at_least = torch.stack([_plateau(one, seen) for one, seen in zip(y, measured, strict=True)])
     return UsedValues(unknown, _some(at_most), _some(at_least))
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from deepinv.physics import Physics
 from torch import Tensor
 
+from daep_deepinv.operators.convolution import part_that_shows
 from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.remembered import remembered
 from daep_prior.back_projection import fill_missing
@@ -110,6 +111,13 @@ def image_geometry(physics: Physics, like: Tensor) -> Geometry | None:
         return None
     if like.shape[0] > 1 and _takes_one(physics, like):  # so that the answer does not depend on the batch
         like = like[:1]
+    part = part_that_shows(physics, like)
+    geometry = _remembered_geometry(physics, part)
+    # the gain has the size of the measurement
+    return geometry if part is like or geometry is None or geometry.gain is None else _remembered_geometry(physics, like)
+
+
+def _remembered_geometry(physics: Physics, like: Tensor) -> Geometry | None:
     question = ("geometry", tuple(like.shape), like.dtype, str(like.device))
     return remembered(physics, question, lambda: _geometry(physics, like))
 

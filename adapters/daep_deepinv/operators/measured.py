@@ -8,6 +8,7 @@ import torch
 from deepinv.physics import Denoising, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
+from daep_deepinv.operators.convolution import part_that_shows
 from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.trust import probe
@@ -39,18 +40,24 @@ def measured_values(physics: Physics, y: Any, like: Tensor | None = None) -> Ten
         return None if bool(known.all()) else known
 
     def seen() -> Tensor | None:
-        image = physics.A_adjoint(y) if like is None else like
-        changes = sum((_change(physics, image, seed) for seed in range(PROBES)), torch.zeros(()))
-        if changes.shape != y.shape:
+        large = y if like is None else like
+        part = part_that_shows(physics, large)
+        if part is not large and bool(_changing(physics, part).all()):
             return None
-        where = changes > TINY * changes.flatten(1).amax(1).view(-1, *[1] * (changes.ndim - 1))
-        return None if bool(where.all()) else where
+        where = _changing(physics, physics.A_adjoint(y) if like is None else like)
+        return None if where.shape != y.shape or bool(where.all()) else where
 
     # it fails if the shapes do not fit, which is refused later
     found: Tensor | None = unless_it_fails(
         lambda: remembered(physics, ("measured", tuple(y.shape), str(y.device)), seen), None
     )
     return found
+
+
+def _changing(physics: Physics, like: Tensor) -> Tensor:
+    """Which values of a measurement random images change, boolean."""
+    changes = sum((_change(physics, like, seed) for seed in range(PROBES)), torch.zeros(()))
+    return changes > TINY * changes.flatten(1).amax(1).view(-1, *[1] * (changes.ndim - 1))
 
 
 def _change(physics: Physics, like: Tensor, seed: int) -> Tensor:

@@ -9,6 +9,7 @@ from deepinv.physics.mri import MRIMixin
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.operators.convolution import part_that_shows
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
@@ -46,8 +47,9 @@ def is_subsampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool 
         return not exact and any(isinstance(part, Inpainting) for part in physics.physics_list)
     if isinstance(y, TensorList) or like.is_complex():
         return False
-    question = ("subsampling", tuple(like.shape[1:]), like.dtype, str(like.device))
-    spread, complete = remembered(physics, question, lambda: _spread(physics, like))
+    shown = part_that_shows(physics, like)
+    question = ("subsampling", tuple(shown.shape[1:]), like.dtype, str(like.device))
+    spread, complete = remembered(physics, question, lambda: _spread(physics, shown))
     if complete:
         return False
     measured, numbers = y[0].numel() * (2 if y.is_complex() else 1), like[0].numel()

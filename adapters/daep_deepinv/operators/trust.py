@@ -10,6 +10,7 @@ from deepinv.physics import Downsampling, LinearPhysics
 from deepinv.utils import TensorList
 from torch import Tensor
 
+from daep_deepinv.operators.convolution import part_that_shows
 from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.remembered import remembered
 
@@ -42,6 +43,7 @@ def adjoint_ratio(physics: LinearPhysics, like: Tensor) -> float:
 
     :param torch.Tensor like: images (B, C, H, W) of the shape that the physics takes; their values do not matter.
     """
+    like = part_that_shows(physics, like)
 
     def ratio() -> float:
         u = probe(like)

@@ -1,0 +1,33 @@
+"""Convolutions without a border: a part of the image shows what they do to all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deepinv.physics import Blur
+from torch import Tensor
+
+__all__ = ["is_valid_blur", "part_that_shows"]
+
+#: Sides of the part, in sides of the kernel, and its least side, pixels. What is found on it is compared with limits
+#: that are far from any blur, see ``EQUAL`` and ``UNLIKE`` beside their use.
+KERNEL_SIDES, LEAST_SIDE = 8, 256
+
+
+def is_valid_blur(physics: Any) -> bool:
+    """Whether ``physics`` is deepinv's :class:`Blur` with ``padding="valid"``, and not a derived class of its own."""
+    if not isinstance(physics, Blur) or physics.padding != "valid" or physics.filter is None:
+        return False
+    return type(physics).A is Blur.A and type(physics).A_adjoint is Blur.A_adjoint
+
+
+def part_that_shows(physics: Any, like: Tensor) -> Tensor:
+    """Images that show what ``physics`` does to ``like``: a part of a large image if it is a convolution without a
+    border, :func:`is_valid_blur`; otherwise ```like``.
+
+    :param torch.Tensor like: images (B, C, ...) of the shape that the physics takes; their values do not matter.
+    """
+    if like.ndim != 4 or not is_valid_blur(physics) or physics.filter.ndim != 4:
+        return like
+    side = max(LEAST_SIDE, KERNEL_SIDES * max(physics.filter.shape[-2:]))
+    return like if max(like.shape[-2:]) <= side else like[..., :side, :side]
