@@ -114,7 +114,9 @@ def image_geometry(physics: Physics, like: Tensor) -> Geometry | None:
     part = part_that_shows(physics, like)
     geometry = _remembered_geometry(physics, part)
     # the gain has the size of the measurement
-    return geometry if part is like or geometry is None or geometry.gain is None else _remembered_geometry(physics, like)
+    return (
+        geometry if part is like or geometry is None or geometry.gain is None else _remembered_geometry(physics, like)
+    )
 
 
 def _remembered_geometry(physics: Physics, like: Tensor) -> Geometry | None:
