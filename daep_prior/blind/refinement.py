@@ -45,7 +45,12 @@ def refined(
     if settings.refining_rounds == 0:
         return kernel
     settings = replace(
-        settings, rounds=settings.refining_rounds, widest=settings.refined_from, edges=settings.refined_edges
+        settings,
+        rounds=settings.refining_rounds,
+        widest=settings.refined_from,
+        margin=settings.refined_margin,
+        island=settings.refined_island,
+        edges=settings.refined_edges,
     )
     scale = scales(y, settings)[-1]
     generator = torch.Generator().manual_seed(seed)

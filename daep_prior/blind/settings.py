@@ -18,6 +18,8 @@ class BlindSettings:
         :func:`daep_prior.blind.refinement.refined`.
     :param float refined_from: kernel width of the first of these rounds, images in [0, 1]; it falls geometrically to
         ``narrowest``.
+    :param int refined_margin: ``margin`` in these rounds.
+    :param float refined_island: ``island`` in these rounds.
     :param int corrections: of its bias in photographs with little noise, each with eight network evaluations, see
         :func:`daep_prior.blind.correction.corrected`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
@@ -45,6 +47,8 @@ class BlindSettings:
     coarse_rounds: int = 16
     refining_rounds: int = 16
     refined_from: float = 15 / 255
+    refined_margin: int = 2
+    refined_island: float = 0.02
     corrections: int = 3
     widest: float = 60 / 255
     narrowest: float = 15 / 255
@@ -77,3 +81,8 @@ class BlindSettings:
     def with_sharpener(self) -> "BlindSettings":
         """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
         return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0)
+
+    def with_long_refinement(self) -> "BlindSettings":
+        """The settings of more rounds that begin at a wider kernel width and find arms that are missing."""
+        rounds = round(1.5 * self.refining_rounds)
+        return replace(self, refining_rounds=rounds, refined_from=60 / 255, refined_margin=20, refined_island=0.005)

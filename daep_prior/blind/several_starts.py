@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daep_prior.blind.correction import corrected
+from daep_prior.blind.chosen_kernel import LITTLE_NOISE, improved_kernel
 from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
 from daep_prior.blind.mean_shift import Denoise
-from daep_prior.blind.one_start import Estimate, Follow, one_estimate
+from daep_prior.blind.one_start import Cost, Estimate, Follow, one_estimate
 from daep_prior.blind.overshoot import overshoot
-from daep_prior.blind.refinement import refined
 from daep_prior.blind.region import textured_region
 from daep_prior.blind.settings import BlindSettings
 from daep_prior.blind.sharpness import core, sharpness
@@ -22,8 +21,6 @@ from daep_prior.blind.similarity import similarity
 
 #: Called after each round with the start, from 0, the scale's factor, the round, from 0, and the kernel.
 FollowStarts = Callable[[int, float, int, Tensor], None]
-#: How badly a kernel explains a photograph (1, 1, h, w): photograph, kernel.
-Cost = Callable[[Tensor, Tensor], float]
 #: Two starts that agree this well are enough. The starts of four training crops of 160 pixels agree by 0.997 and
 #: more, those of a fifth by 0.984. Two wrong ones in a photograph of 128 pixels agree by 0.983.
 AGREED = 0.99
@@ -32,10 +29,6 @@ AGREED = 0.99
 NOT_FOUND = 0.5
 #: Confidence below which a kernel is uncertain. Chosen by hand on blurred training crops.
 UNCERTAIN = 0.85
-#: Noise of the grey photograph below which the finest scale uses ``BlindSettings.last_weight``, images in [0, 1]. Mean
-#: similarity to the true kernels of 14 training crops, two seeds, weight 0.04 and 0.01: seven with less noise 0.964 and
-#: 0.973, 0.960 and 0.963; seven with more 0.917 and 0.911, 0.886 and 0.880.
-LITTLE_NOISE = 0.008
 #: Noise of the grey photograph from which ``sharpen`` finds the kernel, images in [0, 1]. With less noise, ``denoise``
 #: finds it: the sharpener also makes soft images sharper, and the kernel wider. See ``docs/unknown-blur.md`` for the
 #: training crops that it was chosen on.
@@ -62,9 +55,9 @@ class FoundBlur(NamedTuple):
     :param float confidence: agreement of the starts, 0 to 1, see :func:`find_blur`; below ``UNCERTAIN`` if ``doubt`` is
         above 1. Of a sharp photograph: ``UNCERTAIN`` times its sharpness over ``SHARP_CORE``.
     :param str verdict: ``"found"``, ``"sharp"``, ``"no texture"`` or ``"not found"``.
-    :param list estimates: of all starts, not refined.
-    :param float doubt: of a found kernel before it is refined, see :func:`daep_prior.blind.overshoot.overshoot`; above
-        1: probably wrong.
+    :param list estimates: of all starts, before their last rounds.
+    :param float doubt: of a found kernel before its last rounds, see
+        :func:`daep_prior.blind.overshoot.overshoot`; above 1: probably wrong.
     """
 
     kernel: Tensor
@@ -91,8 +84,8 @@ def find_blur(
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
     otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. Its kernel is
-    :func:`refined`, and with little noise :func:`corrected`. ``confidence`` is its least similarity to a start with
-    another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
+    refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. ``confidence`` is its least
+    similarity to a start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -102,9 +95,8 @@ def find_blur(
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
         on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
         kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
-    :param Callable cost: see :data:`Cost`. It chooses the start; default: :func:`score`. A kernel that ``sharpen`` has
-        refined is taken if it costs no more than before; default: always. Kernels that ``denoise`` has refined are
-        always taken: they hardly become worse.
+    :param Callable cost: see :data:`daep_prior.blind.one_start.Cost`. It chooses the start; default: :func:`score`.
+        It also chooses among the kernels that ``sharpen`` refines, and the one before.
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -123,16 +115,15 @@ def find_blur(
         second = search._replace(find=denoise)
         if not _fails(other := _best_start(second, starts), starts):
             chosen, search = other, second
-    estimates, best, agreement, doubt, rating = chosen
+    estimates, best, agreement, doubt = chosen
     kernel = estimates[best].kernel
     if scattered(kernel) or _disagree(agreement, starts):
         return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
-    new = _after_last_rounds(search, kernel, follow_of_start(follow, best))
-    if new is kernel or search.find is denoise or cost is None or cost(grey, new) <= rating:
-        kernel = new
+    follow_best = follow_of_start(follow, best)
+    kernel = improved_kernel(grey, denoise, kernel, noise, settings, seed, follow_best, search.find, cost)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
 
@@ -150,13 +141,12 @@ class _Search(NamedTuple):
 
 
 class _Chosen(NamedTuple):
-    """All starts, the number of the best, its agreement with others, the overshoot of its kernel, and its rating."""
+    """All starts, the number of the best, its agreement with others, and the overshoot of its kernel."""
 
     estimates: list[Estimate]
     best: int
     agreement: float
     doubt: float
-    rating: float
 
 
 def _rating(grey: Tensor, cost: Cost | None) -> Callable[[Estimate], float]:
@@ -193,16 +183,7 @@ def _best_start(search: _Search, starts: int) -> _Chosen:
             doubts[best] = overshoot(grey, denoise, estimates[best].kernel, search.noise, settings)
         if agreement >= AGREED and doubts[best] <= 1:
             break
-    return _Chosen(estimates, best, agreement, doubts[best], ratings[best])
-
-
-def _after_last_rounds(search: _Search, kernel: Tensor, follow: Follow | None) -> Tensor:
-    """The chosen kernel, refined, and with little noise corrected."""
-    grey, denoise, find, seed = search.grey, search.denoise, search.find, search.seed
-    kernel = refined(grey, denoise, kernel, settings_of(find, denoise, search.settings), seed, follow, find)
-    if find is denoise and search.noise < LITTLE_NOISE:
-        kernel = corrected(grey, denoise, kernel, search.noise, search.settings, seed, follow)
-    return kernel
+    return _Chosen(estimates, best, agreement, doubts[best])
 
 
 def settings_of(find: Denoise, denoise: Denoise, settings: BlindSettings) -> BlindSettings:

@@ -82,32 +82,10 @@ def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, d
     found_by, module = [], "daep_prior.blind.several_starts."
     monkeypatch.setattr(module + "overshoot", lambda *_: left.pop(0))
     monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(kernel, 0.01))
-    monkeypatch.setattr(
-        module + "refined", lambda *options: found_by.append((options[-1].__name__, options[3])) or kernel
-    )
+    monkeypatch.setattr(module + "improved_kernel", lambda *options: found_by.append(options[-2].__name__) or kernel)
     found = find_blur(measured(discs(), kernel, 0.012), judge, SETTINGS, 1, 0, None, sharpen)
-    (name, settings), *others = found_by
-    assert name == expected and not others
+    assert found_by == [expected]
     assert not left and found.doubt == doubts[-1 if expected == "judge" else 0]
-    assert settings.refined_from == (30 if name == "sharpen" else 15) / 255
-    assert settings.refined_edges == (settings.edges if name == "sharpen" else 1)
-
-
-@pytest.mark.parametrize(("after", "kept"), [(2.0, "start"), (0.5, "refined")])
-@pytest.mark.parametrize("noise", [0.012, 0.0])
-def test_a_refined_kernel_that_costs_more_is_not_taken(monkeypatch, kernel, ring, after, kept, noise):
-    """But the denoiser, which finds the kernel if there is little noise, is trusted."""
-    module = "daep_prior.blind.several_starts."
-    monkeypatch.setattr(module + "overshoot", lambda *_: 0.5)
-    monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(kernel, 0.01))
-    monkeypatch.setattr(module + "refined", lambda *_: ring)
-    monkeypatch.setattr(module + "corrected", lambda y, denoise, found, *_: found)
-
-    def cost(y, k):
-        return after if torch.equal(k, ring) else 1.0
-
-    found = find_blur(measured(discs(), kernel, noise), lambda x, s: x, SETTINGS, 1, 0, None, lambda x, s: x, cost)
-    assert torch.equal(found.kernel, kernel if kept == "start" and noise else ring)
 
 
 @pytest.mark.parametrize("best", [0, 1, 2])
@@ -118,8 +96,7 @@ def test_of_starts_that_disagree_the_one_that_costs_least_is_taken(monkeypatch, 
     monkeypatch.setattr(module + "sharpness", lambda *_: 0.0)
     monkeypatch.setattr(module + "AGREED", 2.0)  # all starts are made
     monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(left.pop(0), 0.01))
-    for name in ("refined", "corrected"):
-        monkeypatch.setattr(module + name, lambda y, denoise, found, *_: found)
+    monkeypatch.setattr(module + "improved_kernel", lambda y, denoise, found, *_: found)
     settings = BlindSettings(size=13, rounds=1, coarse_rounds=1)
 
     def cost(y, k):

@@ -35,7 +35,7 @@ def found_by(monkeypatch):
         monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.0)
         monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
         for better in ("refined", "corrected"):
-            monkeypatch.setattr(f"daep_prior.blind.several_starts.{better}", lambda y, denoise, kernel, *_: kernel)
+            monkeypatch.setattr(f"daep_prior.blind.chosen_kernel.{better}", lambda y, denoise, kernel, *_: kernel)
         return factors
 
     return use

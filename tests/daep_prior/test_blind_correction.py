@@ -64,7 +64,7 @@ def test_only_photographs_with_little_noise_are_corrected(monkeypatch, kernel, f
     module = "daep_prior.blind.several_starts."
     monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(faded, 0.01))
     monkeypatch.setattr(module + "overshoot", lambda *_: 0.5)
-    monkeypatch.setattr(module + "refined", lambda *_: faded)
-    monkeypatch.setattr(module + "corrected", lambda *_: one_pixel(3))
+    monkeypatch.setattr("daep_prior.blind.chosen_kernel.refined", lambda *_: faded)
+    monkeypatch.setattr("daep_prior.blind.chosen_kernel.corrected", lambda *_: one_pixel(3))
     found = find_blur(measured(discs(), kernel, noise=noise), lambda x, s: x, SETTINGS, starts=2)
     assert (found.kernel is not faded) is expected

@@ -56,7 +56,7 @@ def test_the_chosen_kernel_is_refined_and_the_starts_are_not(monkeypatch, y, ker
     estimate = Estimate(faded, 0.01)
     monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", lambda *_: estimate)
     monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
-    monkeypatch.setattr("daep_prior.blind.several_starts.refined", lambda *_: kernel)
-    monkeypatch.setattr("daep_prior.blind.several_starts.corrected", lambda y, denoise, refined, *_: refined)
+    monkeypatch.setattr("daep_prior.blind.chosen_kernel.refined", lambda *_: kernel)
+    monkeypatch.setattr("daep_prior.blind.chosen_kernel.corrected", lambda y, denoise, refined, *_: refined)
     found = find_blur(y, lambda x, s: x, SETTINGS, starts=2)
     assert found.kernel is kernel and found.estimates == [estimate, estimate]
