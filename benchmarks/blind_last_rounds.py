@@ -1,0 +1,104 @@
+"""Blind deblurring with ``dae-blind``: error ratios of the chosen start, and after the short and the long refinement.
+
+    python benchmarks/blind_last_rounds.py --data FOLDER [--set reduced] [--again]
+
+The sets are ``training`` and ``mixed`` of ``blind_synthetic.py``, and ``reduced``: the middle of 300 x 300 pixels of
+the photographs of ``training``, which are first reduced to 3/4. They are as sharp as good photographs; the files are
+softer. At most two starts. Writes ``results/blind-last-rounds-SET.csv``. Cases in the file are not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from blind import square, squared_error
+from blind_cases import BlindCase, blurred
+from blind_synthetic import NOISE, SIZE, cases, kernels, mixed, photographs
+from csv_table import Table
+from PIL import Image
+from protocol import data_folder
+from rich.console import Console
+from torch import Tensor
+
+from daep_deepinv.blind.kernels import checked_size
+from daep_deepinv.blind.prior import BlindPrior, as_blind_prior
+from daep_deepinv.blind.restoration import deblurred
+from daep_prior.blind import BlindSettings, find_blur
+from daep_prior.blind.kernel_shape import spread
+from daep_prior.blind.refinement import refined
+from daep_prior.blind.several_starts import last_weight, noise_level
+
+RESULTS = Path(__file__).parent / "results"
+#: Side of the reduced photographs' crops, pixels, what they are reduced to, and the seed of the first noise field.
+REDUCED_SIDE, REDUCED, SEED = 300, 0.75, 5000
+STARTS = 2
+
+
+def reduced(data: Path) -> Iterator[BlindCase]:
+    """The middle of each reduced photograph under one of the kernels in turn."""
+    blurs = list(kernels().items())
+    for number, path in enumerate(photographs(data, "training")):
+        name, kernel = blurs[number % len(blurs)]
+        image = Image.open(path).convert("RGB")
+        size = (round(REDUCED * image.width), round(REDUCED * image.height))
+        x = torch.from_numpy(np.array(image.resize(size, Image.Resampling.LANCZOS))).movedim(2, 0)[None].float() / 255
+        side = min(REDUCED_SIDE + kernel.shape[0] - 1, *x.shape[-2:])
+        top, left = ((n - side) // 2 for n in x.shape[-2:])
+        x = x[..., top : top + side, left : left + side]
+        yield replace(blurred(f"{path.stem}, {name}", x, kernel, NOISE, SEED + number), size=SIZE)
+
+
+def measured(case: BlindCase, prior: BlindPrior) -> dict[str, str]:
+    """The row of a crop."""
+    grey = case.y.mean(1, keepdim=True)
+    settings = replace(BlindSettings(), size=checked_size(case.size, case.y))
+    none = replace(settings, refining_rounds=0, corrections=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = find_blur(case.y, prior.judge, none, STARTS, sharpen=prior.sharpen, cost=prior.prediction_error)
+    settings = replace(settings, last_weight=last_weight(noise_level(grey), settings)).with_sharpener()
+    ways = {"start": found.kernel}
+    for name, way in (("short", settings), ("long", settings.with_long_refinement())):
+        ways[name] = refined(grey, prior.judge, found.kernel, way, sharpen=prior.sharpen)
+
+    def error(kernel: Tensor) -> float:
+        return squared_error(deblurred(case.y, kernel, None, "fast", prior.denoiser), case.sharp)
+
+    true, costs = error(square(case.kernel)), {name: prior.prediction_error(grey, k) for name, k in ways.items()}
+    return {
+        "case": case.name,
+        "verdict": found.verdict,
+        "spread": f"{spread(found.kernel):.1f}",
+        **{f"error ratio {name}": f"{error(kernel) / true:.2f}" for name, kernel in ways.items()},
+        **{f"prediction error {name}": f"{cost:.7f}" for name, cost in costs.items()},
+        "predicts best": min(costs, key=costs.__getitem__),
+    }
+
+
+def main() -> None:
+    """Measure the missing crops."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data")
+    parser.add_argument("--set", choices=("training", "mixed", "reduced"), default="reduced")
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    data, prior = data_folder(arguments.data), as_blind_prior("dae")
+    table = Table(arguments.results / f"blind-last-rounds-{arguments.set}.csv", "case")
+    if arguments.again:
+        table.drop(lambda row: True)
+    made = {"training": lambda: cases(data, "training", False), "mixed": lambda: mixed(data)}
+    for case in made.get(arguments.set, lambda: reduced(data))():
+        if table.find(case.name) is None:
+            table.add(measured(case, prior))
+            Console().print("  ".join(table.rows[-1].values()), highlight=False)
+
+
+if __name__ == "__main__":
+    main()

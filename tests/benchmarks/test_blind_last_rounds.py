@@ -1,0 +1,57 @@
+"""``benchmarks/blind_last_rounds.py``: what is measured, and that it is measured once."""
+
+import sys
+
+import blind_last_rounds
+import pytest
+import torch
+from blind_cases import BlindCase
+from PIL import Image
+
+from daep_prior.blind import FoundBlur
+
+
+class Prior:
+    denoiser = judge = sharpen = None
+
+    def prediction_error(self, y, kernel):
+        return 1 / kernel.numel()
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The crop whose kernel was sought; the long refinement finds the widest kernel, which predicts best."""
+    sharp = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    case, asked = BlindCase("3 motion", sharp, sharp.clone(), torch.ones(3, 3) / 9), []
+
+    def found(*_, **__):
+        asked.append(case)
+        return FoundBlur(torch.ones(1, 1), 0.9, "found", [])
+
+    def refined(y, judge, kernel, settings, sharpen):
+        return torch.ones(5, 5) / 25 if settings.refined_margin > 2 else torch.ones(3, 3) / 9
+
+    monkeypatch.setattr(blind_last_rounds, "reduced", lambda data: [case])
+    monkeypatch.setattr(blind_last_rounds, "data_folder", lambda given: given)
+    monkeypatch.setattr(blind_last_rounds, "as_blind_prior", lambda name: Prior())
+    monkeypatch.setattr(blind_last_rounds, "find_blur", found)
+    monkeypatch.setattr(blind_last_rounds, "refined", refined)
+    monkeypatch.setattr(blind_last_rounds, "deblurred", lambda y, kernel, *_: y + 0.3 / kernel.shape[0])
+    return asked
+
+
+def test_all_kernels_are_written_once(asked, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["blind_last_rounds.py", "--results", str(tmp_path)])
+    blind_last_rounds.main()
+    blind_last_rounds.main()
+    head, row = (tmp_path / "blind-last-rounds-reduced.csv").read_text().splitlines()
+    values = dict(zip(head.split(","), row.split(","), strict=False))
+    assert len(asked) == 1 and values["case"] == "3 motion" and values["predicts best"] == "long"
+    assert "9.00,1.00,0.36" in row
+
+
+def test_a_photograph_is_reduced_before_it_is_blurred(monkeypatch, tmp_path):
+    Image.new("RGB", (440, 430), (10, 20, 30)).save(tmp_path / "photo.png")
+    monkeypatch.setattr(blind_last_rounds, "photographs", lambda data, which: [tmp_path / "photo.png"])
+    (case,) = blind_last_rounds.reduced(tmp_path)
+    assert case.y.shape == (1, 3, 300, 300) and case.name == "photo, shake 9"
