@@ -23,7 +23,7 @@ def is_valid_blur(physics: Any) -> bool:
 
 def part_that_shows(physics: Any, like: Tensor) -> Tensor:
     """Images that show what ``physics`` does to ``like``: a part of a large image if it is a convolution without a
-    border, :func:`is_valid_blur`; otherwise ```like``.
+    border, :func:`is_valid_blur`; otherwise ``like``.
 
     :param torch.Tensor like: images (B, C, ...) of the shape that the physics takes; their values do not matter.
     """

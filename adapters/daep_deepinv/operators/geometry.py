@@ -113,10 +113,9 @@ def image_geometry(physics: Physics, like: Tensor) -> Geometry | None:
         like = like[:1]
     part = part_that_shows(physics, like)
     geometry = _remembered_geometry(physics, part)
-    # the gain has the size of the measurement
-    return (
-        geometry if part is like or geometry is None or geometry.gain is None else _remembered_geometry(physics, like)
-    )
+    if part is like or geometry is None or geometry.gain is None:
+        return geometry
+    return _remembered_geometry(physics, like)  # the gain has the size of the measurement
 
 
 def _remembered_geometry(physics: Physics, like: Tensor) -> Geometry | None:
