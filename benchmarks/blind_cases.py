@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from deepinv.physics import Blur
 from deepinv.physics.generator import MotionBlurGenerator
 from PIL import Image
-from protocol import eight_bits, read
+from protocol import as_tensor, eight_bits, read
 from torch import Tensor
 
 from daep_cli.kernels.shapes import disk, gaussian, motion
@@ -213,7 +213,7 @@ class _Crops:
 def _as_jpeg(y: Tensor, quality: int) -> Tensor:
     file = io.BytesIO()
     Image.fromarray((y[0] * 255).round().byte().permute(1, 2, 0).numpy()).save(file, "jpeg", quality=quality)
-    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+    return as_tensor(Image.open(file))
 
 
 def _is_hard(x: Tensor) -> bool:

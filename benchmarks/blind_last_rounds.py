@@ -15,14 +15,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
 from blind import square, squared_error
-from blind_cases import BlindCase, blurred
-from blind_synthetic import NOISE, SIZE, cases, kernels, mixed, photographs
+from blind_cases import BlindCase
+from blind_synthetic import cases, kernels, middle, mixed, photographs
 from csv_table import Table
 from PIL import Image
-from protocol import data_folder
+from protocol import as_tensor, data_folder
 from rich.console import Console
 from torch import Tensor
 
@@ -47,11 +45,8 @@ def reduced(data: Path) -> Iterator[BlindCase]:
         name, kernel = blurs[number % len(blurs)]
         image = Image.open(path).convert("RGB")
         size = (round(REDUCED * image.width), round(REDUCED * image.height))
-        x = torch.from_numpy(np.array(image.resize(size, Image.Resampling.LANCZOS))).movedim(2, 0)[None].float() / 255
-        side = min(REDUCED_SIDE + kernel.shape[0] - 1, *x.shape[-2:])
-        top, left = ((n - side) // 2 for n in x.shape[-2:])
-        x = x[..., top : top + side, left : left + side]
-        yield replace(blurred(f"{path.stem}, {name}", x, kernel, NOISE, SEED + number), size=SIZE)
+        x = as_tensor(image.resize(size, Image.Resampling.LANCZOS))
+        yield middle(x, f"{path.stem}, {name}", kernel, SEED + number, REDUCED_SIDE)
 
 
 def measured(case: BlindCase, prior: BlindPrior) -> dict[str, str]:

@@ -80,7 +80,7 @@ def cases(data: Path, which: str, everything: bool) -> Iterator[BlindCase]:
     blurs = list(kernels().items())
     for number, path in enumerate(photographs(data, which)):
         for name, kernel in blurs if everything else [blurs[number % len(blurs)]]:
-            yield middle(path, f"{path.stem}, {name}", kernel, number)
+            yield middle(read(path), f"{path.stem}, {name}", kernel, number)
 
 
 def mixed(data: Path) -> Iterator[BlindCase]:
@@ -88,7 +88,7 @@ def mixed(data: Path) -> Iterator[BlindCase]:
     files = photographs(data, "training")
     for number in range(MIXED_CASES):
         kind, kernel = mixed_kernel(number)
-        yield middle(files[number % len(files)], f"{number}: {kind}", kernel, 1000 + number)
+        yield middle(read(files[number % len(files)]), f"{number}: {kind}", kernel, 1000 + number)
 
 
 def mixed_kernel(number: int) -> tuple[str, Tensor]:
@@ -109,13 +109,11 @@ def mixed_kernel(number: int) -> tuple[str, Tensor]:
     return kind, _square(kernel.float())
 
 
-def middle(path: Path, name: str, kernel: Tensor, seed: int) -> BlindCase:
-    """The middle of a photograph under a kernel (n, n), n odd."""
-    wide = SIDE + kernel.shape[0] - 1
-    columns, rows = Image.open(path).size
-    top, left = (rows - wide) // 2, (columns - wide) // 2
-    x = read(path, (top, top + wide, left, left + wide))
-    return replace(blurred(name, x, kernel, NOISE, seed), size=SIZE)
+def middle(x: Tensor, name: str, kernel: Tensor, seed: int, side: int = SIDE) -> BlindCase:
+    """The middle of a photograph (1, C, H, W) under a kernel (n, n), n odd, up to ``side`` pixels."""
+    wide = min(side + kernel.shape[0] - 1, *x.shape[-2:])
+    top, left = ((n - wide) // 2 for n in x.shape[-2:])
+    return replace(blurred(name, x[..., top : top + wide, left : left + wide], kernel, NOISE, seed), size=SIZE)
 
 
 def main() -> None:

@@ -86,7 +86,12 @@ def read(path: Path, box: tuple[int, int, int, int] | None = None) -> Tensor:
     image = np.array(Image.open(path).convert("RGB"))
     if box is not None:
         image = image[box[0] : box[1], box[2] : box[3]]
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    return as_tensor(image)
+
+
+def as_tensor(image: Image.Image | np.ndarray) -> Tensor:
+    """An image of 8 bits, (H, W, C), as (1, C, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
 
 
 def levin_kernel(data: Path, number: int) -> np.ndarray:

@@ -6,6 +6,11 @@
 import math
 from dataclasses import dataclass, replace
 
+#: Noise of the grey photograph below which the finest scale uses ``BlindSettings.last_weight``, images in [0, 1]. Mean
+#: similarity to the true kernels of 14 training crops, two seeds, weight 0.04 and 0.01: seven with less noise 0.964 and
+#: 0.973, 0.960 and 0.963; seven with more 0.917 and 0.911, 0.886 and 0.880.
+LITTLE_NOISE = 0.008
+
 
 @dataclass(frozen=True)
 class BlindSettings:

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daep_prior.blind.chosen_kernel import LITTLE_NOISE, improved_kernel
+from daep_prior.blind.chosen_kernel import improved_kernel
 from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
 from daep_prior.blind.mean_shift import Denoise
 from daep_prior.blind.one_start import Cost, Estimate, Follow, one_estimate
 from daep_prior.blind.overshoot import overshoot
 from daep_prior.blind.region import textured_region
-from daep_prior.blind.settings import BlindSettings
+from daep_prior.blind.settings import LITTLE_NOISE, BlindSettings
 from daep_prior.blind.sharpness import core, sharpness
 from daep_prior.blind.similarity import similarity
 
@@ -115,7 +115,7 @@ def find_blur(
         second = search._replace(find=denoise)
         if not _fails(other := _best_start(second, starts), starts):
             chosen, search = other, second
-    estimates, best, agreement, doubt = chosen
+    estimates, best, agreement, doubt, rating = chosen
     kernel = estimates[best].kernel
     if scattered(kernel) or _disagree(agreement, starts):
         return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
@@ -123,7 +123,7 @@ def find_blur(
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
     follow_best = follow_of_start(follow, best)
-    kernel = improved_kernel(grey, denoise, kernel, noise, settings, seed, follow_best, search.find, cost)
+    kernel = improved_kernel(grey, denoise, kernel, rating, noise, settings, seed, follow_best, search.find, cost)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
 
@@ -141,12 +141,13 @@ class _Search(NamedTuple):
 
 
 class _Chosen(NamedTuple):
-    """All starts, the number of the best, its agreement with others, and the overshoot of its kernel."""
+    """All starts, the number of the best, its agreement with others, the overshoot of its kernel, and its rating."""
 
     estimates: list[Estimate]
     best: int
     agreement: float
     doubt: float
+    rating: float
 
 
 def _rating(grey: Tensor, cost: Cost | None) -> Callable[[Estimate], float]:
@@ -167,7 +168,7 @@ def _fails(chosen: _Chosen, starts: int) -> bool:
 def _best_start(search: _Search, starts: int) -> _Chosen:
     """The best start, after two factors agree and its kernel passes the check, or after all."""
     grey, denoise, find = search.grey, search.denoise, search.find
-    settings = settings_of(find, denoise, search.settings)
+    settings = search.settings if find is denoise else search.settings.with_sharpener()
     estimates: list[Estimate] = []
     ratings: list[float] = []
     doubts: dict[int, float] = {}
@@ -183,12 +184,7 @@ def _best_start(search: _Search, starts: int) -> _Chosen:
             doubts[best] = overshoot(grey, denoise, estimates[best].kernel, search.noise, settings)
         if agreement >= AGREED and doubts[best] <= 1:
             break
-    return _Chosen(estimates, best, agreement, doubts[best])
-
-
-def settings_of(find: Denoise, denoise: Denoise, settings: BlindSettings) -> BlindSettings:
-    """The settings of the network that finds the kernel: the sharpener, or the one that judges."""
-    return settings if find is denoise else settings.with_sharpener()
+    return _Chosen(estimates, best, agreement, doubts[best], ratings[best])
 
 
 def of_start(settings: BlindSettings, start: int) -> BlindSettings:

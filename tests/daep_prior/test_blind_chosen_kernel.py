@@ -46,7 +46,8 @@ def steps(monkeypatch):
 
 
 def improved(kernel, find, noise=0.006, cost=None):
-    return improved_kernel(Y, denoise, kernel, noise, SETTINGS, 0, None, find, cost)
+    rating = cost(Y, kernel) if cost and find is not denoise else 0.0
+    return improved_kernel(Y, denoise, kernel, rating, noise, SETTINGS, 0, None, find, cost)
 
 
 @pytest.mark.parametrize("kernel", [NARROW, WIDE])
@@ -80,7 +81,15 @@ def test_without_a_cost_the_refined_kernel_of_the_sharpener_is_taken(steps):
 
 def test_a_kernel_that_no_refinement_changes_is_not_rated(monkeypatch):
     monkeypatch.setattr(chosen_kernel, "refined", lambda y, judge, kernel, *_: kernel)
-    assert improved(WIDE, sharpen, cost=lambda *_: pytest.fail("rated")) is WIDE
+    options = (0.006, SETTINGS, 0, None, sharpen, lambda *_: pytest.fail("rated"))
+    assert improved_kernel(Y, denoise, WIDE, 1.0, *options) is WIDE
+
+
+def test_the_kernel_before_is_not_rated_again(steps):
+    rated = []
+    options = (0.006, SETTINGS, 0, None, sharpen, lambda y, kernel: rated.append(kernel) or 2.0)
+    assert improved_kernel(Y, denoise, WIDE, 1.0, *options) is WIDE
+    assert [k is one for k, one in zip(rated, (REFINED, LONG), strict=True)] == [True, True]
 
 
 def test_the_long_refinement_has_more_rounds_from_a_wider_width_and_a_support_that_grows_faster():

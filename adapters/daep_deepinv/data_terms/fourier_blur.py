@@ -14,6 +14,7 @@ from daep_deepinv.data_terms.preconditioner import preconditioner
 from daep_deepinv.data_terms.unmeasured import Border, Masked, Unmeasured
 from daep_deepinv.linear_algebra.frequencies import frequencies
 from daep_deepinv.linear_algebra.preconditioned import preconditioned_conjugate_gradients
+from daep_deepinv.operators.convolution import has_products_of
 
 __all__ = ["FourierBlur", "products_of"]
 
@@ -94,7 +95,7 @@ class FourierBlur:
             return False
         if x.dtype not in (torch.float32, torch.float64) or y.dtype != x.dtype:
             return False
-        if type(physics).A is not kind.A or type(physics).A_adjoint is not kind.A_adjoint:
+        if not has_products_of(physics, kind):
             return False
         if kind is Blur and physics.padding not in ("valid", "circular"):
             return False

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepinv.physics import Blur
+from deepinv.physics import Blur, LinearPhysics
 from torch import Tensor
 
-__all__ = ["is_valid_blur", "part_that_shows"]
+__all__ = ["has_products_of", "is_valid_blur", "part_that_shows"]
 
 #: Sides of the part, in sides of the kernel, and its least side, pixels. What is found on it is compared with limits
 #: that are far from any blur, see ``EQUAL`` and ``UNLIKE`` beside their use.
 KERNEL_SIDES, LEAST_SIDE = 8, 256
 
 
+def has_products_of(physics: LinearPhysics, kind: type[LinearPhysics]) -> bool:
+    """Whether ``A`` and ``A_adjoint`` are those of ``kind``, not of a derived class."""
+    return type(physics).A is kind.A and type(physics).A_adjoint is kind.A_adjoint
+
+
 def is_valid_blur(physics: Any) -> bool:
     """Whether ``physics`` is deepinv's :class:`Blur` with ``padding="valid"``, and not a derived class of its own."""
     if not isinstance(physics, Blur) or physics.padding != "valid" or physics.filter is None:
         return False
-    return type(physics).A is Blur.A and type(physics).A_adjoint is Blur.A_adjoint
+    return has_products_of(physics, Blur)
 
 
 def part_that_shows(physics: Any, like: Tensor) -> Tensor:
