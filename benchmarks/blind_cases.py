@@ -19,7 +19,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ import torch.nn.functional as F
 from deepinv.physics import Blur
 from deepinv.physics.generator import MotionBlurGenerator
 from PIL import Image
-from protocol import as_tensor, eight_bits, read
+from protocol import as_jpeg, eight_bits, read
 from torch import Tensor
 
 from daep_cli.kernels.shapes import disk, gaussian, motion
@@ -113,7 +112,7 @@ def limits(data: Path) -> Iterator[BlindCase]:
         unknown = number == 3
         yield replace(case, name=case.name + ", size not given") if unknown else replace(case, size=side)
     case = blurred("JPEG, quality 75", crops.next(19), trail(19, (13, 4)), 0.005, 4)
-    yield replace(case, y=_as_jpeg(case.y, 75))
+    yield replace(case, y=as_jpeg(case.y, 75))
     x = crops.next(19)
     lights = 1.7 * x * x.amax(1, keepdim=True)  # the brightest parts are clipped after the blur
     case = blurred("saturated lights", lights, trail(19, (13, 5)), 0.005, 5)
@@ -208,12 +207,6 @@ class _Crops:
             x = read(path, (top, top + wide, left, left + wide))
             if self._wanted(x):
                 return x
-
-
-def _as_jpeg(y: Tensor, quality: int) -> Tensor:
-    file = io.BytesIO()
-    Image.fromarray((y[0] * 255).round().byte().permute(1, 2, 0).numpy()).save(file, "jpeg", quality=quality)
-    return as_tensor(Image.open(file))
 
 
 def _is_hard(x: Tensor) -> bool:

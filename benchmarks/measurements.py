@@ -5,7 +5,6 @@ Standard deviations of noise are given for white = 255.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,8 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from deepinv.optim import DPIR
-from PIL import Image
-from protocol import Border, Case, blurred, eight_bits
+from protocol import Border, Case, as_jpeg, blurred
 from scipy.ndimage import rotate
 from torch import Tensor, nn
 
@@ -85,17 +83,8 @@ def measure(clean: Tensor, seed: int, kernel: np.ndarray, how: Measurement) -> C
         field = torch.randn(y.shape, generator=rng)
     y = y + how.noise / 255 * field
     if how.jpeg:
-        y = stored_as_jpeg(y, how.jpeg)
+        y = as_jpeg(y, how.jpeg)
     return replace(assumed, measurement=y, sigma=how.assumed / 255)
-
-
-def stored_as_jpeg(y: Tensor, quality: int) -> Tensor:
-    """``y`` (1, 3, H, W) written to a JPEG file and read again."""
-    pixels = (eight_bits(y)[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    back = np.array(Image.open(file).convert("RGB"))
-    return torch.from_numpy(back).permute(2, 0, 1)[None].float() / 255
 
 
 def restore(method: str, case: Case, network: nn.Module) -> Tensor:

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from deepinv.utils import TensorList
+from protocol import as_tensor
 from skimage import data
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def image(kind: str, size: int = SIZE) -> Tensor | TensorList:
 def _crop(photograph: np.ndarray, top: int, left: int, size: int) -> Tensor:
     crop = photograph[top : top + size, left : left + size]
     rows = crop[..., None] if crop.ndim == 2 else crop
-    return torch.from_numpy(rows.copy()).permute(2, 0, 1)[None].float() / 255
+    return as_tensor(rows)
 
 
 def _with_phase(magnitude: Tensor) -> Tensor:

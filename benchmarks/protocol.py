@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,14 @@ def read(path: Path, box: tuple[int, int, int, int] | None = None) -> Tensor:
 def as_tensor(image: Image.Image | np.ndarray) -> Tensor:
     """An image of 8 bits, (H, W, C), as (1, C, H, W) in [0, 1]."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def as_jpeg(y: Tensor, quality: int) -> Tensor:
+    """``y`` (1, 3, H, W) in [0, 1], written to a JPEG file and read again."""
+    pixels = (255 * eight_bits(y)[0].permute(1, 2, 0)).round().byte().numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "jpeg", quality=quality)
+    return as_tensor(Image.open(file))
 
 
 def levin_kernel(data: Path, number: int) -> np.ndarray:

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import time
 from pathlib import Path
 
-import numpy as np
 import skimage.data
 import torch
 import torch.nn.functional as F
 from deepinv.loss.metric import PSNR
 from deepinv.physics import Inpainting
-from PIL import Image
+from protocol import as_jpeg, as_tensor
 
 from daep_deepinv import DAEP, degradation
 
@@ -34,7 +32,7 @@ def photograph(name: str) -> torch.Tensor:
     """A crop, (1, 3, SIZE, SIZE) in [0, 1]."""
     top, left = CROPS[name]
     pixels = getattr(skimage.data, name)()[top : top + SIZE, left : left + SIZE]
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    return as_tensor(pixels)
 
 
 def motion_kernel(angle: float = 30.0) -> torch.Tensor:
@@ -58,15 +56,6 @@ def averaged(noise: torch.Tensor, level: float) -> torch.Tensor:
     """Noise averaged over 3 x 3 pixels, scaled to the level (of 255)."""
     smooth = F.avg_pool2d(F.pad(noise, (1, 1, 1, 1), mode="circular"), 3, 1)
     return smooth * (level / 255 / smooth.std())
-
-
-def as_jpeg(y: torch.Tensor, quality: int) -> torch.Tensor:
-    """A measurement stored as JPEG and read again."""
-    file = io.BytesIO()
-    Image.fromarray((255 * y[0].clamp(0, 1)).round().byte().permute(1, 2, 0).numpy()).save(
-        file, "JPEG", quality=quality
-    )
-    return torch.from_numpy(np.asarray(Image.open(file)).copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def deblurring(name, true, assumed, kind="white", preset=None, angle=30.0, grey=None, sigma="given"):

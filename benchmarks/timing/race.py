@@ -13,7 +13,7 @@ import numpy as np
 import skimage
 import torch
 from PIL import Image
-from protocol import Case, blurred
+from protocol import Case, as_tensor, blurred
 from torch import Tensor, nn
 
 import daep_prior.inference.cuda_graphs
@@ -90,8 +90,8 @@ def image(size: int, device: torch.device, count: int = 1) -> Tensor:
 def photograph(size: int) -> Case:
     """scikit-image's astronaut, blurred along a diagonal."""
     path = Path(skimage.__file__).parent / "data" / "astronaut.png"
-    pixels = np.array(Image.open(path).convert("RGB"))[30 : 30 + size, 160 : 160 + size]
-    return blurred("astronaut", torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, np.eye(9), NOISE)
+    x = as_tensor(Image.open(path).convert("RGB"))[..., 30 : 30 + size, 160 : 160 + size]
+    return blurred("astronaut", x, np.eye(9), NOISE)
 
 
 def singly(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
