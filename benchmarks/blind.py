@@ -4,7 +4,7 @@
                                [--preset fast] [--again]
 
 * Sets: see ``blind_cases.py``. One setting for all. Settings are chosen on ``training``, ``hard`` and ``soft``;
-  ``docs/unknown-blur.md`` names what was chosen after the kernels of ``levin`` had been looked at.
+  ``docs/unknown-blur-measured.md`` names what was chosen after the kernels of ``levin`` had been looked at.
 * PSNR: 15 pixels cropped from each side, the best shift in quarter pixels within 12 pixels, by Fourier
   interpolation.
 * Error ratio: the squared error with the found kernel over that with the true kernel, both restored in the same way.

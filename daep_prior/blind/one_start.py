@@ -24,7 +24,7 @@ JUDGED_WIDTH = 15 / 255
 #: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
 ENLARGED_LEAST = 0.02
 #: Spread from which a kernel is wide, pixels: see ``edges`` of :class:`BlindSettings`. Chosen on 20 training crops, see
-#: ``docs/unknown-blur.md``.
+#: ``docs/unknown-blur-method.md``.
 WIDE = 5.0
 
 

@@ -19,7 +19,8 @@ from daep_prior.blind.settings import BlindSettings
 WIDTHS, WEIGHT, FILLS, NOISE = (30 / 255, 20 / 255, 12 / 255), 0.005, 3, 0.01
 #: Side of the window in which the least and the largest value of the photograph are taken, pixels.
 WINDOW = 9
-#: Limits of the two overshoots, see :func:`overshoot`. Chosen on blurred training crops, see ``docs/unknown-blur.md``.
+#: Limits of the two overshoots, see :func:`overshoot`. Chosen on blurred training crops, see
+#: ``docs/unknown-blur-method.md``.
 LOCAL_LIMIT, RANGE_LIMIT = 1.0, 0.07
 
 

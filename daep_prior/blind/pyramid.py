@@ -11,7 +11,7 @@ from daep_prior.blind.settings import BlindSettings
 #: Least height and width of the image at a coarse scale, pixels. Chosen by hand: a quarter of it is wider than an edge.
 SMALLEST = 24
 #: Largest distance of the centre of mass of a kernel of ``size`` from its middle, sides; without it, a trail with most
-#: of its light at one end is cut. Chosen by hand on training crops, see ``docs/unknown-blur.md``.
+#: of its light at one end is cut. Chosen by hand on training crops, see ``docs/unknown-blur-method.md``.
 ROOM = 0.25
 
 

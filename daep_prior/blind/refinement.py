@@ -13,7 +13,7 @@ from daep_prior.blind.pyramid import scales
 from daep_prior.blind.settings import BlindSettings
 
 #: Kernel widths of the restoration with the kernel as it is, images in [0, 1]. Chosen on ten training
-#: crops, see ``docs/unknown-blur.md``.
+#: crops, see ``docs/unknown-blur-measured.md``.
 WIDTHS = (60 / 255, 40 / 255, 25 / 255, 15 / 255)
 #: Largest growth of the misfit of a refined kernel. On these crops it grew by 6 % where the kernel became worse, and by
 #: at most 2.2 % in the others.

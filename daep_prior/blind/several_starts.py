@@ -30,8 +30,8 @@ NOT_FOUND = 0.5
 #: Confidence below which a kernel is uncertain. Chosen by hand on blurred training crops.
 UNCERTAIN = 0.85
 #: Noise of the grey photograph from which ``sharpen`` finds the kernel, images in [0, 1]. With less noise, ``denoise``
-#: finds it: the sharpener also makes soft images sharper, and the kernel wider. See ``docs/unknown-blur.md`` for the
-#: training crops that it was chosen on.
+#: finds it: the sharpener also makes soft images sharper, and the kernel wider. The training crops that it was chosen
+#: on: ``docs/unknown-blur-method.md``.
 SHARPENED_FROM = 1.2 / 255
 #: Share of a kernel in 2 x 2 pixels from which the photograph counts as sharp. The test of the photograph itself gives
 #: 40 sharp training crops 0.66 and more, but for 0.47 and 0.58, and 96 blurred ones at most 0.64,
