@@ -31,7 +31,7 @@ def asked(monkeypatch):
     def refined(y, judge, kernel, settings, sharpen):
         return torch.ones(5, 5) / 25 if settings.refined_margin > 2 else torch.ones(3, 3) / 9
 
-    monkeypatch.setattr(blind_last_rounds, "reduced", lambda data: [case])
+    monkeypatch.setattr(blind_last_rounds, "reduced", lambda data, which: [case])
     monkeypatch.setattr(blind_last_rounds, "data_folder", lambda given: given)
     monkeypatch.setattr(blind_last_rounds, "as_blind_prior", lambda name: Prior())
     monkeypatch.setattr(blind_last_rounds, "find_blur", found)
@@ -50,8 +50,9 @@ def test_all_kernels_are_written_once(asked, monkeypatch, tmp_path):
     assert "9.00,1.00,0.36" in row
 
 
-def test_a_photograph_is_reduced_before_it_is_blurred(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("which", "kernel", "side"), [("reduced", "shake 9", 300), ("arms", "shake 41", 282)])
+def test_a_photograph_is_reduced_before_it_is_blurred(monkeypatch, tmp_path, which, kernel, side):
     Image.new("RGB", (440, 430), (10, 20, 30)).save(tmp_path / "photo.png")
     monkeypatch.setattr(blind_last_rounds, "photographs", lambda data, which: [tmp_path / "photo.png"])
-    (case,) = blind_last_rounds.reduced(tmp_path)
-    assert case.y.shape == (1, 3, 300, 300) and case.name == "photo, shake 9"
+    (case,) = blind_last_rounds.reduced(tmp_path, which)
+    assert case.y.shape == (1, 3, side, side) and case.name == f"photo, {kernel}"
