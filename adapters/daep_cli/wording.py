@@ -23,6 +23,8 @@ TYPED = {
 #: Parts of sentences about Python, and what they are here.
 PHRASES = {
     "the blur of photograph 0 ": "its blur ",
+    "the kernel of photograph 0 fills size=": "its kernel fills --kernel-size ",
+    "give a larger size=": "give a larger --kernel-size",
     ", another size= or more starts=": ", or another --kernel-size",
     "with size=": "with --kernel-size ",
     "DAEP(check_noise=False) trusts sigma": "--no-check-noise trusts --noise",

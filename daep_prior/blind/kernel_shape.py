@@ -27,6 +27,12 @@ def reach(kernel: Tensor) -> int:
     return int((used - kernel.shape[0] // 2).abs().max()) if len(used) else 0
 
 
+def extent(kernel: Tensor) -> int:
+    """Height or width of the values that are not 0, the larger one, pixels."""
+    used = kernel.nonzero()
+    return int((used.amax(0) - used.amin(0)).max()) + 1 if len(used) else 0
+
+
 def fitted(kernel: Tensor, side: int) -> Tensor:
     """The kernel in another support with the same centre, (side, side): cropped, or padded with 0."""
     margin = (side - kernel.shape[0]) // 2

@@ -19,6 +19,10 @@ from daep_cli.wording import in_options
         ("a.png: size: got 99 pixels.", "a.png: --kernel-size: got 99 pixels."),
         ("sigma: more. DAEP(check_noise=False) trusts sigma.", "--noise: more. --no-check-noise trusts --noise."),
         ("y: the blur of photograph 0 is not found: why.", "the image: its blur is not found: why."),
+        (
+            "y: the kernel of photograph 0 fills size=15; if the blur is larger, give a larger size=.",
+            "the image: its kernel fills --kernel-size 15; if the blur is larger, give a larger --kernel-size.",
+        ),
         ("try edges, another size= or more starts=.", "try edges, or another --kernel-size."),
         ("/tmp/y: no such file.", "/tmp/y: no such file."),
         ("family: got 3.", "family: got 3."),

@@ -8,7 +8,7 @@ from blind_scene import discs, measured
 from deepinv.physics import Denoising
 
 from daep_deepinv import BlindDAEP, estimate_kernel
-from daep_deepinv.blind.kernels import checked_size
+from daep_deepinv.blind.kernels import checked_size, warn_of
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, Estimate, FoundBlur, similarity
 from daep_prior.blind.several_starts import find_blur, texture
@@ -197,3 +197,18 @@ def test_an_even_size_counts_as_the_next_odd_one():
 def test_a_known_physics_is_refused(blurred):
     with pytest.raises(ValueError, match="use DAEP"):
         BlindDAEP()(blurred, Denoising())
+
+
+@pytest.mark.parametrize(("side", "warned"), [(9, True), (7, False)])
+def test_a_kernel_that_fills_the_largest_size_is_warned_of(side: int, warned: bool) -> None:
+    kernel = torch.zeros(15, 15)
+    kernel[7, 2 : 2 + side] = 1 / side
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of(FoundBlur(kernel, 0.95, "found", []), 0, 5, 9)
+    assert [("fills size=9" in str(one.message)) for one in caught] == [True] * warned
+
+
+def test_before_a_call_there_is_no_kernel() -> None:
+    with pytest.raises(RuntimeError, match="kernel: BlindDAEP has not been called"):
+        _ = BlindDAEP(size=5).kernel

@@ -39,6 +39,7 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
         return
     photo = read_photo(source)
     check_writable_as(photo, output, job.options.format)
+    began = time.perf_counter()
     with blur_bar(source.name) if job.options.kernel == BLIND else nullcontext() as follow_blur:
         measured = job.measure(photo, follow=follow_blur)
     if job.options.kernel_out is not None:
@@ -49,7 +50,6 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
         say(f"{output}: {what}")
         return
     latest: list[tuple[Plan, int, Tensor]] = []
-    began = time.perf_counter()
     try:
         with progress_bar(1, source.name) as bar:
 

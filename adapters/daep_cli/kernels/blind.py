@@ -13,6 +13,7 @@ from daep_cli.errors import named
 from daep_cli.jobs.progress import blur_bar
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.value_range import ranged
+from daep_cli.screen import remark
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +26,9 @@ Kernel = npt.NDArray[np.float64]
 BLIND = "blind"
 #: What is said of a photograph that is not restored, for each verdict.
 NOT_RESTORED = {
-    "sharp": "it is sharp, and stays as it is",
-    "not found": "its blur is not found, it stays as it is",
-    "no texture": "it has no texture that shows a blur, it stays as it is",
+    "sharp": "the photograph is sharp, and stays as it is",
+    "not found": "the blur is not found, the photograph stays as it is",
+    "no texture": "the photograph has no texture that shows a blur, and stays as it is",
 }
 
 
@@ -39,11 +40,12 @@ class BlindKernel(NamedTuple):
 
 
 def read_blind(path: Path, size: int | None = None) -> Kernel:
-    """The kernel (n, n) of a photograph of one blur; one pixel if it is sharp, or not found, which is warned of."""
+    """The kernel (n, n) of a photograph of one blur, one pixel if it is sharp or not found; says which it is."""
     from daep_cli.photographs.tensors import to_tensor
 
     with named("--kernel blind:", path), blur_bar(path.name) as follow:
-        kernel = blind_kernel(to_tensor(ranged(read_photo(path))), size=size, follow=follow).kernel
+        kernel, words = blind_kernel(to_tensor(ranged(read_photo(path))), size=size, follow=follow)
+    remark(f"{path.name}: {words}")
     return np.asarray(kernel)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from daep_deepinv.blind.prior import SHARPENER, BlindPrior, as_blind_prior
 from daep_prior.arguments import checked_seeds, whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
+from daep_prior.blind.kernel_shape import extent
 from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
 
 #: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,
@@ -113,6 +114,12 @@ def warn_of(found: FoundBlur, number: int, starts: int, size: int) -> None:
         warnings.warn(
             f"y: the blur of photograph {number} was sought with size={size}; kernels of more than {LARGEST_DEFAULT} "
             "pixels are often wrong. Compare the result with the photograph.",
+            stacklevel=4,
+        )
+    elif found.verdict == "found" and extent(found.kernel) >= size:
+        warnings.warn(
+            f"y: the kernel of photograph {number} fills size={size}; if the blur is larger, give a larger size=. "
+            "Compare the result with the photograph.",
             stacklevel=4,
         )
 

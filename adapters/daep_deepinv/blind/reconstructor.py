@@ -138,7 +138,11 @@ class BlindDAEP(Reconstructor):
         """Of the last call: the kernels (B, 1, n, n), each with sum 1 and its centre in the middle pixel.
 
         With ``varying``: the kernels of each photograph, and where they stand.
+
+        :raises RuntimeError: the model has not been called.
         """
+        if not self._last:
+            raise RuntimeError("kernel: BlindDAEP has not been called; call model(y) first.")
         kernels = [one.kernel for one in self._last]
         varying = [kernel for kernel in kernels if isinstance(kernel, VaryingKernel)]
         return varying or stacked([kernel for kernel in kernels if isinstance(kernel, Tensor)])

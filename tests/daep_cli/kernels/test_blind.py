@@ -111,7 +111,7 @@ def test_the_command_line_gives_the_image_of_the_reconstructor(found, photo, dae
 def test_a_sharp_photograph_stays_as_it_is(found, photo, sharpened, tmp_path):
     found(torch.ones(1, 1), "sharp")
     outcome = sharpened()
-    assert outcome.status == 0 and "(unchanged: it is sharp, and stays as it is)" in outcome.out
+    assert outcome.status == 0 and "(unchanged: the photograph is sharp, and stays as it is)" in outcome.out
     assert np.array_equal(pixels(tmp_path / "out.png"), pixels(photo))
 
 
@@ -137,13 +137,13 @@ def test_a_kernel_of_one_pixel_is_written_with_its_reason(found, sharpened, tmp_
     found(torch.ones(1, 1), "not found")
     outcome = sharpened("--kernel-out", tmp_path / "psf.png")
     assert outcome.status == 0
-    assert "psf.png: contains a kernel of one pixel, which blurs nothing: its blur is not found" in outcome.err
+    assert "psf.png: contains a kernel of one pixel, which blurs nothing: the blur is not found" in outcome.err
 
 
 def test_a_plan_of_a_photograph_that_stays_as_it_is_has_no_noise(found, sharpened):
     found(torch.ones(1, 1), "not found")
     out = sharpened("--explain").out
-    assert "blur   its blur is not found, it stays as it is" in out and "noise" not in out
+    assert "blur   the blur is not found, the photograph stays as it is" in out and "noise" not in out
 
 
 def test_explain_says_what_is_found_and_assumed(found, sharpened):
