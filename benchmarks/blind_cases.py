@@ -239,11 +239,14 @@ def _softened(x: Tensor, goal: float) -> Tensor:
 
 
 def blurred(name: str, x: Tensor, kernel: Tensor, noise: float, seed: int) -> BlindCase:
-    """The photograph that a kernel (h, w), both odd, makes of the square ``x``, with noise, in 8 bits."""
+    """The photograph that a kernel (h, w), both odd, makes of ``x`` (1, C, H, W), with noise, in 8 bits.
+
+    It has ``max(h, w) - 1`` rows and columns less than ``x``.
+    """
     height, width = kernel.shape
-    side = x.shape[-1] - max(height, width) + 1
-    x = x[..., : side + height - 1, : side + width - 1]
+    rows, columns = (n - max(height, width) + 1 for n in x.shape[-2:])
+    x = x[..., : rows + height - 1, : columns + width - 1]
     y = Blur(kernel[None, None], padding="valid").A(x)
     field = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed))
     r, c = (height - 1) // 2, (width - 1) // 2
-    return BlindCase(name, x[..., r : r + side, c : c + side], eight_bits(y + noise * field), kernel)
+    return BlindCase(name, x[..., r : r + rows, c : c + columns], eight_bits(y + noise * field), kernel)

@@ -1,12 +1,12 @@
-"""Blind deblurring with ``dae-blind``: error ratios of the chosen start, and after the short and the long refinement.
+"""Blind deblurring with ``dae-blind``: error ratios of the chosen start, after both refinements, and with faint arms.
 
-    python benchmarks/blind_last_rounds.py --data FOLDER [--set reduced] [--again]
+    python benchmarks/blind_last_rounds.py --data FOLDER [--set textured] [--again]
 
-At most two starts. The sets are ``training`` and ``mixed`` of ``blind_synthetic.py``, and two of the middle 300 x 300
-pixels of the photographs of ``training``, which are first reduced to 3/4. They are as sharp as good photographs; the
-files are softer.
+At most two starts; five for ``textured``. The sets are ``training`` and ``mixed`` of ``blind_synthetic.py``; two of the
+middle 300 x 300 pixels of the photographs of ``training``, which are first reduced to 3/4, as the files are softer than
+good photographs; and every sixteenth photograph of BSDS, which has fine texture.
 
-* ``reduced``: under the twelve kernels in turn.
+* ``reduced`` and ``textured``: under the twelve kernels in turn.
 * ``arms``: all under the shake of 41 pixels, which has most of its light at one end and faint long arms.
 
 Writes ``results/blind-last-rounds-SET.csv``. Cases in the file are not measured again.
@@ -21,8 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from blind import square, squared_error
-from blind_cases import BlindCase
-from blind_synthetic import cases, kernels, middle, mixed, photographs
+from blind_cases import BlindCase, blurred
+from blind_synthetic import NOISE, SIDE, SIZE, cases, kernels, middle, mixed, photographs, read
 from csv_table import Table
 from PIL import Image
 from protocol import as_tensor, data_folder
@@ -33,16 +33,20 @@ from daep_deepinv.blind.kernels import checked_size
 from daep_deepinv.blind.prior import BlindPrior, as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur
+from daep_prior.blind.chosen_kernel import improved_kernel
 from daep_prior.blind.kernel_shape import spread
 from daep_prior.blind.refinement import refined
 from daep_prior.blind.several_starts import last_weight, noise_level
 
 RESULTS = Path(__file__).parent / "results"
 #: Side of the reduced photographs' crops, pixels, what they are reduced to, and the seeds of the first noise fields.
-REDUCED_SIDE, REDUCED, SEEDS = 300, 0.75, {"reduced": 5000, "arms": 6000}
+REDUCED_SIDE, REDUCED, SEEDS = 300, 0.75, {"reduced": 5000, "arms": 6000, "textured": 7000}
+#: Number of textured photographs, and which of BSDS: every sixteenth.
+TEXTURED, EVERY = 24, 16
 #: Kernel of the set ``arms``.
 ARMS = "shake 41"
-STARTS = 2
+STARTS = {"textured": 5}
+FEW_STARTS = 2
 
 
 def reduced(data: Path, which: str) -> Iterator[BlindCase]:
@@ -56,18 +60,36 @@ def reduced(data: Path, which: str) -> Iterator[BlindCase]:
         yield middle(x, f"{path.stem}, {name}", kernel, SEEDS[which] + number, REDUCED_SIDE)
 
 
-def measured(case: BlindCase, prior: BlindPrior) -> dict[str, str]:
+def textured(data: Path) -> Iterator[BlindCase]:
+    """Photographs of BSDS, up to 384 pixels wide, under one of the kernels in turn."""
+    blurs = list(kernels().items())
+    for number, path in enumerate(sorted((data / "train" / "bsds").glob("*.jpg"))[::EVERY][:TEXTURED]):
+        name, kernel = blurs[number % len(blurs)]
+        x = read(path)
+        x = x.transpose(-1, -2) if x.shape[-2] > x.shape[-1] else x
+        width = min(SIDE + kernel.shape[1] - 1, x.shape[-1])
+        left = (x.shape[-1] - width) // 2
+        x = x[..., left : left + width]
+        yield replace(blurred(f"{path.stem}, {name}", x, kernel, NOISE, SEEDS["textured"] + number), size=SIZE)
+
+
+def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     """The row of a crop."""
     grey = case.y.mean(1, keepdim=True)
     settings = replace(BlindSettings(), size=checked_size(case.size, case.y))
     none = replace(settings, refining_rounds=0, corrections=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = find_blur(case.y, prior.judge, none, STARTS, sharpen=prior.sharpen, cost=prior.prediction_error)
-    settings = replace(settings, last_weight=last_weight(noise_level(grey), settings)).with_sharpener()
+        found = find_blur(case.y, prior.judge, none, starts, sharpen=prior.sharpen, cost=prior.prediction_error)
+    level = noise_level(grey)
+    settings = replace(settings, last_weight=last_weight(level, settings))
+    short = settings.with_sharpener()
     ways = {"start": found.kernel}
-    for name, way in (("short", settings), ("long", settings.with_long_refinement())):
+    for name, way in (("short", short), ("long", short.with_long_refinement())):
         ways[name] = refined(grey, prior.judge, found.kernel, way, sharpen=prior.sharpen)
+    options = (level, settings, 0, None, prior.sharpen, prior.prediction_error)
+    rating = prior.prediction_error(grey, found.kernel)
+    ways["taken"] = improved_kernel(grey, prior.judge, found.kernel, rating, *options)
 
     def error(kernel: Tensor) -> float:
         return squared_error(deblurred(case.y, kernel, None, "fast", prior.denoiser), case.sharp)
@@ -79,7 +101,7 @@ def measured(case: BlindCase, prior: BlindPrior) -> dict[str, str]:
         "spread": f"{spread(found.kernel):.1f}",
         **{f"error ratio {name}": f"{error(kernel) / true:.2f}" for name, kernel in ways.items()},
         **{f"prediction error {name}": f"{cost:.9f}" for name, cost in costs.items()},
-        "predicts best": min(costs, key=costs.__getitem__),
+        "predicts best": min(("start", "short", "long"), key=costs.__getitem__),
     }
 
 
@@ -87,7 +109,7 @@ def main() -> None:
     """Measure the missing crops."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
-    parser.add_argument("--set", choices=("training", "mixed", "reduced", "arms"), default="reduced")
+    parser.add_argument("--set", choices=("training", "mixed", "reduced", "arms", "textured"), default="reduced")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -95,10 +117,14 @@ def main() -> None:
     table = Table(arguments.results / f"blind-last-rounds-{arguments.set}.csv", "case")
     if arguments.again:
         table.drop(lambda row: True)
-    made = {"training": lambda: cases(data, "training", False), "mixed": lambda: mixed(data)}
+    made = {
+        "training": lambda: cases(data, "training", False),
+        "mixed": lambda: mixed(data),
+        "textured": lambda: textured(data),
+    }
     for case in made.get(arguments.set, lambda: reduced(data, arguments.set))():
         if table.find(case.name) is None:
-            table.add(measured(case, prior))
+            table.add(measured(case, prior, STARTS.get(arguments.set, FEW_STARTS)))
             Console().print("  ".join(table.rows[-1].values()), highlight=False)
 
 

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from daep_prior.blind.correction import corrected
+from daep_prior.blind.faint_arms import with_faint_arms
 from daep_prior.blind.kernel_shape import spread
 from daep_prior.blind.mean_shift import Denoise
 from daep_prior.blind.one_start import WIDE, Cost, Follow
@@ -27,7 +28,8 @@ def improved_kernel(
     If ``denoise`` found it, it is :func:`refined`, and with little noise :func:`corrected`. If a sharpener found it, it
     is refined with :meth:`BlindSettings.with_sharpener`; a wide one, :data:`WIDE`, also with
     :meth:`BlindSettings.with_long_refinement`. Of these kernels and the one before, the one that costs least is taken:
-    a sharpener makes some kernels worse.
+    a sharpener makes some kernels worse. Then its faint arms are sought, see
+    :func:`daep_prior.blind.faint_arms.with_faint_arms`.
 
     :param torch.Tensor y: photograph in grey, (1, 1, h, w) in [0, 1].
     :param Callable denoise: ``denoise(x, s)``.
@@ -50,4 +52,5 @@ def improved_kernel(
     if cost is None:
         return found[0]
     rated = [(rating, kernel), *((cost(y, one), one) for one in found if one is not kernel)]
-    return min(rated, key=lambda one: one[0])[1]
+    rating, kernel = min(rated, key=lambda one: one[0])
+    return with_faint_arms(y, denoise, find, kernel, rating, settings, seed, follow, cost)

@@ -36,6 +36,7 @@ def asked(monkeypatch):
     monkeypatch.setattr(blind_last_rounds, "as_blind_prior", lambda name: Prior())
     monkeypatch.setattr(blind_last_rounds, "find_blur", found)
     monkeypatch.setattr(blind_last_rounds, "refined", refined)
+    monkeypatch.setattr(blind_last_rounds, "improved_kernel", lambda *_: torch.ones(7, 7) / 49)
     monkeypatch.setattr(blind_last_rounds, "deblurred", lambda y, kernel, *_: y + 0.3 / kernel.shape[0])
     return asked
 
@@ -47,7 +48,7 @@ def test_all_kernels_are_written_once(asked, monkeypatch, tmp_path):
     head, row = (tmp_path / "blind-last-rounds-reduced.csv").read_text().splitlines()
     values = dict(zip(head.split(","), row.split(","), strict=False))
     assert len(asked) == 1 and values["case"] == "3 motion" and values["predicts best"] == "long"
-    assert "9.00,1.00,0.36" in row
+    assert "9.00,1.00,0.36,0.18" in row
 
 
 @pytest.mark.parametrize(("which", "kernel", "side"), [("reduced", "shake 9", 300), ("arms", "shake 41", 282)])
@@ -56,3 +57,13 @@ def test_a_photograph_is_reduced_before_it_is_blurred(monkeypatch, tmp_path, whi
     monkeypatch.setattr(blind_last_rounds, "photographs", lambda data, which: [tmp_path / "photo.png"])
     (case,) = blind_last_rounds.reduced(tmp_path, which)
     assert case.y.shape == (1, 3, side, side) and case.name == f"photo, {kernel}"
+
+
+def test_a_textured_photograph_is_wide_and_every_sixteenth_is_taken(monkeypatch, tmp_path):
+    (tmp_path / "train" / "bsds").mkdir(parents=True)
+    for number in range(17):
+        size = (321, 481) if number == 16 else (481, 321)
+        Image.new("RGB", size, (10, 20, 30)).save(tmp_path / "train" / "bsds" / f"{number:02}.jpg")
+    first, second = blind_last_rounds.textured(tmp_path)
+    assert (first.name, first.y.shape, first.sharp.shape) == ("00, shake 9", (1, 3, 313, 384), (1, 3, 313, 384))
+    assert (second.name, second.y.shape) == ("16, motion 15", (1, 3, 307, 384))

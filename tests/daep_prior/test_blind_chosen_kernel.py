@@ -45,6 +45,19 @@ def steps(monkeypatch):
     return done
 
 
+@pytest.fixture(autouse=True)
+def arms(monkeypatch):
+    """The kernels whose faint arms were sought, with their ratings."""
+    asked = []
+
+    def with_faint_arms(y, judge, find, kernel, rating, settings, seed, follow, cost):
+        asked.append((kernel, rating))
+        return kernel
+
+    monkeypatch.setattr(chosen_kernel, "with_faint_arms", with_faint_arms)
+    return asked
+
+
 def improved(kernel, find, noise=0.006, cost=None):
     rating = cost(Y, kernel) if cost and find is not denoise else 0.0
     return improved_kernel(Y, denoise, kernel, rating, noise, SETTINGS, 0, None, find, cost)
@@ -59,10 +72,12 @@ def test_what_the_denoiser_found_is_refined_and_with_little_noise_corrected(step
 
 
 @pytest.mark.parametrize("least", [0, 1, 2])
-def test_of_a_wide_kernel_of_the_sharpener_and_two_refined_ones_the_cheapest_is_taken(steps, least):
+def test_of_a_wide_kernel_of_the_sharpener_and_two_refined_ones_the_cheapest_is_taken_with_its_faint_arms(steps, arms, least):
     kernels = [WIDE, REFINED, LONG]
     found = improved(WIDE, sharpen, cost=lambda y, kernel: 1.0 if kernel is kernels[least] else 2.0)
     assert found is kernels[least]
+    ((asked, rating),) = arms
+    assert asked is found and rating == 1.0
     short = SETTINGS.with_sharpener()
     assert steps == [("refined", sharpen, short), ("refined", sharpen, short.with_long_refinement())]
 
@@ -75,8 +90,8 @@ def test_a_narrow_kernel_of_the_sharpener_is_refined_once(steps, least):
     assert steps == [("refined", sharpen, SETTINGS.with_sharpener())]
 
 
-def test_without_a_cost_the_refined_kernel_of_the_sharpener_is_taken(steps):
-    assert improved(WIDE, sharpen) is REFINED and len(steps) == 1
+def test_without_a_cost_the_refined_kernel_of_the_sharpener_is_taken(steps, arms):
+    assert improved(WIDE, sharpen) is REFINED and len(steps) == 1 and not arms
 
 
 def test_a_kernel_that_no_refinement_changes_is_not_rated(monkeypatch):
