@@ -17,9 +17,6 @@ from daep_prior.blind.settings import BlindSettings
 
 #: Largest number of steps, and how many in turn may cost more before the search ends.
 STEPS, PATIENCE = 5, 1
-#: Restorations with other noise whose corrections are averaged. With four, the peaks of eight true arms are 1.2 times as
-#: significant as with one.
-RESTORATIONS = 4
 #: Ridge of a correction. The larger it is, the smoother is the noise of the correction.
 RIDGE = 100.0
 #: Kernel width of the last mean shift with the sharpener, images in [0, 1]; the others are the last of ``WIDTHS``.
@@ -64,7 +61,7 @@ def with_faint_arms(
 
         d = F^{-1} \frac{\overline{F \nabla v} \; F r}{|F \nabla v|^2 + \rho},
 
-    mean over three sharp images :math:`v` of each of four restorations. A value of a faint arm is below the noise of :math:`d`; many in a row are
+    mean over three sharp images :math:`v`. A value of a faint arm is below the noise of :math:`d`; many in a row are
     not. So :math:`k + d` is softened, and its connected parts beside the bright part of the kernel are kept if they are
     significant, see :data:`LOW`; the noise is that of the softened :math:`d`. The bright part stays as it is. Of
     the kernels of all steps, the one that costs least is returned.
@@ -119,17 +116,14 @@ def significant(kernel: Tensor, correction: Tensor, bright: Tensor) -> Tensor:
 def _correction(problem: _Problem, kernel: Tensor, seed: int) -> Tensor:
     """``d`` of :func:`with_faint_arms`, (n, n) as ``kernel``."""
     scale, denoise, sharpen, settings = problem
-    generator = torch.Generator().manual_seed(seed)
-    corrections = []
-    for _ in range(RESTORATIONS):
-        image = sharp = scale.y
-        for width in WIDTHS:
-            sharp = mean_shift(image, sharpen, width, generator)
-            image = image_step(sharp, scale.y, scale.known, kernel, settings.last_weight, settings.fills)
-        others = [(sharpen, NARROW), (denoise, WIDTHS[-1])]
-        images = [sharp, *(mean_shift(image, network, width, generator) for network, width in others)]
-        corrections += [_explaining(scale, one, kernel) for one in images]
-    return torch.stack(corrections).mean(0)
+    generator, image = torch.Generator().manual_seed(seed), scale.y
+    sharp = image
+    for width in WIDTHS:
+        sharp = mean_shift(image, sharpen, width, generator)
+        image = image_step(sharp, scale.y, scale.known, kernel, settings.last_weight, settings.fills)
+    others = [(sharpen, NARROW), (denoise, WIDTHS[-1])]
+    images = [sharp, *(mean_shift(image, network, width, generator) for network, width in others)]
+    return torch.stack([_explaining(scale, one, kernel) for one in images]).mean(0)
 
 
 def _explaining(scale: Scale, sharp: Tensor, kernel: Tensor) -> Tensor:

@@ -31,11 +31,13 @@ BRIGHTEST = 1.5
 #: Largest number of starts. Three differ in the factor between two scales.
 STARTS = 5
 
+#: What to do about a blur that is not found, and about an uncertain one.
 ADVICE = {
     "no texture": "it has no texture that shows a blur; give a photograph or a region with edges",
     "not found": "the starts disagree; give a region with edges in all directions and without saturated lights, a "
     "size= close to the extent of the blur, or more starts=. A blur that varies over the image has no one kernel",
 }
+TRY = "try a region with more edges, another size= or more starts="
 
 
 def estimate_kernel(
@@ -95,33 +97,29 @@ def found_blurs(
 
 def warn_of(found: FoundBlur, number: int, starts: int, size: int) -> None:
     """Warn if the blur of a photograph is not found, or uncertain."""
+    doubt = _doubt(found, number, starts, size)
+    if doubt is not None:
+        warnings.warn(f"y: {doubt}.", stacklevel=4)
+
+
+def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
+    """What speaks against the blur of a photograph, and what to do; the gravest alone."""
+    blur, compare = f"the blur of photograph {number}", "compare the result with the photograph"
     if found.verdict in ADVICE:
-        warnings.warn(f"y: the blur of photograph {number} is not found: {ADVICE[found.verdict]}.", stacklevel=4)
-    elif found.verdict == "found" and found.doubt > 1:
-        warnings.warn(
-            f"y: the blur of photograph {number} is probably wrong: the restoration overshoots the photograph, "
-            f"confidence {found.confidence:.2f}; compare the result with the photograph, and try a region with more "
-            "edges, another size= or more starts=.",
-            stacklevel=4,
-        )
-    elif starts > 1 and found.verdict == "found" and found.confidence < UNCERTAIN:
-        warnings.warn(
-            f"y: the blur of photograph {number} is uncertain, confidence {found.confidence:.2f}; compare the result "
-            "with the photograph, and try a region with more edges, another size= or more starts=.",
-            stacklevel=4,
-        )
-    elif found.verdict == "found" and size > LARGEST_DEFAULT:
-        warnings.warn(
-            f"y: the blur of photograph {number} was sought with size={size}; kernels of more than {LARGEST_DEFAULT} "
-            "pixels are often wrong. Compare the result with the photograph.",
-            stacklevel=4,
-        )
-    elif found.verdict == "found" and extent(found.kernel) >= size:
-        warnings.warn(
-            f"y: the kernel of photograph {number} fills size={size}; if the blur is larger, give a larger size=. "
-            "Compare the result with the photograph.",
-            stacklevel=4,
-        )
+        return f"{blur} is not found: {ADVICE[found.verdict]}"
+    if found.verdict != "found":
+        return None
+    confidence = f"confidence {found.confidence:.2f}; {compare}, and {TRY}"
+    if found.doubt > 1:
+        return f"{blur} is probably wrong: the restoration overshoots the photograph, {confidence}"
+    if starts > 1 and found.confidence < UNCERTAIN:
+        return f"{blur} is uncertain, {confidence}"
+    if size > LARGEST_DEFAULT:
+        often = f"kernels of more than {LARGEST_DEFAULT} pixels are often wrong"
+        return f"{blur} was sought with size={size}; {often}; {compare}"
+    if extent(found.kernel) >= size:
+        return f"the kernel of photograph {number} fills size={size}; if the blur is larger, give a larger size=; {compare}"
+    return None
 
 
 def checked_photographs(y: Any) -> Tensor:
