@@ -77,7 +77,7 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     """The row of a crop."""
     grey = case.y.mean(1, keepdim=True)
     settings = replace(BlindSettings(), size=checked_size(case.size, case.y))
-    none = replace(settings, refining_rounds=0, corrections=0)
+    none = replace(settings, refining_rounds=0, arm_steps=0, corrections=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = find_blur(case.y, prior.judge, none, starts, sharpen=prior.sharpen, cost=prior.prediction_error)

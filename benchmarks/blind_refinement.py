@@ -49,7 +49,7 @@ def measured(case: BlindCase, rounds: int) -> dict[str, str]:
     """The row of a crop."""
     prior, grey = DAEPrior("dae"), case.y.mean(1, keepdim=True)
     noise = noise_level(grey)
-    settings = replace(BlindSettings(), size=checked_size(None, case.y), refining_rounds=0, corrections=0)
+    settings = replace(BlindSettings(), size=checked_size(None, case.y), refining_rounds=0, arm_steps=0, corrections=0)
     found = find_blur(case.y, prior.denoise, settings, STARTS)
     settings = replace(BlindSettings(), size=settings.size, refining_rounds=rounds)
     settings = replace(settings, last_weight=last_weight(noise, settings))

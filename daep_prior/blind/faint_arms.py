@@ -15,8 +15,8 @@ from daep_prior.blind.pyramid import Scale, scales
 from daep_prior.blind.refinement import WIDTHS
 from daep_prior.blind.settings import BlindSettings
 
-#: Largest number of steps, and how many in turn may cost more before the search ends.
-STEPS, PATIENCE = 5, 1
+#: Number of steps in turn that may cost more before the search ends.
+PATIENCE = 1
 #: Ridge of a correction. The larger it is, the smoother is the noise of the correction.
 RIDGE = 100.0
 #: Kernel width of the last mean shift with the sharpener, images in [0, 1]; the others are the last of ``WIDTHS``.
@@ -80,7 +80,7 @@ def with_faint_arms(
     present = fitted(kernel, scale.room)
     bright = F.max_pool2d((present > 0).float()[None, None], 3, 1, 1)[0, 0] > 0
     worse = 0
-    for number in range(STEPS):
+    for number in range(settings.arm_steps):
         present = significant(present, _correction(problem, present, seed + number), bright)
         if not bool((present > 0)[~bright].any()):
             break

@@ -25,6 +25,8 @@ class BlindSettings:
         ``narrowest``.
     :param int refined_margin: ``margin`` in these rounds.
     :param float refined_island: ``island`` in these rounds.
+    :param int arm_steps: largest number of steps of the search for faint arms of a kernel of a sharpener, see
+        :func:`daep_prior.blind.faint_arms.with_faint_arms`; each has six network evaluations and a rating.
     :param int corrections: of its bias in photographs with little noise, each with eight network evaluations, see
         :func:`daep_prior.blind.correction.corrected`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
@@ -54,6 +56,7 @@ class BlindSettings:
     refined_from: float = 15 / 255
     refined_margin: int = 2
     refined_island: float = 0.02
+    arm_steps: int = 5
     corrections: int = 3
     widest: float = 60 / 255
     narrowest: float = 15 / 255

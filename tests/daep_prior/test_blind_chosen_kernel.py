@@ -72,7 +72,7 @@ def test_what_the_denoiser_found_is_refined_and_with_little_noise_corrected(step
 
 
 @pytest.mark.parametrize("least", [0, 1, 2])
-def test_of_a_wide_kernel_of_the_sharpener_and_two_refined_ones_the_cheapest_is_taken_with_its_faint_arms(steps, arms, least):
+def test_the_cheapest_of_a_wide_kernel_of_the_sharpener_and_two_refined_ones_is_taken_with_its_arms(steps, arms, least):
     kernels = [WIDE, REFINED, LONG]
     found = improved(WIDE, sharpen, cost=lambda y, kernel: 1.0 if kernel is kernels[least] else 2.0)
     assert found is kernels[least]

@@ -1,5 +1,7 @@
 """Faint arms of a kernel: many weak values in a row are found, noise is not, and only what lowers the cost is taken."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from blind_scene import discs, measured
@@ -49,6 +51,11 @@ def test_what_costs_more_is_not_taken_and_ends_the_search(y, bright):
     steps = []
     assert found(y, bright, lambda *_: 2.0, lambda *step: steps.append(step)) is bright
     assert len(steps) == faint_arms.PATIENCE + 1
+
+
+def test_without_steps_the_kernel_stays(y, bright):
+    options = (bright, 1.0, replace(SETTINGS, arm_steps=0), 0, None, lambda *_: pytest.fail("rated"))
+    assert with_faint_arms(y, oracle, oracle, *options) is bright
 
 
 def test_the_cheapest_step_is_taken(y, bright):

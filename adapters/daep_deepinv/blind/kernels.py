@@ -118,7 +118,8 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
         often = f"kernels of more than {LARGEST_DEFAULT} pixels are often wrong"
         return f"{blur} was sought with size={size}; {often}; {compare}"
     if extent(found.kernel) >= size:
-        return f"the kernel of photograph {number} fills size={size}; if the blur is larger, give a larger size=; {compare}"
+        larger = "if the blur is larger, give a larger size="
+        return f"the kernel of photograph {number} fills size={size}; {larger}; {compare}"
     return None
 
 
