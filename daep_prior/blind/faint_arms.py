@@ -79,6 +79,8 @@ def with_faint_arms(
     scale, best = problem.scale, kernel
     present = fitted(kernel, scale.room)
     bright = F.max_pool2d((present > 0).float()[None, None], 3, 1, 1)[0, 0] > 0
+    if bool(bright.all()):
+        return kernel
     worse = 0
     for number in range(settings.arm_steps):
         present = significant(present, _correction(problem, present, seed + number), bright)
@@ -97,7 +99,7 @@ def with_faint_arms(
 
 
 def significant(kernel: Tensor, correction: Tensor, bright: Tensor) -> Tensor:
-    """The kernel (n, n) with the significant parts of the corrected one outside ``bright``; its sum is 1."""
+    """The kernel (n, n) with the significant parts of the corrected one outside ``bright``, not all; its sum is 1."""
     outside = ~bright
     corrected = torch.where(outside, kernel + correction, 0.0)
     noise = _softened(torch.where(outside, correction, 0.0))[outside]

@@ -9,6 +9,7 @@ from blind_scene import discs, measured
 from daep_prior.blind import BlindSettings, faint_arms, similarity
 from daep_prior.blind.faint_arms import significant, with_faint_arms
 from daep_prior.blind.kernel_shape import centred, fitted
+from daep_prior.blind.pyramid import scales
 
 SETTINGS = BlindSettings(size=13)
 
@@ -107,3 +108,10 @@ def test_a_part_needs_a_high_peak_and_a_high_sum(monkeypatch, limit, value):
     assert significant(kernel, noise, bright)[~bright].sum() > 0
     monkeypatch.setattr(faint_arms, limit, value)
     assert significant(kernel, noise, bright)[~bright].sum() == 0
+
+
+def test_a_kernel_that_fills_its_support_is_not_restored_with(y):
+    room = scales(y, BlindSettings(size=5))[-1].room
+    kernel = torch.ones(room, room) / room**2
+    options = (kernel, 1.0, BlindSettings(size=5), 0, None, lambda *_: pytest.fail("rated"))
+    assert with_faint_arms(y, *[lambda *_: pytest.fail("restored")] * 2, *options) is kernel
