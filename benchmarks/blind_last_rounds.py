@@ -88,20 +88,22 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     for name, way in (("short", short), ("long", short.with_long_refinement())):
         ways[name] = refined(grey, prior.judge, found.kernel, way, sharpen=prior.sharpen)
     options = (level, settings, 0, None, prior.sharpen, prior.prediction_error)
-    rating = prior.prediction_error(grey, found.kernel)
-    ways["taken"] = improved_kernel(grey, prior.judge, found.kernel, rating, *options)
+    costs = {name: prior.prediction_error(grey, kernel) for name, kernel in ways.items()}
+    predicts_best = min(costs, key=costs.__getitem__)
+    ways["taken"] = improved_kernel(grey, prior.judge, found.kernel, costs["start"], *options)
+    costs["taken"] = prior.prediction_error(grey, ways["taken"])
 
     def error(kernel: Tensor) -> float:
         return squared_error(deblurred(case.y, kernel, None, "fast", prior.denoiser), case.sharp)
 
-    true, costs = error(square(case.kernel)), {name: prior.prediction_error(grey, k) for name, k in ways.items()}
+    true = error(square(case.kernel))
     return {
         "case": case.name,
         "verdict": found.verdict,
         "spread": f"{spread(found.kernel):.1f}",
         **{f"error ratio {name}": f"{error(kernel) / true:.2f}" for name, kernel in ways.items()},
         **{f"prediction error {name}": f"{cost:.9f}" for name, cost in costs.items()},
-        "predicts best": min(("start", "short", "long"), key=costs.__getitem__),
+        "predicts best": predicts_best,
     }
 
 

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from daep_prior.blind.fourier import convolved, transfer
-from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import cleaned, scattered, trimmed, with_margin
 from daep_prior.blind.kernel_step import kernel_step
-from daep_prior.blind.mean_shift import Denoise, mean_shift
+from daep_prior.blind.mean_shift import Denoise
 from daep_prior.blind.one_start import Follow
 from daep_prior.blind.pyramid import Scale, scales
-from daep_prior.blind.refinement import WIDTHS
+from daep_prior.blind.refinement import restored
 from daep_prior.blind.settings import BlindSettings
 from daep_prior.blind.similarity import similarity
 
@@ -90,9 +89,7 @@ def corrected(
 def _estimate(problem: _Problem, y: Tensor, kernel: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """The kernel step after a restoration of ``y``, (1, 1, H, W) with its border, with ``kernel``; and the image."""
     scale, denoise, settings = problem
-    generator, image, sharp = torch.Generator().manual_seed(seed), y, y
-    for width in WIDTHS:
-        sharp = mean_shift(image, denoise, width, generator)
-        image = image_step(sharp, y, scale.known, kernel, settings.last_weight, settings.fills)
+    generator = torch.Generator().manual_seed(seed)
+    sharp, _ = restored(scale._replace(y=y), denoise, kernel, settings, generator)
     new = kernel_step(sharp, y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
     return new, sharp

@@ -7,13 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior.blind.fourier import convolved, gradients, known_gradients, transfer
-from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import brightest, centred, connected_parts, fitted, trimmed
 from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.one_start import Cost, Follow
 from daep_prior.blind.pyramid import Scale, scales
-from daep_prior.blind.refinement import WIDTHS
-from daep_prior.blind.settings import BlindSettings
+from daep_prior.blind.refinement import WIDTHS, restored
+from daep_prior.blind.settings import NORMAL_MEDIAN, BlindSettings
 
 #: Number of steps in turn that may cost more before the search ends.
 PATIENCE = 1
@@ -28,8 +27,6 @@ SOFTNESS = 1.5
 #: training crops, 20 parts are significant in the first step: 15 lie on the true kernel, one does in part. With 3.0 and
 #: no limit of the sum, crops with much texture gained noise all over the support.
 LOW, HIGH, TOGETHER = 1.5, 4.0, 14.0
-#: Median of the absolute value of a standard normal number.
-NORMAL_MEDIAN = 0.6745
 
 
 class _Problem(NamedTuple):
@@ -118,11 +115,8 @@ def significant(kernel: Tensor, correction: Tensor, bright: Tensor) -> Tensor:
 def _correction(problem: _Problem, kernel: Tensor, seed: int) -> Tensor:
     """``d`` of :func:`with_faint_arms`, (n, n) as ``kernel``."""
     scale, denoise, sharpen, settings = problem
-    generator, image = torch.Generator().manual_seed(seed), scale.y
-    sharp = image
-    for width in WIDTHS:
-        sharp = mean_shift(image, sharpen, width, generator)
-        image = image_step(sharp, scale.y, scale.known, kernel, settings.last_weight, settings.fills)
+    generator = torch.Generator().manual_seed(seed)
+    sharp, image = restored(scale, sharpen, kernel, settings, generator)
     others = [(sharpen, NARROW), (denoise, WIDTHS[-1])]
     images = [sharp, *(mean_shift(image, network, width, generator) for network, width in others)]
     return torch.stack([_explaining(scale, one, kernel) for one in images]).mean(0)

@@ -9,7 +9,7 @@ from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import fitted, scattered, trimmed
 from daep_prior.blind.mean_shift import Denoise, mean_shift
 from daep_prior.blind.one_start import Follow, misfit, one_round
-from daep_prior.blind.pyramid import scales
+from daep_prior.blind.pyramid import Scale, scales
 from daep_prior.blind.settings import BlindSettings
 
 #: Kernel widths of the restoration with the kernel as it is, images in [0, 1]. Chosen on ten training
@@ -54,10 +54,8 @@ def refined(
     )
     scale = scales(y, settings)[-1]
     generator = torch.Generator().manual_seed(seed)
-    new, image = fitted(kernel, scale.room), scale.y
-    for width in WIDTHS:
-        sharp = mean_shift(image, sharpen or denoise, width, generator)
-        image = image_step(sharp, scale.y, scale.known, new, settings.last_weight, settings.fills)
+    new = fitted(kernel, scale.room)
+    _, image = restored(scale, sharpen or denoise, new, settings, generator)
     before = misfit(scale, new, image, denoise)
     for number, width in enumerate(settings.widths(finest=True)):
         new, image = one_round(
@@ -67,3 +65,14 @@ def refined(
             follow(scale.factor, number, new)
     worse = misfit(scale, new, image, denoise) > GROWTH * before
     return kernel if worse or scattered(trimmed(new)) else trimmed(new)
+
+
+def restored(
+    scale: Scale, denoise: Denoise, kernel: Tensor, settings: BlindSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The last mean shift and the image of the restoration with ``kernel``, (1, 1, H, W), see :data:`WIDTHS`."""
+    sharp = image = scale.y
+    for width in WIDTHS:
+        sharp = mean_shift(image, denoise, width, generator)
+        image = image_step(sharp, scale.y, scale.known, kernel, settings.last_weight, settings.fills)
+    return sharp, image

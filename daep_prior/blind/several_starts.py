@@ -15,7 +15,7 @@ from daep_prior.blind.mean_shift import Denoise
 from daep_prior.blind.one_start import Cost, Estimate, Follow, one_estimate
 from daep_prior.blind.overshoot import overshoot
 from daep_prior.blind.region import textured_region
-from daep_prior.blind.settings import LITTLE_NOISE, BlindSettings
+from daep_prior.blind.settings import LITTLE_NOISE, NORMAL_MEDIAN, BlindSettings
 from daep_prior.blind.sharpness import core, sharpness
 from daep_prior.blind.similarity import similarity
 
@@ -43,9 +43,8 @@ FACTORS = (2.0, 2**0.5, 2**0.75)
 #: Root mean square gradient of the photograph at a quarter of its size, images in [0, 1], below which nothing shows the
 #: blur. Chosen by hand.
 LEAST_TEXTURE, TEXTURE_SCALE = 0.004, 4
-#: Median of the absolute value of a standard normal number; and the factor on the power of the noise that covers its
-#: uncertainty, chosen by hand.
-NORMAL_MEDIAN, NOISE_MARGIN = 0.6745, 1.2
+#: Factor on the power of the noise that covers its uncertainty. Chosen by hand.
+NOISE_MARGIN = 1.2
 
 
 class FoundBlur(NamedTuple):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from blind_scene import discs, measured
+from blind_scene import discs, measured, oracle
 
 from daep_prior.blind import BlindSettings, Estimate, correction, find_blur, similarity
 from daep_prior.blind.correction import corrected
@@ -32,11 +32,6 @@ def faded(kernel):
 @pytest.fixture(scope="module")
 def y(kernel):
     return measured(discs(), kernel, noise=0.003)
-
-
-def oracle(x, width):
-    """The sharp image: its size is that of the finest scale, with the border."""
-    return discs()
 
 
 def corrected_by(monkeypatch, y, kernel, ridge):

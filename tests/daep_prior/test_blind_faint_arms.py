@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from blind_scene import discs, measured
+from blind_scene import discs, measured, oracle
 
 from daep_prior.blind import BlindSettings, faint_arms, similarity
 from daep_prior.blind.faint_arms import significant, with_faint_arms
@@ -31,11 +31,6 @@ def bright(kernel):
 @pytest.fixture(scope="module")
 def y(kernel):
     return measured(discs(), kernel, noise=0.003)
-
-
-def oracle(x, width):
-    """The sharp image: its size is that of the finest scale, with the border."""
-    return discs()
 
 
 def found(y, bright, cost, follow=None, rating=1.0):

@@ -21,3 +21,8 @@ def measured(x: Tensor, kernel: Tensor, noise: float = 0.005) -> Tensor:
     """The photograph of ``x`` under a blur with valid borders, with noise of a fixed seed."""
     y = Blur(kernel[None, None], padding="valid").A(x)
     return (y + noise * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+
+
+def oracle(x: Tensor, width: float) -> Tensor:
+    """A denoiser that returns the sharp scene. Its size is that of the finest scale, with the border."""
+    return discs()
