@@ -17,7 +17,7 @@ from daep_cli.commands.kernel import kernel
 from daep_cli.commands.restore import restore
 from daep_cli.commands.train import train
 from daep_cli.errors import Interrupted, explain
-from daep_cli.screen import complain, remark
+from daep_cli.screen import complain, of_file, remark
 from daep_cli.wording import in_options
 
 #: Exit status of an error that the user can mend, the same as of typer's usage errors; after Ctrl-C or SIGTERM (128 +
@@ -72,6 +72,20 @@ def _end_as_ctrl_c() -> Iterator[None]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def _print_warnings(command: str) -> None:
+    """From now on, print each warning once for each file."""
+    printed: set[str] = set()
+
+    def show(text: str) -> None:
+        line = of_file(in_options(text, command))
+        if line not in printed:
+            printed.add(line)
+            remark(line)
+
+    warnings.simplefilter("always", UserWarning)  # Python's default is once for all files
+    warnings.showwarning = lambda message, *_: show(str(message))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
@@ -84,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check_filled(arguments)
         with warnings.catch_warnings(), _end_as_ctrl_c():
-            warnings.showwarning = lambda message, *_: remark(in_options(str(message), command))
+            _print_warnings(command)
             status: Any = typer.main.get_command(app).main(arguments, prog_name="daep", standalone_mode=False)
     except Interrupted as error:
         remark(f"interrupted {error}")

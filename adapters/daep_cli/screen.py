@@ -1,8 +1,30 @@
 """What the command line prints: one line at a time, without control characters."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import typer
 
 from daep_cli.errors import one_line
+
+_FILE: ContextVar[str | None] = ContextVar("file", default=None)
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """While it lasts, warnings are of this file."""
+    before = _FILE.set(name)
+    try:
+        yield
+    finally:
+        _FILE.reset(before)
+
+
+def of_file(text: str) -> str:
+    """A warning with the name of its file, see :func:`about`, in place of ``the image:``."""
+    name = _FILE.get()
+    return text if name is None or name in text else f"{name}: {text.removeprefix('the image: ')}"
 
 
 def say(line: str) -> None:

@@ -194,6 +194,31 @@ def test_an_even_size_counts_as_the_next_odd_one():
     assert [checked_size(size, y) for size in (8, 9, 20)] == [9, 9, 21]
 
 
+@pytest.mark.parametrize(("factor", "offset", "said"), [(1.4, 0, "to 1.4"), (1, -0.3, "from -0.3"), (1, 0, None)])
+def test_values_that_are_clipped_are_warned_of(factor, offset, said):
+    y = factor * torch.rand(1, 1, 10, 10).repeat_interleave(4, 2).repeat_interleave(4, 3) + offset
+    y[..., :8, :8], y[..., -8:, -8:] = offset, factor + offset
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        BlindDAEP(size=9, starts=1)(y)
+    texts = [str(warning.message) for warning in caught if "clipped" in str(warning.message)]
+    assert len(texts) == (said is not None)
+    assert all(said in text and text.startswith("y: got values from") for text in texts)
+
+
+def test_channels_that_are_last_are_named():
+    with pytest.raises(ValueError, match=r"3 x 50 pixels.* channels seem to be last; .*movedim\(-1, 1\)"):
+        estimate_kernel(torch.rand(1, 60, 50, 3))
+
+
+def test_a_graph_is_left_out_without_a_warning(blurred):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="y: ")
+        x = BlindDAEP(**OPTIONS)(blurred.clone().requires_grad_())
+    assert not x.requires_grad
+
+
 def test_a_known_physics_is_refused(blurred):
     with pytest.raises(ValueError, match="use DAEP"):
         BlindDAEP()(blurred, Denoising())

@@ -33,7 +33,7 @@ Kernel = Annotated[
     typer.Option(
         metavar="KERNEL",
         help="Deblur; needs --noise. The blur kernel: motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, "
-        "a file, or blind: found in the image; see `daep kernel --help`.",
+        "a file, blind: found in the image, or blind:PHOTO: found in another; see `daep kernel --help`.",
         autocompletion=lambda: ["motion:", "gaussian:", "disk:", "spot:", "blind"],
     ),
 ]
@@ -179,8 +179,8 @@ def restore(
     """
     if output is None and not explain:
         raise ValueError("-o: the result has no name; give -o OUT, or --explain.")
-    if kernel == BLIND:
-        noise, preset = noise or AUTO, preset or BLIND_PRESET
+    if kernel is not None and kernel.lower() == BLIND:
+        kernel, noise, preset = BLIND, noise or AUTO, preset or BLIND_PRESET
     given = (kernel, scale, mask, denoiser, preset, iterations, seed, device, tile, check_noise, missing, white, black)
     others = (linear, format, samples, uncertainty, kernel_size, kernel_out, varying)
     options = Options(parse_noise(noise), *given, *others)

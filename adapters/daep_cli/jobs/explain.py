@@ -15,7 +15,7 @@ from daep_cli.jobs.progress import blur_bar
 from daep_cli.kernels.blind import BLIND
 from daep_cli.noise_option import AUTO
 from daep_cli.photographs.reading import count_pages, read_photo
-from daep_cli.screen import complain, say
+from daep_cli.screen import about, complain, say
 from daep_cli.wording import in_options
 from daep_deepinv import Plan
 
@@ -31,12 +31,8 @@ def print_plans(sources: Iterable[Path], job: Job) -> int:
     failed, printed = 0, dict[str, Path]()
     for source in sources:
         try:
-            pages, photo = count_pages(source), read_photo(source, 0)
-            if pages > 1:
-                photo = with_range(photo, stack_ranges(source, pages, job))
-            with blur_bar(source.name) if job.options.kernel == BLIND else nullcontext() as follow:
-                measured = job.measure(photo, 0, pages, follow)
-            rows = _rows(job, measured, job.plan_of(measured), pages)
+            with about(source.name):
+                rows = _rows_of(source, job)
             width = max(map(len, rows))
             plan = "\n".join(f"{name:<{width}}  {text}" for name, text in rows.items())
         except Exception as error:
@@ -51,6 +47,15 @@ def print_plans(sources: Iterable[Path], job: Job) -> int:
         for line in plan.splitlines():
             typer.echo(f"  {line}")
     return failed
+
+
+def _rows_of(source: Path, job: Job) -> dict[str, str]:
+    pages, photo = count_pages(source), read_photo(source, 0)
+    if pages > 1:
+        photo = with_range(photo, stack_ranges(source, pages, job))
+    with blur_bar(source.name) if job.options.kernel == BLIND else nullcontext() as follow:
+        measured = job.measure(photo, 0, pages, follow)
+    return _rows(job, measured, job.plan_of(measured), pages)
 
 
 def _rows(job: Job, measured: Measurement, plan: Plan, pages: int) -> dict[str, str]:

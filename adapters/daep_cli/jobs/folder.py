@@ -24,7 +24,7 @@ from daep_cli.paths import check_output_file
 from daep_cli.photographs.photo import READABLE, WRITABLE, Photo
 from daep_cli.photographs.reading import count_pages, layout, read_photo
 from daep_cli.photographs.writing import check_writable_as, encode
-from daep_cli.screen import complain, say
+from daep_cli.screen import about, complain, say
 from daep_cli.whole_files import put_in_place, write_whole
 from daep_deepinv import Plan
 
@@ -172,19 +172,24 @@ class _FolderRun:
                 check_output_file(item.result, WRITABLE, (item.source, *self.job.options.files), self.overwrite)
                 pages = count_pages(item.source)
                 if pages > 1:
-                    what = restore_stack(item.source, item.result, pages, self.job, item.claim.temporary)
+                    with about(item.source.name):
+                        what = restore_stack(item.source, item.result, pages, self.job, item.claim.temporary)
                     put_in_place(item.claim.temporary, item.result, self.overwrite)
                     self._done(item, what)
                     self.bar(advance=item.pixels)
                     continue
-                photo = read_photo(item.source)
-                check_writable_as(photo, item.result, self.job.options.format)
-                measured = self.job.measure(photo)
+                measured = self._measured(item)
             except Exception as error:
                 self._fail(item, error)
                 self.bar(advance=item.pixels)
             else:
                 yield item, measured
+
+    def _measured(self, item: _Item) -> Measurement:
+        with about(item.source.name):
+            photo = read_photo(item.source)
+            check_writable_as(photo, item.result, self.job.options.format)
+            return self.job.measure(photo)
 
     def _batches(self, images: Iterator[tuple[_Item, Measurement]]) -> Iterator[_Batch]:
         """Consecutive images that can be restored together, as many as the memory is meant for."""
@@ -201,7 +206,8 @@ class _FolderRun:
     def _restore(self, batch: _Batch) -> None:
         work, done = sum(item.pixels for item, _ in batch), 0.0
         more = f" and {len(batch) - 1} more" if len(batch) > 1 else ""
-        self.bar(description=one_line(batch[0][0].source.name + more))
+        names = batch[0][0].source.name + more
+        self.bar(description=one_line(names))
 
         def follow(plan: Plan, iteration: int, images: Tensor) -> None:
             nonlocal done
@@ -211,7 +217,8 @@ class _FolderRun:
 
         began = time.perf_counter()
         try:
-            results = self.job.run([measured for _, measured in batch], follow)
+            with about(names):
+                results = self.job.run([measured for _, measured in batch], follow)
         except Exception as error:
             if len(batch) > 1:  # one image must not stop the others, whichever it is
                 self.bar(advance=-done)

@@ -16,7 +16,7 @@ from daep_cli.jobs.progress import blur_bar, progress_bar
 from daep_cli.kernels.blind import BLIND
 from daep_cli.photographs.reading import count_pages, read_photo
 from daep_cli.photographs.writing import check_writable_as, write_photo
-from daep_cli.screen import iterations_text, say
+from daep_cli.screen import about, iterations_text, say
 from daep_cli.whole_files import put_in_place, write_whole
 from daep_deepinv import DAEPrior, Plan
 
@@ -31,6 +31,11 @@ def restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
     :raises ValueError: unusable input or noise; nothing has been written.
     :raises Interrupted: Ctrl-C; the message says what was written.
     """
+    with about(source.name):
+        _restore_file(source, output, job, overwrite)
+
+
+def _restore_file(source: Path, output: Path, job: Job, overwrite: bool) -> None:
     pages = count_pages(source)
     if pages > 1:
         if job.options.kernel_out is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,10 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daep_deepinv.blind.prior import SHARPENER, BlindPrior, as_blind_prior
+from daep_deepinv.caller_warnings import warn_caller
+from daep_deepinv.value_range import bounds_warning
 from daep_prior.arguments import checked_seeds, whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
 from daep_prior.blind.kernel_shape import extent
 from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
+from daep_prior.images import RGB
 
 #: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,
 #: pixels. Levin's photographs have kernels of up to 27 pixels in 255.
@@ -99,7 +101,7 @@ def warn_of(found: FoundBlur, number: int, starts: int, size: int) -> None:
     """Warn if the blur of a photograph is not found, or uncertain."""
     doubt = _doubt(found, number, starts, size)
     if doubt is not None:
-        warnings.warn(f"y: {doubt}.", stacklevel=4)
+        warn_caller(f"y: {doubt}.")
 
 
 def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
@@ -124,22 +126,32 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
 
 
 def checked_photographs(y: Any) -> Tensor:
-    """``y``, a batch of photographs.
+    """``y``, a batch of photographs, without a graph.
 
     :raises ValueError: it is not, or too small, or not in [0, 1].
     """
     if not isinstance(y, Tensor) or not y.is_floating_point() or y.ndim != 4 or 0 in y.shape:
         got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(f"y: got {got}; expected photographs, a floating-point tensor (B, C, h, w).")
+    y = y.detach()
     if not bool(y.isfinite().all()):
         raise ValueError("y: the photograph contains NaN or infinite values; expected finite numbers.")
     if float(y.abs().max()) > BRIGHTEST:
         raise ValueError(f"y: got values up to {float(y.abs().max()):.3g}; expected photographs in [0, 1].")
     if min(y.shape[2:]) < LEAST_PIXELS:
+        last = y.shape[3] in (1, RGB) and y.shape[1] >= LEAST_PIXELS
+        order = " Its channels seem to be last; expected (B, C, h, w), as y.movedim(-1, 1) gives." if last else ""
         raise ValueError(
-            f"y: got {y.shape[3]} x {y.shape[2]} pixels; expected at least {LEAST_PIXELS} x {LEAST_PIXELS}."
+            f"y: got {y.shape[3]} x {y.shape[2]} pixels; expected at least {LEAST_PIXELS} x {LEAST_PIXELS}.{order}"
         )
     return y
+
+
+def warn_of_clipping(y: Tensor) -> None:
+    """Warn if photographs (B, C, h, w) have values clearly outside [0, 1]: results are clipped."""
+    if any(bounds_warning(one, (0.0, 1.0)) is not None for one in y):
+        least, most = float(y.min()), float(y.max())
+        warn_caller(f"y: got values from {least:.3g} to {most:.3g}; results are clipped to [0, 1], so scale y to it.")
 
 
 def seeds_of(seed: int | Sequence[int], count: int) -> list[int]:

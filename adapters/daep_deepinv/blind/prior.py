@@ -72,13 +72,17 @@ def as_blind_prior(
     """The two networks, on ``device`` or where they are.
 
     :raises ValueError: one is trained for one noise level.
+    :raises FileNotFoundError: no such network.
     """
     prior = BlindPrior(_any_level("denoiser", denoiser), _any_level("sharpener", sharpener))
     return prior if device is None else prior.to(device)
 
 
 def _any_level(name: str, network: nn.Module | str | os.PathLike[str]) -> DAEPrior:
-    prior = DAEPrior(network)
+    try:
+        prior = DAEPrior(network)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{name}: {error}") from error
     if prior.trained_width is not None:
         raise ValueError(
             f"{name}: it is trained for the one level {255 * prior.trained_width:g}/255; expected a "

@@ -19,6 +19,7 @@ from daep_deepinv.blind.kernels import (
     found_blurs,
     seeds_of,
     stacked,
+    warn_of_clipping,
 )
 from daep_deepinv.blind.prior import SHARPENER, as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
@@ -108,7 +109,7 @@ class BlindDAEP(Reconstructor):
         :param physics: must be ``None``: with a known blur, use :class:`daep_deepinv.DAEP`.
         :param Callable callback: called after each round with the start, from 0, the factor of the scale, the round,
             from 0, and the kernel (n, n).
-        :return: (B, C, h, w) in [0, 1].
+        :return: (B, C, h, w) in [0, 1]. Values beyond are clipped; this is warned of if ``y`` has such.
         :raises ValueError: ``y`` is not a batch of photographs in [0, 1], is too small for ``size``, or a physics is
             given.
         """
@@ -118,6 +119,7 @@ class BlindDAEP(Reconstructor):
                 "physics, use DAEP."
             )
         y = checked_photographs(y)
+        warn_of_clipping(y)
         seeds = seeds_of(self.seed, len(y))
         found: Sequence[FoundBlur | VaryingBlur]
         with _progress(callback, self._bar) as follow:
@@ -128,7 +130,7 @@ class BlindDAEP(Reconstructor):
                 found = found_blurs(y, self.size, self.prior, self.starts, self.seed, follow)
         images = [
             deblurred(one[None], blur.kernel, self.sigma, self.preset, self.prior.denoiser, seed)
-            for one, blur, seed in zip(y.detach(), found, seeds, strict=True)
+            for one, blur, seed in zip(y, found, seeds, strict=True)
         ]
         self._last = tuple(found)
         return torch.cat(images)

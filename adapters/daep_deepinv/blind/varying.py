@@ -13,6 +13,7 @@ from daep_deepinv.blind.prior import BlindPrior
 from daep_deepinv.blind.varying_camera import Judge, camera_blur, refined_blur, suits
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel, region_count
 from daep_deepinv.blind.varying_position import in_the_middle
+from daep_deepinv.caller_warnings import warn_caller
 from daep_prior.blind import FoundBlur, similarity
 from daep_prior.blind.kernel_shape import fitted, trimmed
 from daep_prior.blind.region import SIDES_PER_KERNEL
@@ -154,7 +155,7 @@ def _regions(shape: tuple[int, int], counts: tuple[int, int], least: int) -> lis
 def _one_kernel(
     y: Tensor, size: int, prior: BlindPrior, starts: int, seed: int, follow: FollowStarts | None, reason: str
 ) -> VaryingBlur:
-    warnings.warn(f"y: one kernel is used for the whole photograph: {reason}.", stacklevel=4)
+    warn_caller(f"y: one kernel is used for the whole photograph: {reason}.")
     (found,) = found_blurs(y, size, prior, starts, seed, follow)
     kernel = VaryingKernel(found.kernel[None, None], torch.ones(1, 1, dtype=torch.bool), (y.shape[2], y.shape[3]))
     return VaryingBlur(kernel, found.confidence, found.verdict)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from html import escape
 
+from daep_deepinv.caller_warnings import warn_caller
 from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.value_range import ValueRange
 from daep_prior import Schedule
@@ -83,7 +83,7 @@ class Plans(tuple[Plan, ...]):
     def warn(self) -> None:
         """Emit each different warning of the plans once."""
         for warning in {str(warning): warning for plan in self for warning in plan.warnings}.values():
-            warnings.warn(warning, stacklevel=5)  # the line that calls the model
+            warn_caller(warning)
 
     def __str__(self) -> str:
         groups = self.groups()

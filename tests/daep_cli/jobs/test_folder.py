@@ -55,6 +55,19 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
+def test_each_warning_names_its_file(daep, scene, tmp_path: Path, weights: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):  # of two sizes, so each is a batch
+        write_photo(Photo(scene(40 if name == "a.jpg" else 44, 48)), folder / name)
+    options = ["--kernel", "gaussian:1", "--noise", "auto", "--denoiser", weights, "--iterations", 1]
+    said = "--noise auto: may find too little noise in a JPEG"
+    for source, names in ((folder, "ab"), (folder / "a.jpg", "a")):
+        for more in (["--explain"], ["-o", tmp_path / f"out-{source.name}"]):
+            lines = [line for line in daep("restore", source, *options, *more).err.splitlines() if said in line]
+            assert sorted(line.partition(": --")[0] for line in lines) == [f"daep: {name}.jpg" for name in names]
+
+
 def test_good_images_are_restored_and_bad_ones_reported(run, tmp_path: Path) -> None:
     outcome = run()
     assert outcome.status == 2

@@ -98,6 +98,13 @@ def test_daep_restore_deblurs_with_the_kernel_of_the_photograph(found, photo, sh
     assert not np.array_equal(pixels(tmp_path / "out.png"), pixels(photo))
 
 
+@pytest.mark.parametrize("name", ["blind", "Blind", "BLIND"])
+def test_blind_is_understood_in_any_case(found, photo, daep, tmp_path, any_level, name):
+    found(MOTION)
+    outcome = daep("restore", photo, "--kernel", name, "--denoiser", any_level, "--explain")
+    assert outcome.status == 0 and "blur found" in outcome.out and "fast" in outcome.out
+
+
 def test_the_command_line_gives_the_image_of_the_reconstructor(found, photo, daep, tmp_path, any_level):
     found(MOTION)
     command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", "blind", "--denoiser", any_level]
