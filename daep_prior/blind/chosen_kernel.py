@@ -6,9 +6,9 @@ from daep_prior.blind.correction import corrected
 from daep_prior.blind.faint_arms import with_faint_arms
 from daep_prior.blind.kernel_shape import spread
 from daep_prior.blind.mean_shift import Denoise
-from daep_prior.blind.one_start import WIDE, Cost, Follow
+from daep_prior.blind.one_start import Cost, Follow
 from daep_prior.blind.refinement import refined
-from daep_prior.blind.settings import LITTLE_NOISE, BlindSettings
+from daep_prior.blind.settings import LITTLE_NOISE, WIDE, BlindSettings
 
 
 def improved_kernel(

@@ -23,9 +23,6 @@ LAST_ROUNDS = 3
 JUDGED_WIDTH = 15 / 255
 #: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
 ENLARGED_LEAST = 0.02
-#: Spread from which a kernel is wide, pixels: see ``edges`` of :class:`BlindSettings`. Chosen on 20 training crops, see
-#: ``docs/unknown-blur-method.md``.
-WIDE = 5.0
 
 
 class Estimate(NamedTuple):
@@ -107,7 +104,7 @@ def one_round(
     """
     sharp = mean_shift(image, denoise, width, generator)
     kernel = with_margin(kernel, settings.margin, scale.room)
-    edges = settings.edges if spread(kernel) >= WIDE else 1.0
+    edges = settings.edges if spread(kernel) >= settings.edges_from else 1.0
     kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations, edges)
     least, typical = settings.smallest(faint)
     kernel = cleaned(kernel, least, settings.island, scale.size, typical)

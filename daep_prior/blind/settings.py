@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 #: similarity to the true kernels of 14 training crops, two seeds, weight 0.04 and 0.01: seven with less noise 0.964 and
 #: 0.973, 0.960 and 0.963; seven with more 0.917 and 0.911, 0.886 and 0.880.
 LITTLE_NOISE = 0.008
+#: Spread from which a kernel is wide, pixels. Chosen on 20 training crops, see ``docs/unknown-blur-method.md``.
+WIDE = 5.0
 #: Median of the absolute value of a standard normal number.
 NORMAL_MEDIAN = 0.6745
 
@@ -21,6 +23,8 @@ class BlindSettings:
     :param int size: side of the largest kernel that is sought, pixels, odd.
     :param int rounds: rounds at the finest scale; a round is one network evaluation, one kernel and one image step.
     :param int coarse_rounds: rounds at each other scale.
+    :param bool faint_start: if a sharpener finds the kernel, one more start keeps faint arms, see
+        :meth:`for_faint_arms`.
     :param int refining_rounds: more rounds at the finest scale for the kernel that is chosen, see
         :func:`daep_prior.blind.refinement.refined`.
     :param float refined_from: kernel width of the first of these rounds, images in [0, 1]; it falls geometrically to
@@ -37,9 +41,9 @@ class BlindSettings:
     :param float last_weight: the same at the finest scale, in photographs with little noise.
     :param float ridge: weight of ``1/2 ||k||^2`` in the kernel step, against the sum of squared gradients.
     :param float least: kernel values below this share of the largest are set to 0.
-    :param float last_least: the same in the last three rounds and in the refining ones, which restore faint tails.
-    :param float last_typical: limit of that largest value in these rounds, see
-        :func:`daep_prior.blind.kernel_shape.cleaned`.
+    :param float typical: limit of that largest value, see :func:`daep_prior.blind.kernel_shape.cleaned`.
+    :param float last_least: ``least`` in the last three rounds and in the refining ones, which restore faint tails.
+    :param float last_typical: ``typical`` in these rounds.
     :param float island: connected parts of the kernel with less than this share of its sum are removed.
     :param float factor: between two scales.
     :param int coarsest: side of the largest kernel at the coarsest scale, pixels of that scale.
@@ -47,13 +51,15 @@ class BlindSettings:
     :param int kernel_iterations: of accelerated projected gradients in a kernel step.
     :param float edges: share of the pixels whose edges count as strong in the kernel steps of wide kernels, see
         :func:`daep_prior.blind.kernel_step.kernel_step`; 1: all gradients count alike.
-    :param float refined_edges: the same in the refining rounds.
+    :param float edges_from: spread of a kernel from which it is wide, pixels.
+    :param float refined_edges: ``edges`` in the refining rounds.
     :param int fills: passes of an image step.
     """
 
     size: int = 31
     rounds: int = 16
     coarse_rounds: int = 16
+    faint_start: bool = True
     refining_rounds: int = 16
     refined_from: float = 15 / 255
     refined_margin: int = 2
@@ -66,6 +72,7 @@ class BlindSettings:
     last_weight: float = 0.01
     ridge: float = 10.0
     least: float = 0.02
+    typical: float = math.inf
     last_least: float = 0.01
     last_typical: float = math.inf
     island: float = 0.02
@@ -74,6 +81,7 @@ class BlindSettings:
     margin: int = 2
     kernel_iterations: int = 60
     edges: float = 0.05
+    edges_from: float = WIDE
     refined_edges: float = 1.0
     fills: int = 2
 
@@ -86,11 +94,18 @@ class BlindSettings:
     def smallest(self, faint: bool) -> tuple[float, float]:
         """``least`` and ``typical`` of :func:`daep_prior.blind.kernel_shape.cleaned`; in the rounds that keep faint
         values, or not."""
-        return (self.last_least, self.last_typical) if faint else (self.least, math.inf)
+        return (self.last_least, self.last_typical) if faint else (self.least, self.typical)
 
     def with_sharpener(self) -> "BlindSettings":
         """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
         return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0)
+
+    def for_faint_arms(self) -> "BlindSettings":
+        """The settings of a start that keeps faint values in all rounds, and lets strong edges determine every kernel.
+
+        In photographs with much texture, such a start fails more often than others.
+        """
+        return replace(self, least=self.last_least, typical=self.last_typical, edges_from=0.0)
 
     def with_long_refinement(self) -> "BlindSettings":
         """The settings of more rounds that begin at a wider kernel width and find arms that are missing."""

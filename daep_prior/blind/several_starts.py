@@ -40,6 +40,8 @@ SHARPENED_FROM = 1.2 / 255
 SHARP_CORE = 0.65
 #: Factors between two scales that the starts take in turn: starts with one factor often fail alike. Chosen by hand.
 FACTORS = (2.0, 2**0.5, 2**0.75)
+#: Number of a start with the factor of the start that keeps faint arms.
+FAINT_START = 1
 #: Root mean square gradient of the photograph at a quarter of its size, images in [0, 1], below which nothing shows the
 #: blur. Chosen by hand.
 LEAST_TEXTURE, TEXTURE_SCALE = 0.004, 4
@@ -82,14 +84,16 @@ def find_blur(
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
-    otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. Its kernel is
+    otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. One more start
+    keeps faint arms, see :meth:`BlindSettings.for_faint_arms`; it is taken if it costs less and passes. The kernel is
     refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. ``confidence`` is its least
     similarity to a start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
     :param Callable denoise: ``denoise(x, s)``, images (1, 1, h, w). It judges: the photograph, misfits and overshoots.
-    :param int starts: largest number of starts.
+    :param int starts: largest number of starts, without the one that keeps faint arms: it is made after two or more
+        with ``sharpen``, if there is a ``cost``.
     :param int seed: of the first start; the others have the next.
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
         on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
@@ -108,7 +112,7 @@ def find_blur(
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
     find = denoise if sharpen is None or noise < SHARPENED_FROM else sharpen
-    search = _Search(grey, denoise, find, noise, settings, seed, follow, _rating(grey, cost))
+    search = _Search(grey, denoise, find, noise, settings, seed, follow, cost)
     chosen = _best_start(search, starts)
     if find is not denoise and _fails(chosen, starts):
         second = search._replace(find=denoise)
@@ -121,13 +125,13 @@ def find_blur(
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), agreement, "sharp", estimates)
     confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
-    follow_best = follow_of_start(follow, best)
-    kernel = improved_kernel(grey, denoise, kernel, rating, noise, settings, seed, follow_best, search.find, cost)
+    options = (noise, settings, seed, follow_of_start(follow, best), search.find, cost)
+    kernel = improved_kernel(grey, denoise, kernel, rating, *options)
     return FoundBlur(kernel, confidence, "found", estimates, doubt)
 
 
 class _Search(NamedTuple):
-    """What all starts have in common: the parameters of :func:`find_blur`, and how an estimate is rated."""
+    """What all starts have in common: the parameters of :func:`find_blur`."""
 
     grey: Tensor
     denoise: Denoise
@@ -136,7 +140,11 @@ class _Search(NamedTuple):
     settings: BlindSettings
     seed: int
     follow: FollowStarts | None
-    rate: Callable[[Estimate], float]
+    cost: Cost | None
+
+    def rate(self, estimate: Estimate) -> float:
+        """What an estimate costs, or its :func:`score`; the least is the best."""
+        return score(estimate) if self.cost is None else self.cost(self.grey, estimate.kernel)
 
 
 class _Chosen(NamedTuple):
@@ -147,11 +155,6 @@ class _Chosen(NamedTuple):
     agreement: float
     doubt: float
     rating: float
-
-
-def _rating(grey: Tensor, cost: Cost | None) -> Callable[[Estimate], float]:
-    """The rating of an estimate: what it costs, or its :func:`score`; the least is the best."""
-    return score if cost is None else lambda estimate: cost(grey, estimate.kernel)
 
 
 def _disagree(agreement: float, starts: int) -> bool:
@@ -183,7 +186,23 @@ def _best_start(search: _Search, starts: int) -> _Chosen:
             doubts[best] = overshoot(grey, denoise, estimates[best].kernel, search.noise, settings)
         if agreement >= AGREED and doubts[best] <= 1:
             break
-    return _Chosen(estimates, best, agreement, doubts[best], ratings[best])
+    chosen = _Chosen(estimates, best, agreement, doubts[best], ratings[best])
+    # scores of different settings cannot be compared
+    faint = settings.faint_start and find is not denoise and search.cost is not None and starts > 1
+    return _or_faint_start(search, settings, chosen) if faint else chosen
+
+
+def _or_faint_start(search: _Search, settings: BlindSettings, chosen: _Chosen) -> _Chosen:
+    """The chosen start, or one that keeps faint arms if it costs less and passes: all others may have lost them."""
+    kernel, number = chosen.estimates[chosen.best].kernel, len(chosen.estimates)
+    options = (of_start(settings.for_faint_arms(), FAINT_START), search.seed + number)
+    estimate = one_estimate(search.grey, search.denoise, *options, follow_of_start(search.follow, number), search.find)
+    rating = search.rate(estimate)
+    doubt = overshoot(search.grey, search.denoise, estimate.kernel, search.noise, settings)
+    if rating >= chosen.rating or doubt > max(1.0, chosen.doubt):
+        return chosen._replace(estimates=[*chosen.estimates, estimate])
+    agreement = min(chosen.agreement, similarity(estimate.kernel, kernel))
+    return _Chosen([*chosen.estimates, estimate], number, agreement, doubt, rating)
 
 
 def of_start(settings: BlindSettings, start: int) -> BlindSettings:

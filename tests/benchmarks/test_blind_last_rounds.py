@@ -8,7 +8,7 @@ import torch
 from blind_cases import BlindCase
 from PIL import Image
 
-from daep_prior.blind import FoundBlur
+from daep_prior.blind import Estimate, FoundBlur
 
 
 class Prior:
@@ -35,6 +35,7 @@ def asked(monkeypatch):
     monkeypatch.setattr(blind_last_rounds, "data_folder", lambda given: given)
     monkeypatch.setattr(blind_last_rounds, "as_blind_prior", lambda name: Prior())
     monkeypatch.setattr(blind_last_rounds, "find_blur", found)
+    monkeypatch.setattr(blind_last_rounds, "one_estimate", lambda *_: Estimate(torch.ones(2, 2) / 4, 0.01))
     monkeypatch.setattr(blind_last_rounds, "refined", refined)
     monkeypatch.setattr(blind_last_rounds, "improved_kernel", lambda *_: torch.ones(7, 7) / 49)
     monkeypatch.setattr(blind_last_rounds, "deblurred", lambda y, kernel, *_: y + 0.3 / kernel.shape[0])
@@ -48,7 +49,7 @@ def test_all_kernels_are_written_once(asked, monkeypatch, tmp_path):
     head, row = (tmp_path / "blind-last-rounds-reduced.csv").read_text().splitlines()
     values = dict(zip(head.split(","), row.split(","), strict=False))
     assert len(asked) == 1 and values["case"] == "3 motion" and values["predicts best"] == "long"
-    assert "9.00,1.00,0.36,0.18" in row
+    assert "9.00,2.25,1.00,0.36,0.18" in row
 
 
 @pytest.mark.parametrize(("which", "kernel", "side"), [("reduced", "shake 9", 300), ("arms", "shake 41", 282)])
