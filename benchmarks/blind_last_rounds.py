@@ -39,7 +39,7 @@ from daep_prior.blind.chosen_kernel import improved_kernel
 from daep_prior.blind.kernel_shape import spread
 from daep_prior.blind.one_start import one_estimate
 from daep_prior.blind.refinement import refined
-from daep_prior.blind.several_starts import FAINT_START, last_weight, noise_level, of_start
+from daep_prior.blind.several_starts import FAINT_STARTS, last_weight, noise_level, of_start
 
 RESULTS = Path(__file__).parent / "results"
 #: Side of the reduced photographs' crops, pixels, what they are reduced to, and the seeds of the first noise fields.
@@ -87,7 +87,7 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     level = noise_level(grey)
     settings = replace(settings, last_weight=last_weight(level, settings))
     short = settings.with_sharpener()
-    faint = of_start(short.for_faint_arms(), FAINT_START)
+    faint = of_start(short.for_faint_arms(), FAINT_STARTS[0])
     ways = {
         "usual": found.kernel,
         "faint": one_estimate(grey, prior.judge, faint, len(found.estimates), None, prior.sharpen).kernel,

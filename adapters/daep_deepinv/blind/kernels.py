@@ -58,7 +58,7 @@ def estimate_kernel(
         one. Default: an eighth of the photograph, 9 to 31. All values of a kernel lie in a square of this side.
     :param denoiser: judges the kernels: a noise-conditional DAE, a shipped name or a weight file.
     :param sharpener: finds the kernel, see :class:`daep_deepinv.BlindDAEP`.
-    :param int starts: largest number of starts of a network; the first two are enough if they agree.
+    :param int starts: largest number of starts of a network, see :class:`daep_deepinv.BlindDAEP`.
     :param int, list seed: of the noise; one, or one an image.
     :return: (B, 1, n, n), n odd, at most about 1.5 ``size``; not negative, sum 1, centre of mass in the middle pixel.
         One pixel: the photograph is sharp, or its blur is not found, which is warned of.
