@@ -2,8 +2,8 @@
 
     python benchmarks/blind_last_rounds.py --data FOLDER [--set textured] [--again]
 
-``usual`` is the best of at most two starts, five for ``textured``; ``faint`` is the start that keeps faint arms. The
-one that costs less is refined (``short``, ``long``), and improved as ``BlindDAEP`` does (``taken``). The sets are
+``usual`` is the best of at most two starts, five for ``textured``; ``start`` is the best with those that keep faint
+arms. It is refined (``short``, ``long``), and improved as ``BlindDAEP`` does (``taken``). The sets are
 ``training`` and ``mixed`` of ``blind_synthetic.py``; two of the middle 300 x 300 pixels of the photographs of
 ``training``, which are first reduced to 3/4, as the files are softer than good photographs; and every sixteenth
 photograph of BSDS, which has fine texture.
@@ -17,7 +17,6 @@ Writes ``results/blind-last-rounds-SET.csv``. Cases in the file are not measured
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,9 +36,8 @@ from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur
 from daep_prior.blind.chosen_kernel import improved_kernel
 from daep_prior.blind.kernel_shape import spread
-from daep_prior.blind.one_start import one_estimate
 from daep_prior.blind.refinement import refined
-from daep_prior.blind.several_starts import FAINT_STARTS, last_weight, noise_level, of_start
+from daep_prior.blind.several_starts import last_weight, noise_level
 
 RESULTS = Path(__file__).parent / "results"
 #: Side of the reduced photographs' crops, pixels, what they are reduced to, and the seeds of the first noise fields.
@@ -80,26 +78,20 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     """The row of a crop."""
     grey = case.y.mean(1, keepdim=True)
     settings = replace(BlindSettings(), size=checked_size(case.size, case.y))
-    none = replace(settings, faint_start=False, refining_rounds=0, arm_steps=0, corrections=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = find_blur(case.y, prior.judge, none, starts, sharpen=prior.sharpen, cost=prior.prediction_error)
+    none = replace(settings, refining_rounds=0, arm_steps=0, corrections=0)
+    networks = {"sharpen": prior.sharpen, "cost": prior.prediction_error}
+    usual = find_blur(case.y, prior.judge, replace(none, faint_start=False), starts, **networks)
+    found = find_blur(case.y, prior.judge, none, starts, **networks)
     level = noise_level(grey)
     settings = replace(settings, last_weight=last_weight(level, settings))
     short = settings.with_sharpener()
-    faint = of_start(short.for_faint_arms(), FAINT_STARTS[0])
-    ways = {
-        "usual": found.kernel,
-        "faint": one_estimate(grey, prior.judge, faint, len(found.estimates), None, prior.sharpen).kernel,
-    }
-    costs = {name: prior.prediction_error(grey, kernel) for name, kernel in ways.items()}
-    start = min(costs, key=costs.__getitem__)
+    ways = {"usual": usual.kernel, "start": found.kernel}
     for name, way in (("short", short), ("long", short.with_long_refinement())):
-        ways[name] = refined(grey, prior.judge, ways[start], way, sharpen=prior.sharpen)
-        costs[name] = prior.prediction_error(grey, ways[name])
+        ways[name] = refined(grey, prior.judge, found.kernel, way, sharpen=prior.sharpen)
+    costs = {name: prior.prediction_error(grey, kernel) for name, kernel in ways.items()}
     predicts_best = min(costs, key=costs.__getitem__)
     options = (level, settings, 0, None, prior.sharpen, prior.prediction_error)
-    ways["taken"] = improved_kernel(grey, prior.judge, ways[start], costs[start], *options)
+    ways["taken"] = improved_kernel(grey, prior.judge, found.kernel, costs["start"], *options)
     costs["taken"] = prior.prediction_error(grey, ways["taken"])
 
     def error(kernel: Tensor) -> float:
@@ -109,7 +101,7 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     return {
         "case": case.name,
         "verdict": found.verdict,
-        "spread": f"{spread(ways[start]):.1f}",
+        "spread": f"{spread(found.kernel):.1f}",
         **{f"error ratio {name}": f"{error(kernel) / true:.2f}" for name, kernel in ways.items()},
         **{f"prediction error {name}": f"{cost:.9f}" for name, cost in costs.items()},
         "predicts best": predicts_best,

@@ -23,7 +23,7 @@ class BlindSettings:
     :param int size: side of the largest kernel that is sought, pixels, odd.
     :param int rounds: rounds at the finest scale; a round is one network evaluation, one kernel and one image step.
     :param int coarse_rounds: rounds at each other scale.
-    :param bool faint_start: if a sharpener finds the kernel, one more start keeps faint arms, see
+    :param bool faint_start: if a sharpener finds the kernel, one more start keeps faint arms, or three, see
         :meth:`for_faint_arms`.
     :param int refining_rounds: more rounds at the finest scale for the kernel that is chosen, see
         :func:`daep_prior.blind.refinement.refined`.

@@ -84,16 +84,16 @@ def find_blur(
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
-    otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. One more start
-    keeps faint arms, see :meth:`BlindSettings.for_faint_arms`; it is taken if it costs less and passes. The kernel is
-    refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. ``confidence`` is its least
-    similarity to a start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
+    otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. One more, or
+    three, keep faint arms, see :meth:`BlindSettings.for_faint_arms`; one is taken if it costs less and passes. The
+    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. ``confidence`` is its
+    least similarity to a start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
     :param Callable denoise: ``denoise(x, s)``, images (1, 1, h, w). It judges: the photograph, misfits and overshoots.
     :param int starts: largest number of starts, without the one that keeps faint arms: it is made after two or more
-        with ``sharpen``, if there is a ``cost``.
+        with ``sharpen``, if there is a ``cost``, and there are three if it disagrees with the best.
     :param int seed: of the first start; the others have the next.
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
         on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its

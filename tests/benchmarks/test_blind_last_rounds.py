@@ -8,7 +8,7 @@ import torch
 from blind_cases import BlindCase
 from PIL import Image
 
-from daep_prior.blind import Estimate, FoundBlur
+from daep_prior.blind import FoundBlur
 
 
 class Prior:
@@ -24,9 +24,11 @@ def asked(monkeypatch):
     sharp = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     case, asked = BlindCase("3 motion", sharp, sharp.clone(), torch.ones(3, 3) / 9), []
 
-    def found(*_, **__):
-        asked.append(case)
-        return FoundBlur(torch.ones(1, 1), 0.9, "found", [])
+    def found(y, judge, settings, *_, **__):
+        if settings.faint_start:
+            asked.append(case)
+        side = 2 if settings.faint_start else 1
+        return FoundBlur(torch.ones(side, side) / side**2, 0.9, "found", [])
 
     def refined(y, judge, kernel, settings, sharpen):
         return torch.ones(5, 5) / 25 if settings.refined_margin > 2 else torch.ones(3, 3) / 9
@@ -35,7 +37,6 @@ def asked(monkeypatch):
     monkeypatch.setattr(blind_last_rounds, "data_folder", lambda given: given)
     monkeypatch.setattr(blind_last_rounds, "as_blind_prior", lambda name: Prior())
     monkeypatch.setattr(blind_last_rounds, "find_blur", found)
-    monkeypatch.setattr(blind_last_rounds, "one_estimate", lambda *_: Estimate(torch.ones(2, 2) / 4, 0.01))
     monkeypatch.setattr(blind_last_rounds, "refined", refined)
     monkeypatch.setattr(blind_last_rounds, "improved_kernel", lambda *_: torch.ones(7, 7) / 49)
     monkeypatch.setattr(blind_last_rounds, "deblurred", lambda y, kernel, *_: y + 0.3 / kernel.shape[0])
