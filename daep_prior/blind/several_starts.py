@@ -204,9 +204,11 @@ def _or_faint_start(search: _Search, settings: BlindSettings, chosen: _Chosen) -
         follow = follow_of_start(search.follow, number)
         estimates.append(one_estimate(search.grey, search.denoise, *options, follow, search.find))
         new, rating = estimates[-1].kernel, search.rate(estimates[-1])
-        agreement, doubt = similarity(new, kernel), overshoot(search.grey, search.denoise, new, search.noise, settings)
-        if rating < best.rating and doubt <= max(1.0, chosen.doubt):
-            best = _Chosen(estimates, number, min(chosen.agreement, agreement), doubt, rating)
+        agreement = similarity(new, kernel)
+        if rating < best.rating:
+            doubt = overshoot(search.grey, search.denoise, new, search.noise, settings)
+            if doubt <= max(1.0, chosen.doubt):
+                best = _Chosen(estimates, number, min(chosen.agreement, agreement), doubt, rating)
         if agreement >= AGREED:
             break
     return best._replace(estimates=estimates)
