@@ -72,7 +72,7 @@ def levin(data: Path) -> Iterator[BlindCase]:
 
 def training(data: Path) -> Iterator[BlindCase]:
     """Blurred crops of training images."""
-    crops = _Crops(data, SEED, lambda x: float(x.mean(1).std()) > 0.1)
+    crops = Crops(data, SEED, lambda x: float(x.mean(1).std()) > 0.1)
     for number in range(TRAINING_CASES):
         kind, kernel = drawn_kernel(number)
         x = crops.next(max(kernel.shape))
@@ -82,7 +82,7 @@ def training(data: Path) -> Iterator[BlindCase]:
 
 def hard(data: Path) -> Iterator[BlindCase]:
     """Dim crops with little texture under trails with faint tails."""
-    crops = _Crops(data, HARD_SEED, _is_hard)
+    crops = Crops(data, HARD_SEED, _is_hard)
     for number in range(HARD_CASES):
         kernel = trail((15, 19, 23, 27)[number % 4], (9, number))
         x = DIM * crops.next(max(kernel.shape)).mean(1, keepdim=True)
@@ -91,7 +91,7 @@ def hard(data: Path) -> Iterator[BlindCase]:
 
 def soft(data: Path) -> Iterator[BlindCase]:
     """Crops with soft edges and little texture under trails and camera shakes."""
-    crops = _Crops(data, SOFT_SEED, lambda x: float(x.mean(1).std()) > HARD_CONTRAST[0] and _texture(x) < HARD_TEXTURE)
+    crops = Crops(data, SOFT_SEED, lambda x: float(x.mean(1).std()) > HARD_CONTRAST[0] and _texture(x) < HARD_TEXTURE)
     for number in range(SOFT_CASES):
         side = (15, 19, 23, 27)[number // 2 % 4]
         kernel = trail(side, (32, number)) if number % 2 == 0 else shake(side, 0.3, 0.35, 320 + number)
@@ -104,7 +104,7 @@ def soft(data: Path) -> Iterator[BlindCase]:
 
 def limits(data: Path) -> Iterator[BlindCase]:
     """Wide trails, a JPEG and saturated lights."""
-    crops = _Crops(data, LIMITS_SEED, lambda x: float(x.mean(1).std()) > 0.15, LIMITS_SIDE)
+    crops = Crops(data, LIMITS_SEED, lambda x: float(x.mean(1).std()) > 0.15, LIMITS_SIDE)
     for number, side in enumerate((45, 61, 75, 45)):
         case = blurred(
             f"trail {side}", crops.next(side).mean(1, keepdim=True), trail(side, (13, number)), 0.005, number
@@ -121,7 +121,7 @@ def limits(data: Path) -> Iterator[BlindCase]:
 
 def sharpness(data: Path) -> Iterator[BlindCase]:
     """Sharp crops and slightly blurred ones; the names of the sharp ones begin with ``sharp``."""
-    crops = _Crops(data, SHARPNESS_SEED, lambda x: float(x.mean(1).std()) > 0.06)
+    crops = Crops(data, SHARPNESS_SEED, lambda x: float(x.mean(1).std()) > 0.06)
     for number in range(SHARPNESS_CASES):
         kind, kernel = small_kernel(number)
         noise = (0.0, 0.005, 0.015)[number % 3]
@@ -187,7 +187,7 @@ def trail(side: int, seed: tuple[int, int]) -> Tensor:
     return torch.as_tensor(kernel / kernel.sum()).float()
 
 
-class _Crops:
+class Crops:
     """Crops (1, 3, h, w) of random training images, each image at most once."""
 
     def __init__(self, data: Path, seed: int, wanted: Callable[[Tensor], bool], side: int = SIDE):

@@ -96,11 +96,12 @@ def as_tensor(image: Image.Image | np.ndarray) -> Tensor:
 
 
 def as_jpeg(y: Tensor, quality: int) -> Tensor:
-    """``y`` (1, 3, H, W) in [0, 1], written to a JPEG file and read again."""
+    """``y`` (1, C, H, W) in [0, 1], C = 1 or 3, written to a JPEG file and read again."""
     pixels = (255 * eight_bits(y)[0].permute(1, 2, 0)).round().byte().numpy()
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "jpeg", quality=quality)
-    return as_tensor(Image.open(file))
+    Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(file, "jpeg", quality=quality)
+    stored = np.array(Image.open(file))
+    return as_tensor(stored if stored.ndim == 3 else stored[..., None])
 
 
 def levin_kernel(data: Path, number: int) -> np.ndarray:

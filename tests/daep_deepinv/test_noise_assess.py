@@ -124,9 +124,9 @@ def test_a_jpeg_file_is_restored_for_more_noise_than_assumed(understated, as_jpe
     y = y + 0.02 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
     y = as_jpeg(y)
     model, unchecked = DAEP(0.02, preset="fast"), DAEP(0.02, preset="fast", check_noise=False)
-    with pytest.warns(UserWarning, match="is more than 5.1/255, not white,.* it is restored for 6.63/255"):
+    with pytest.warns(UserWarning, match="is more than 5.1/255, not white,.* to cover what JPEG has changed"):
         x = model(y, physics)
-    assert model.noise_level == pytest.approx([0.026])
+    assert 1.15 * 0.02 < model.noise_level[0] < 1.5 * 0.02
     error, without = ((z - truth).square().mean() for z in (x, unchecked(y, physics)))
     assert error < without
 

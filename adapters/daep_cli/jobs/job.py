@@ -1,5 +1,6 @@
 """``Job``: from photographs to deepinv's physics, through DAEP, and back."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -137,7 +138,8 @@ class Job:
                 return measured
             if options.noise == AUTO:
                 error = measured.kernel.error if isinstance(measured.kernel, VaryingKernel) else 0.0
-                return measured._replace(noise=assumed_noise(measured.image(), error=error), checked=True)
+                level = assumed_noise(measured.image(), error=error)
+                return measured._replace(noise=jpeg_noise_in_light(measured, level) or level, checked=True)
         return measured._replace(noise=self.noise_of(measured))
 
     def noise_of(self, measured: Measurement) -> float | str | SignalNoise:
@@ -145,7 +147,7 @@ class Job:
         options, photo, curve = self.options, measured.photo, measured.curve
         if options.noise == AUTO:
             warn_of_jpeg(measured)
-            return ESTIMATE
+            return jpeg_noise_in_light(measured) or ESTIMATE
         if isinstance(options.noise, Counts):
             if curve is not None:
                 raise ValueError("--noise poisson: counts are amounts of light already; leave --linear out.")
@@ -259,14 +261,27 @@ def share_missing(measured: Measurement) -> str:
 
 
 def warn_of_jpeg(measured: Measurement) -> None:
-    """Warn that the noise of a blurred JPEG is to be estimated.
-
-    On five training photographs of quality 95, blurred in linear light, a level of 5 gave 1.6 dB more than the
-    estimate: 6 dB more on one, 1.3 dB less on another.
-    """
-    if measured.photo.metadata.lossy and measured.kernel is not None:
+    """Warn that the noise of a blurred JPEG is to be estimated, if the file does not show what JPEG has done to it."""
+    if measured.photo.metadata.lossy and measured.kernel is not None and measured.jpeg_level() is None:
         text = f"--noise {AUTO}: may find too little noise in a JPEG; if the result shows rings, give 3 to 6."
         warnings.warn(text, stacklevel=2)
+
+
+def jpeg_noise_in_light(measured: Measurement, least: float = 0.0) -> SignalNoise | None:
+    """The noise of a blurred JPEG that is restored in light, as strong as what JPEG has changed.
+
+    The solver does not see that: it gets amounts of light, which are not the values of the file.
+
+    :param float least: level of the light.
+    :return: ``None``: it is restored in its values, JPEG does not show, or there is more noise.
+    """
+    curve, blurred = measured.curve, measured.photo.metadata.lossy and measured.kernel is not None
+    shown = measured.jpeg_level() if curve is not None and blurred else None
+    if curve is None or shown is None:
+        return None
+    noise = light_noise(measured.middle(NOISE_SIDE), curve, shown)
+    mean = math.sqrt(noise.gain * float(measured.image().mean()) + noise.sigma**2)
+    return noise if mean > least else None
 
 
 def range_of(span: tuple[float, float] | None, given: float | None) -> str:

@@ -18,6 +18,7 @@ from daep_cli.photographs.tone_curves import ToneCurve
 from daep_cli.photographs.transparency import resized_alpha, with_hidden, without_hidden
 from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.given import SignalNoise
+from daep_deepinv.noise_estimation.jpeg import jpeg_level
 
 #: Least variance of the read noise, relative to the mean variance.
 LEAST_VARIANCE = 1e-3
@@ -60,6 +61,10 @@ class Measurement(NamedTuple):
         if self.curve is None:
             return x
         return torch.from_numpy(self.curve.light(x.double().numpy()).astype(np.float32))
+
+    def jpeg_level(self) -> float | None:
+        """Level of the values, white is 1, that covers what JPEG has done to them; ``None``: that does not show."""
+        return jpeg_level(to_tensor(without_hidden(self.photo)))
 
     def result(self, x: Tensor, factor: int) -> Photo:
         """The restored image (1, C, H, W) as a photograph of the type of its source, enlarged ``factor`` times."""

@@ -9,6 +9,7 @@ from deepinv.physics import Blur, GaussianNoise, LinearPhysics
 from torch import Tensor, nn
 
 from daep_deepinv.blind.varying_kernel import VaryingKernel
+from daep_deepinv.noise_estimation.jpeg import jpeg_level
 from daep_deepinv.noise_estimation.patches import patch_level
 from daep_deepinv.reconstructor import DAEP
 
@@ -55,9 +56,11 @@ def with_border(
 def assumed_noise(y: Tensor, sigma: float | None = None, error: float = 0.0) -> float:
     """The noise level with which a photograph (1, C, h, w) is restored.
 
-    It is ``sigma``, or as estimated, at least ``LEAST_NOISE``; the ``error`` of the blur counts as noise.
+    It is ``sigma``, or as estimated, at least ``LEAST_NOISE`` and what JPEG has done, see
+    :func:`daep_deepinv.noise_estimation.jpeg.jpeg_level`; the ``error`` of the blur counts as noise.
     """
-    level = max(LEAST_NOISE, noise_level(y) if sigma is None else sigma)
+    level = max(noise_level(y), jpeg_level(y) or 0.0) if sigma is None else sigma
+    level = max(LEAST_NOISE, level)
     return math.hypot(level, error)
 
 

@@ -19,6 +19,7 @@ from daep_deepinv.noise.variance import MapVariance, PartsVariance, QuadraticVar
 from daep_deepinv.noise_estimation.assess import assess_noise
 from daep_deepinv.noise_estimation.estimate import contradicting_noise, estimated_noise
 from daep_deepinv.noise_estimation.impulses import can_have_impulses, impulses_in
+from daep_deepinv.noise_estimation.jpeg import covering_jpeg
 from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.view import View
@@ -144,7 +145,7 @@ def _assessed(
         one = view.subset([i])
         return contradicting_noise(one.y, one.physics, prior, one.start)
 
-    return assess_noise(
+    found = assess_noise(
         view.y,
         view.physics,
         view.start,
@@ -155,3 +156,4 @@ def _assessed(
         doubt=contradicting if doubtful else None,
         one_level=prior.trained_width is not None,
     )
+    return covering_jpeg(found, view.y, view.physics, view.start, level, source) if check or level is None else found
