@@ -1,6 +1,5 @@
 """``Job``: from photographs to deepinv's physics, through DAEP, and back."""
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +12,16 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_cli.devices import pick_device
+from daep_cli.jobs.file_noise import (
+    NOISE_SIDE,
+    jpeg_noise_in_light,
+    light_noise,
+    noise_beside_found_blur,
+    warn_of_jpeg,
+)
 from daep_cli.jobs.forward_model import forward_model
 from daep_cli.jobs.found_blur import with_found_blur
-from daep_cli.jobs.measurement import Measurement, light_noise
+from daep_cli.jobs.measurement import Measurement
 from daep_cli.jobs.restore_options import Options
 from daep_cli.kernels.blind import BLIND
 from daep_cli.kernels.choosing import fitted, one_of, without_effect
@@ -29,8 +35,6 @@ from daep_cli.photographs.value_range import ranged
 from daep_cli.photographs.writing import converted
 from daep_cli.screen import iterations_text
 from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan
-from daep_deepinv.blind.restoration import assumed_noise
-from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.model import NoiseWarning
 from daep_deepinv.noise_estimation.by_restoration import UnknownNoiseError
@@ -45,10 +49,6 @@ from daep_prior.tiling import SMALLEST_TILE
 CPU_BATCH_PIXELS = 2**17
 #: The same on a GPU, and the bytes of free memory for each pixel. Half of it is for the rest of the network's work.
 GPU_BATCH_PIXELS, GPU_BYTES_A_PIXEL = 2**22, 2**14
-
-
-#: Side in pixels of the middle of an image, in which its noise is found. More pixels make it no more accurate.
-NOISE_SIDE = 2048
 
 
 @dataclass
@@ -137,9 +137,7 @@ class Job:
             if measured.kernel is None:  # sharp, or not found: without noise it is what it was
                 return measured
             if options.noise == AUTO:
-                error = measured.kernel.error if isinstance(measured.kernel, VaryingKernel) else 0.0
-                level = assumed_noise(measured.image(), error=error)
-                return measured._replace(noise=jpeg_noise_in_light(measured, level) or level, checked=True)
+                return measured._replace(noise=noise_beside_found_blur(measured), checked=True)
         return measured._replace(noise=self.noise_of(measured))
 
     def noise_of(self, measured: Measurement) -> float | str | SignalNoise:
@@ -258,30 +256,6 @@ class Job:
 def share_missing(measured: Measurement) -> str:
     """How many pixels are missing, in words; empty: none. Of an inverted mask, these are most."""
     return "" if measured.known is None else f", {100 * (1 - measured.known.mean()):.3g} % of the pixels missing"
-
-
-def warn_of_jpeg(measured: Measurement) -> None:
-    """Warn that the noise of a blurred JPEG is to be estimated, if the file does not show what JPEG has done to it."""
-    if measured.photo.metadata.lossy and measured.kernel is not None and measured.jpeg_level() is None:
-        text = f"--noise {AUTO}: may find too little noise in a JPEG; if the result shows rings, give 3 to 6."
-        warnings.warn(text, stacklevel=2)
-
-
-def jpeg_noise_in_light(measured: Measurement, least: float = 0.0) -> SignalNoise | None:
-    """The noise of a blurred JPEG that is restored in light, as strong as what JPEG has changed.
-
-    The solver does not see that: it gets amounts of light, which are not the values of the file.
-
-    :param float least: level of the light.
-    :return: ``None``: it is restored in its values, JPEG does not show, or there is more noise.
-    """
-    curve, blurred = measured.curve, measured.photo.metadata.lossy and measured.kernel is not None
-    shown = measured.jpeg_level() if curve is not None and blurred else None
-    if curve is None or shown is None:
-        return None
-    noise = light_noise(measured.middle(NOISE_SIDE), curve, shown)
-    mean = math.sqrt(noise.gain * float(measured.image().mean()) + noise.sigma**2)
-    return noise if mean > least else None
 
 
 def range_of(span: tuple[float, float] | None, given: float | None) -> str:

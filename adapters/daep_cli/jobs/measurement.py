@@ -1,6 +1,5 @@
 """``Measurement``: a photograph as the solver gets it, and its result as a photograph again."""
 
-import math
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -19,9 +18,6 @@ from daep_cli.photographs.transparency import resized_alpha, with_hidden, withou
 from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise_estimation.jpeg import jpeg_level
-
-#: Least variance of the read noise, relative to the mean variance.
-LEAST_VARIANCE = 1e-3
 
 
 class Measurement(NamedTuple):
@@ -133,19 +129,3 @@ class Measurement(NamedTuple):
 
 def _equal(a: Kernel | VaryingKernel | Mask | None, b: Kernel | VaryingKernel | Mask | None) -> bool:
     return a is b or (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b))
-
-
-def light_noise(measured: Measurement, curve: ToneCurve, level: float) -> SignalNoise:
-    """The noise of amounts of light, if that of the values of a photograph has one level.
-
-    The tone curve amplifies the noise by its slope: variance ``(level slope)^2``. As a function of the light this is
-    close to a line for all usual curves. The line is fitted to the photograph's values: a gain, and read noise.
-
-    :param float level: standard deviation of the values, white is 1.
-    """
-    values = to_tensor(without_hidden(measured.photo)).double().numpy().clip(0, 1).ravel()
-    light, variance = curve.light(values), (level * curve.slope(values)) ** 2
-    # relative errors count, or the shadows would have too much noise
-    terms = np.stack([np.ones_like(light), light], axis=1) / variance[:, None]
-    constant, gain = np.linalg.lstsq(terms, np.ones_like(light), rcond=None)[0]
-    return SignalNoise(max(0.0, float(gain)), math.sqrt(max(float(constant), LEAST_VARIANCE * float(variance.mean()))))

@@ -18,7 +18,8 @@ import numpy as np
 from torch import Tensor
 
 from daep_cli.errors import Interrupted, one_line
-from daep_cli.jobs.job import NOISE_SIDE, Job, range_of
+from daep_cli.jobs.file_noise import NOISE_SIDE
+from daep_cli.jobs.job import Job, range_of
 from daep_cli.jobs.measurement import Measurement
 from daep_cli.jobs.progress import progress_bar
 from daep_cli.masks import check_marked

@@ -46,9 +46,9 @@ WORDS = "white Gaussian, to cover what JPEG has changed"
 WHOLE = 0.02
 #: Of :func:`_noise`: the quantile of the bounds that is taken, and the largest share that is believed.
 QUANTILE, LARGEST_SHARE = 0.15, 0.99
-#: The level is ``hypot(OF_ERROR e, OF_NOISE s)`` for an error ``e`` and a noise ``s`` of the luminance: in colour, where
-#: channels share them, and in grey, where other means find the noise. Chosen by ``benchmarks/jpeg_noise.py`` on blurred
-#: training crops.
+#: The level is ``hypot(OF_ERROR e, OF_NOISE s)`` for an error ``e`` and a noise ``s`` of the luminance: in colour,
+#: where the channels share them, and in grey, where other means find the noise. Chosen by
+#: ``benchmarks/jpeg_noise.py`` on blurred training crops.
 OF_ERROR, OF_NOISE = {RGB: 0.7, 1: 1.3}, {RGB: 1.6, 1: 0.0}
 
 

@@ -1,0 +1,67 @@
+"""The noise of a file's values: in light, in a JPEG, and beside a blur that was found."""
+
+import math
+import warnings
+
+import numpy as np
+
+from daep_cli.jobs.measurement import Measurement
+from daep_cli.noise_option import AUTO
+from daep_cli.photographs.tensors import to_tensor
+from daep_cli.photographs.tone_curves import ToneCurve
+from daep_cli.photographs.transparency import without_hidden
+from daep_deepinv.blind.restoration import assumed_noise
+from daep_deepinv.blind.varying_kernel import VaryingKernel
+from daep_deepinv.noise.given import SignalNoise
+
+#: Side in pixels of the middle of an image, in which its noise is found. More pixels make it no more accurate.
+NOISE_SIDE = 2048
+#: Least variance of the read noise, relative to the mean variance.
+LEAST_VARIANCE = 1e-3
+
+
+def light_noise(measured: Measurement, curve: ToneCurve, level: float) -> SignalNoise:
+    """The noise of amounts of light, if that of the values of a photograph has one level.
+
+    The tone curve amplifies the noise by its slope: variance ``(level slope)^2``. As a function of the light this is
+    close to a line for all usual curves. The line is fitted to the photograph's values: a gain, and read noise.
+
+    :param float level: standard deviation of the values, white is 1.
+    """
+    values = to_tensor(without_hidden(measured.photo)).double().numpy().clip(0, 1).ravel()
+    light, variance = curve.light(values), (level * curve.slope(values)) ** 2
+    # relative errors count, or the shadows would have too much noise
+    terms = np.stack([np.ones_like(light), light], axis=1) / variance[:, None]
+    constant, gain = np.linalg.lstsq(terms, np.ones_like(light), rcond=None)[0]
+    return SignalNoise(max(0.0, float(gain)), math.sqrt(max(float(constant), LEAST_VARIANCE * float(variance.mean()))))
+
+
+def warn_of_jpeg(measured: Measurement) -> None:
+    """Warn that the noise of a blurred JPEG is to be estimated, if the file does not show what JPEG has done to it."""
+    if measured.photo.metadata.lossy and measured.kernel is not None and measured.jpeg_level() is None:
+        text = f"--noise {AUTO}: may find too little noise in a JPEG; if the result shows rings, give 3 to 6."
+        warnings.warn(text, stacklevel=2)
+
+
+def jpeg_noise_in_light(measured: Measurement, least: float = 0.0) -> SignalNoise | None:
+    """The noise of a blurred JPEG that is restored in light, as strong as what JPEG has changed.
+
+    The solver does not see that: it gets amounts of light, which are not the values of the file.
+
+    :param float least: level of the light.
+    :return: ``None``: it is restored in its values, JPEG does not show, or there is more noise.
+    """
+    curve, blurred = measured.curve, measured.photo.metadata.lossy and measured.kernel is not None
+    shown = measured.jpeg_level() if curve is not None and blurred else None
+    if curve is None or shown is None:
+        return None
+    noise = light_noise(measured.middle(NOISE_SIDE), curve, shown)
+    mean = math.sqrt(noise.gain * float(measured.image().mean()) + noise.sigma**2)
+    return noise if mean > least else None
+
+
+def noise_beside_found_blur(measured: Measurement) -> float | SignalNoise:
+    """The noise of a photograph whose kernel was found in it."""
+    error = measured.kernel.error if isinstance(measured.kernel, VaryingKernel) else 0.0
+    level = assumed_noise(measured.image(), error=error)
+    return jpeg_noise_in_light(measured, level) or level
