@@ -1,6 +1,6 @@
 """Blind deblurring: found kernels beside true ones.
 
-    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|soft|limits] [--cases N] [--starts 5]
+    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|soft|limits|jpeg] [--cases N] [--starts 5]
                                [--preset fast] [--again]
 
 * Sets: see ``blind_cases.py``. One setting for all. Settings are chosen on ``training``, ``hard`` and ``soft``;
@@ -28,7 +28,7 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
-from blind_cases import BlindCase, hard, levin, limits, soft, training
+from blind_cases import BlindCase, hard, jpeg, levin, limits, soft, training
 from csv_table import Table
 from protocol import data_folder, eight_bits
 from rich.console import Console
@@ -44,7 +44,7 @@ RESULTS = Path(__file__).parent / "results"
 FRAME, REACH, QUARTERS = 15, 12, 4
 #: Largest distance to the PSNR with the true kernel of a kernel that counts as found, dB.
 FOUND = 3.0
-SETS = {"levin": levin, "training": training, "hard": hard, "soft": soft, "limits": limits}
+SETS = {"levin": levin, "training": training, "hard": hard, "soft": soft, "limits": limits, "jpeg": jpeg}
 
 
 def squared_error(x: Tensor, sharp: Tensor) -> float:

@@ -13,6 +13,8 @@
   pixels. Noise of 0.3 % in two of three, 1 % in the others, 8 bits.
 * ``limits``: crops of 400 x 400 pixels under trails of 45, 61 and 75 pixels, whose size is given, and one of 45 whose
   size is not; a photograph stored as JPEG; one with saturated lights.
+* ``jpeg``: colour crops of 320 x 320 pixels of training images under trails and straight motion of 13 to 25 pixels,
+  noise of 0.5 %, stored as JPEG of quality 60, 75 and 90.
 * ``sharpness``: colour crops of 255 x 255 pixels of training images as they are or softened by a Gaussian of 0.5
   pixels, called sharp, and with small blurs of all kinds.
 """
@@ -39,6 +41,8 @@ SIDE, LIMITS_SIDE = 255, 400
 #: Number of cases of the sets made from training images, and the seed of their crops.
 TRAINING_CASES, HARD_CASES, SHARPNESS_CASES, SOFT_CASES = 32, 24, 80, 16
 SEED, HARD_SEED, SHARPNESS_SEED, LIMITS_SEED, SOFT_SEED = 5, 6, 8, 14, 31
+#: Of the set ``jpeg``.
+JPEG_CASES, JPEG_SIDE, JPEG_SEED = 12, 320, 77
 #: Brightness of a hard crop, and limits of its standard deviation before, images in [0, 1].
 DIM, HARD_CONTRAST = 0.7, (0.1, 0.22)
 #: Largest mean absolute gradient of a hard crop before it is dimmed: little texture.
@@ -117,6 +121,17 @@ def limits(data: Path) -> Iterator[BlindCase]:
     lights = 1.7 * x * x.amax(1, keepdim=True)  # the brightest parts are clipped after the blur
     case = blurred("saturated lights", lights, trail(19, (13, 5)), 0.005, 5)
     yield replace(case, sharp=case.sharp.clamp(0, 1))
+
+
+def jpeg(data: Path) -> Iterator[BlindCase]:
+    """Blurred photographs that were stored as JPEG."""
+    crops = Crops(data, JPEG_SEED, lambda x: float(x.mean(1).std()) > 0.13, JPEG_SIDE)
+    for number in range(JPEG_CASES):
+        side, quality = (19, 15, 25, 13)[number % 4], (75, 90, 60)[number % 3]
+        straight = torch.as_tensor(motion(15, 37 * number)).float()
+        kernel = straight if number % 4 == 1 else trail(side, (78, number))
+        case = blurred(f"{number}, quality {quality}", crops.next(max(kernel.shape)), kernel, 0.005, number)
+        yield replace(case, y=as_jpeg(case.y, quality), size=31)
 
 
 def sharpness(data: Path) -> Iterator[BlindCase]:

@@ -77,6 +77,7 @@ def find_blur(
     follow: FollowStarts | None = None,
     sharpen: Denoise | None = None,
     cost: Cost | None = None,
+    error: float = 0.0,
 ) -> FoundBlur:
     """The blur kernel of a photograph.
 
@@ -96,10 +97,12 @@ def find_blur(
         with ``sharpen``, if there is a ``cost``, and there are three if it disagrees with the best.
     :param int seed: of the first start; the others have the next.
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
-        on; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image. If its
-        kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
+        on, or as large an ``error``; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel
+        leaves in an image. If its kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
     :param Callable cost: see :data:`daep_prior.blind.one_start.Cost`. It chooses the start; default: :func:`score`.
         It also chooses among the kernels that ``sharpen`` refines, and the one before.
+    :param float error: root mean square of what else has changed the grey photograph, such as JPEG; it counts as noise
+        where it decides which network finds the kernel. Images in [0, 1].
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -111,7 +114,7 @@ def find_blur(
     sharp = sharpness(grey, denoise, settings)
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
-    find = denoise if sharpen is None or noise < SHARPENED_FROM else sharpen
+    find = denoise if sharpen is None or max(noise, error) < SHARPENED_FROM else sharpen
     search = _Search(grey, denoise, find, noise, settings, seed, follow, cost)
     chosen = _best_start(search, starts)
     if find is not denoise and _fails(chosen, starts):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from daep_deepinv.blind.prior import SHARPENER, BlindPrior, as_blind_prior
 from daep_deepinv.caller_warnings import warn_caller
+from daep_deepinv.noise_estimation.jpeg import jpeg_traces
 from daep_deepinv.value_range import bounds_warning
 from daep_prior.arguments import checked_seeds, whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
@@ -88,13 +89,20 @@ def found_blurs(
 
     with torch.inference_mode(False), torch.no_grad():
         photographs = [one[None].clone() for one in y.detach().to("cpu", torch.float32)]
+        networks = (prior.sharpen, prior.prediction_error)
         found = [
-            find_blur(photograph, prior.judge, settings, starts, s, follow, prior.sharpen, prior.prediction_error)
+            find_blur(photograph, prior.judge, settings, starts, s, follow, *networks, _error(photograph))
             for photograph, s in zip(photographs, seeds, strict=True)
         ]
     for number, one in enumerate(found):
         warn_of(one, number, starts, settings.size)
     return found
+
+
+def _error(photograph: Tensor) -> float:
+    """What JPEG has changed in a photograph (1, C, h, w); 0 if it does not show."""
+    traces = jpeg_traces(photograph)
+    return 0.0 if traces is None else traces.error
 
 
 def warn_of(found: FoundBlur, number: int, starts: int, size: int) -> None:
