@@ -96,13 +96,12 @@ def find_blur(
     :param int starts: largest number of starts, without the one that keeps faint arms: it is made after two or more
         with ``sharpen``, if there is a ``cost``, and there are three if it disagrees with the best.
     :param int seed: of the first start; the others have the next.
-    :param Callable sharpen: the denoiser that finds the kernel in photographs with noise from :data:`SHARPENED_FROM`
-        on, or as large an ``error``; default: ``denoise``. The shipped ``dae-blind`` also removes what a wrong kernel
-        leaves in an image. If its kernel fails the check, or its starts disagree, ``denoise`` finds the kernel.
+    :param Callable sharpen: the denoiser that finds the kernel in photographs with noise, or an ``error``, from
+        :data:`SHARPENED_FROM` on; default: ``denoise``. If its kernel fails the check, or its starts disagree,
+        ``denoise`` finds the kernel. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image.
     :param Callable cost: see :data:`daep_prior.blind.one_start.Cost`. It chooses the start; default: :func:`score`.
         It also chooses among the kernels that ``sharpen`` refines, and the one before.
-    :param float error: root mean square of what else has changed the grey photograph, such as JPEG; it counts as noise
-        where it decides which network finds the kernel. Images in [0, 1].
+    :param float error: root mean square of what else has changed the grey photograph, as JPEG does, in [0, 1].
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)
@@ -116,12 +115,7 @@ def find_blur(
         return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
     find = denoise if sharpen is None or max(noise, error) < SHARPENED_FROM else sharpen
     search = _Search(grey, denoise, find, noise, settings, seed, follow, cost)
-    chosen = _best_start(search, starts)
-    if find is not denoise and _fails(chosen, starts):
-        second = search._replace(find=denoise)
-        if not _fails(other := _best_start(second, starts), starts):
-            chosen, search = other, second
-    estimates, best, agreement, doubt, rating = chosen
+    search, (estimates, best, agreement, doubt, rating) = _best_network(search, starts)
     kernel = estimates[best].kernel
     if scattered(kernel) or _disagree(agreement, starts):
         return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
@@ -168,6 +162,16 @@ def _disagree(agreement: float, starts: int) -> bool:
 def _fails(chosen: _Chosen, starts: int) -> bool:
     """Whether the kernel is probably wrong, or the starts disagree."""
     return chosen.doubt > 1 or _disagree(chosen.agreement, starts)
+
+
+def _best_network(search: _Search, starts: int) -> tuple[_Search, _Chosen]:
+    """The best start of a search; if it fails, that of ``denoise`` if it does not."""
+    chosen = _best_start(search, starts)
+    if search.find is not search.denoise and _fails(chosen, starts):
+        second = search._replace(find=search.denoise)
+        if not _fails(other := _best_start(second, starts), starts):
+            return second, other
+    return search, chosen
 
 
 def _best_start(search: _Search, starts: int) -> _Chosen:

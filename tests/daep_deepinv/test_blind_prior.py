@@ -6,7 +6,7 @@ from blind_scene import discs, measured
 
 from daep_cli.kernels.shapes import disk
 from daep_deepinv import BlindDAEP, estimate_kernel
-from daep_deepinv.blind.prior import as_blind_prior
+from daep_deepinv.blind.prior import BlindPrior, as_blind_prior
 from daep_prior.blind import BlindSettings, Estimate, find_blur, similarity
 from daep_prior.blind.refinement import refined
 
@@ -34,8 +34,9 @@ def test_the_sharpener_fills_a_ring(kernel, ring):
     assert 1 - similarity(sharpened, kernel) < 0.8 * (1 - similarity(denoised, kernel))
 
 
-@pytest.mark.parametrize(("noise", "asked"), [(0.008, True), (0.002, False)])
-def test_the_sharpener_finds_kernels_in_noise_and_the_denoiser_judges(kernel, noise, asked):
+@pytest.mark.parametrize(("noise", "error", "asked"), [(0.008, 0, True), (0.002, 0, False), (0.002, 0.008, True)])
+def test_the_sharpener_finds_kernels_in_noise_and_the_denoiser_judges(kernel, noise, error, asked):
+    """What JPEG has changed counts as noise."""
     calls = {"judge": 0, "sharpen": 0}
 
     def counted(name):
@@ -46,11 +47,23 @@ def test_the_sharpener_finds_kernels_in_noise_and_the_denoiser_judges(kernel, no
         return network
 
     settings = BlindSettings(size=7, rounds=2, coarse_rounds=1, refining_rounds=1, corrections=0)
-    find_blur(measured(discs(), kernel, noise), counted("judge"), settings, 1, 0, None, counted("sharpen"))
+    y = measured(discs(), kernel, noise)
+    find_blur(y, counted("judge"), settings, 1, 0, None, counted("sharpen"), error=error)
     assert (calls["sharpen"] > 0) is asked and calls["judge"] > 0
     judged = calls["judge"]
-    find_blur(measured(discs(), kernel, noise), counted("judge"), settings, 1)
+    find_blur(y, counted("judge"), settings, 1)
     assert (calls["judge"] - judged > judged) is asked
+
+
+@pytest.mark.parametrize(("quality", "asked"), [(60, True), (None, False)])
+def test_the_sharpener_finds_the_kernel_of_a_jpeg_photograph(kernel, as_jpeg, monkeypatch, quality, asked):
+    y = measured(discs(), kernel, noise=0.001).expand(1, 3, -1, -1)
+    y = (255 * y).round() / 255 if quality is None else as_jpeg(y, quality)
+    calls = []
+    shipped = BlindPrior.sharpen
+    monkeypatch.setattr(BlindPrior, "sharpen", lambda *options: calls.append(1) or shipped(*options))
+    estimate_kernel(y, 9, starts=1)
+    assert bool(calls) is asked
 
 
 def test_another_sharpener_gives_another_kernel(kernel):

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from deepinv.physics import Denoising, GaussianNoise
+from deepinv.physics import Denoising, GaussianNoise, Inpainting
 
 from daep_deepinv import DAEP, degradation
 from daep_deepinv.blind.restoration import LEAST_NOISE, assumed_noise
@@ -124,6 +124,15 @@ def test_the_noise_of_a_sharp_photograph_is_not_raised(scene, as_jpeg):
     model = DAEP(1 / 255, preset="fast", max_iter=1)
     y = as_jpeg(scene, 50)
     model(y, Denoising(GaussianNoise(1 / 255)))
+    assert model.noise_level[0] < jpeg_level(y)
+
+
+def test_the_noise_of_a_photograph_with_missing_pixels_is_not_raised(scene, as_jpeg):
+    mask = (torch.rand(1, 1, 240, 240, generator=torch.Generator().manual_seed(0)) > 0.2).float()
+    physics = Inpainting((3, 240, 240), mask=mask, noise_model=GaussianNoise(1 / 255))
+    model = DAEP(1 / 255, preset="fast", max_iter=1)
+    y = as_jpeg(scene, 50)
+    model(y * mask, physics)
     assert model.noise_level[0] < jpeg_level(y)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from daep_deepinv.noise.model import NoiseModel, Source
 from daep_deepinv.operators.geometry import image_geometry
+from daep_deepinv.operators.measured import measured_values
 from daep_prior.images import RGB
 
 __all__ = ["JpegTraces", "covering_jpeg", "jpeg_level", "jpeg_traces"]
@@ -55,7 +56,10 @@ OF_ERROR, OF_NOISE = {RGB: 0.7, 1: 1.3}, {RGB: 1.6, 1: 0.0}
 def covering_jpeg(
     found: Sequence[NoiseModel], y: Any, physics: LinearPhysics, start: Tensor, assumed: float | None, source: Source
 ) -> list[NoiseModel]:
-    """The noise of blurred or smaller photographs, at least what JPEG asks for, see :func:`jpeg_level`.
+    """The noise of blurred photographs, at least what JPEG asks for, see :func:`jpeg_level`.
+
+    Photographs whose pixels are sharp (noisy, smaller, or some missing) want less: their restoration does not amplify
+    the error, and their texture looks like noise.
 
     :param Sequence found: the noise of each by other means. Without an ``assumed`` level, the larger one is taken.
     :param y: measurement (B, C, h, w) in [0, 1].
@@ -64,9 +68,15 @@ def covering_jpeg(
     :param str source: how ``assumed`` is known.
     """
     alike = isinstance(y, Tensor) and y.ndim == start.ndim == 4 and y.shape[1] == start.shape[1]
-    if not alike or isinstance(physics, Denoising) or image_geometry(physics, start) is None:
+    if not alike or isinstance(physics, Denoising):
         return list(found)
-    return [_covering(noise, jpeg_level(y[i : i + 1]), assumed, source) for i, noise in enumerate(found)]
+    levels = [jpeg_level(one[None]) for one in y]
+    if not any(levels) or measured_values(physics, y, start) is not None:
+        return list(found)
+    geometry = image_geometry(physics, start)
+    if geometry is None or geometry.factor != 1:
+        return list(found)
+    return [_covering(noise, level, assumed, source) for noise, level in zip(found, levels, strict=True)]
 
 
 def _covering(found: NoiseModel, level: float | None, assumed: float | None, source: Source) -> NoiseModel:
