@@ -95,26 +95,37 @@ def loss(row: dict[str, str], level: float) -> float:
     return max(values) - float(np.interp(math.log(level), np.log(LEVELS), values))
 
 
-def summary(rows: list[dict[str, str]], channels: int, console: Console) -> None:
-    """Print the best constants for a number of channels, and the losses."""
+def mean_loss(rows: list[dict[str, str]], channels: int, of_error: float, of_noise: float) -> float:
+    """What the levels of two constants lose in the mean, dB. In grey, the noise is found by other means."""
+    levels = [math.hypot(of_error * float(row["error"]), of_noise * float(row["noise"])) for row in rows]
+    if channels == 1:
+        levels = [max(level, float(row["white"])) for level, row in zip(levels, rows, strict=True)]
+    return float(np.mean([loss(row, max(level, LEVELS[0])) for row, level in zip(rows, levels, strict=True)]))
+
+
+def split(rows: list[dict[str, str]], channels: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """The rows of a number of channels in which JPEG shows: those that choose, and those that are held out."""
     found = [row for row in rows if row["error"] and row["case"].split(", ")[1] == str(channels)]
     held = [row for row in found if int(row["case"].split(",")[0]) % HELD_OUT == 0]
-    chosen = [row for row in found if row not in held]
+    return [row for row in found if row not in held], held
 
-    def mean(some: list[dict[str, str]], of_error: float, of_noise: float) -> float:
-        levels = [math.hypot(of_error * float(row["error"]), of_noise * float(row["noise"])) for row in some]
-        levels = levels if channels == 3 else [max(a, float(row["white"])) for a, row in zip(levels, some, strict=True)]
-        return float(np.mean([loss(row, max(level, LEVELS[0])) for row, level in zip(some, levels, strict=True)]))
 
-    # in grey, the noise is found by other means
+def best_constants(rows: list[dict[str, str]], channels: int) -> tuple[float, float]:
+    """``OF_ERROR`` and ``OF_NOISE`` with the least mean loss."""
     of_noises = FACTORS if channels == 3 else FACTORS[:1]
-    pairs = [(of_error, of_noise) for of_error in FACTORS for of_noise in of_noises]
-    best = min(pairs, key=lambda constants: mean(chosen, *constants))
+    pairs = [(float(of_error), float(of_noise)) for of_error in FACTORS for of_noise in of_noises]
+    return min(pairs, key=lambda constants: mean_loss(rows, channels, *constants))
+
+
+def summary(rows: list[dict[str, str]], channels: int) -> str:
+    """The best constants for a number of channels, and the losses."""
+    chosen, held = split(rows, channels)
+    best = best_constants(chosen, channels)
+    losses = [mean_loss(some, channels, *best) for some in (chosen, held)]
     white = np.mean([loss(row, max(255 * LEAST_NOISE, float(row["white"]))) for row in held])
-    console.print(
-        f"{channels} channels: OF_ERROR {best[0]:.1f}, OF_NOISE {best[1]:.1f}; loss {mean(chosen, *best):.2f} dB on "
-        f"{len(chosen)}, {mean(held, *best):.2f} dB on {len(held)} held out, {white:.2f} dB with the level of white "
-        "noise"
+    return (
+        f"{channels} channels: OF_ERROR {best[0]:.1f}, OF_NOISE {best[1]:.1f}; loss {losses[0]:.2f} dB on "
+        f"{len(chosen)}, {losses[1]:.2f} dB on {len(held)} held out, {white:.2f} dB with the level of white noise"
     )
 
 
@@ -135,7 +146,7 @@ def main() -> None:
                 table.add(measured(case, quality, prior))
                 console.print("  ".join(table.rows[-1].values()), highlight=False)
     for channels in (3, 1):
-        summary(table.rows, channels, console)
+        console.print(summary(table.rows, channels), highlight=False)
 
 
 if __name__ == "__main__":
