@@ -152,3 +152,15 @@ def test_unknown_blur_assumes_what_jpeg_has_done(blurred, as_jpeg):
     assert assumed_noise(y) == pytest.approx(jpeg_level(y))
     assert assumed_noise(y, sigma=2 / 255) == 2 / 255
     assert assumed_noise(torch.full((1, 3, 64, 64), 0.5)) == LEAST_NOISE
+
+
+@pytest.mark.parametrize("quality", [90, 95])
+def test_a_level_that_is_stated_rightly_has_a_margin(scene, physics, as_jpeg, quality):
+    """JPEG makes the channels share their noise, which a denoiser takes for image."""
+    y = physics.A(scene)
+    y = as_jpeg(y + 0.03 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0)), quality)
+    model = DAEP(0.03, preset="fast")
+    with pytest.warns(NoiseWarning, match="JPEG"):
+        found = psnr(model(y, physics), scene)
+    assert 1.15 * 0.03 - 1e-6 <= model.noise_level[0] < 1.4 * 0.03
+    assert found > psnr(DAEP(0.03, preset="fast", check_noise=False)(y, physics), scene) - 0.1
