@@ -63,7 +63,6 @@ def cases(data: Path) -> Iterator[BlindCase]:
 def measured(case: BlindCase, quality: int, prior: DAEPrior) -> dict[str, str]:
     """The row of a stored crop."""
     y = as_jpeg(case.y, quality)
-    y = y[:, : case.y.shape[1]]
     traces = jpeg_traces(y)
     results = [restored(y, case, level / 255, prior) for level in LEVELS]
     return {

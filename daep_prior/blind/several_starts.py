@@ -101,7 +101,7 @@ def find_blur(
         ``denoise`` finds the kernel. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image.
     :param Callable cost: see :data:`daep_prior.blind.one_start.Cost`. It chooses the start; default: :func:`score`.
         It also chooses among the kernels that ``sharpen`` refines, and the one before.
-    :param float error: root mean square of what else has changed the grey photograph, as JPEG does, in [0, 1].
+    :param float error: root mean square error of the photograph beside its noise, such as that of JPEG, in [0, 1].
     """
     grey = y.mean(1, keepdim=True)
     rows, columns = textured_region(grey, settings.size)

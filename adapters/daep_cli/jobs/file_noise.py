@@ -13,6 +13,7 @@ from daep_cli.photographs.transparency import without_hidden
 from daep_deepinv.blind.restoration import assumed_noise
 from daep_deepinv.blind.varying_kernel import VaryingKernel
 from daep_deepinv.noise.given import SignalNoise
+from daep_deepinv.reconstructor import ESTIMATE
 
 #: Side in pixels of the middle of an image, in which its noise is found. More pixels make it no more accurate.
 NOISE_SIDE = 2048
@@ -36,32 +37,29 @@ def light_noise(measured: Measurement, curve: ToneCurve, level: float) -> Signal
     return SignalNoise(max(0.0, float(gain)), math.sqrt(max(float(constant), LEAST_VARIANCE * float(variance.mean()))))
 
 
-def warn_of_jpeg(measured: Measurement) -> None:
-    """Warn that the noise of a blurred JPEG is to be estimated, if the file does not show what JPEG has done to it."""
-    if measured.photo.metadata.lossy and measured.kernel is not None and measured.jpeg_level() is None:
+def noise_to_estimate(measured: Measurement) -> str | SignalNoise:
+    """The noise for ``--noise auto``: the solver estimates it, but for a blurred JPEG that is restored in light.
+
+    The solver then gets amounts of light, which do not show the error of JPEG; the values of the file do. A warning is
+    given for a blurred JPEG whose values do not show it.
+    """
+    if not measured.photo.metadata.lossy or measured.kernel is None:
+        return ESTIMATE
+    level = measured.jpeg_level()
+    if level is None:
         text = f"--noise {AUTO}: may find too little noise in a JPEG; if the result shows rings, give 3 to 6."
         warnings.warn(text, stacklevel=2)
-
-
-def jpeg_noise_in_light(measured: Measurement, least: float = 0.0) -> SignalNoise | None:
-    """The noise of a blurred JPEG that is restored in light, as strong as what JPEG has changed.
-
-    The solver does not see that: it gets amounts of light, which are not the values of the file.
-
-    :param float least: level of the light.
-    :return: ``None``: it is restored in its values, JPEG does not show, or there is more noise.
-    """
-    curve, blurred = measured.curve, measured.photo.metadata.lossy and measured.kernel is not None
-    shown = measured.jpeg_level() if curve is not None and blurred else None
-    if curve is None or shown is None:
-        return None
-    noise = light_noise(measured.middle(NOISE_SIDE), curve, shown)
-    mean = math.sqrt(noise.gain * float(measured.image().mean()) + noise.sigma**2)
-    return noise if mean > least else None
+        return ESTIMATE
+    return ESTIMATE if measured.curve is None else light_noise(measured.middle(NOISE_SIDE), measured.curve, level)
 
 
 def noise_beside_found_blur(measured: Measurement) -> float | SignalNoise:
-    """The noise of a photograph whose kernel was found in it."""
+    """The noise of a photograph whose kernel was found in it; of a JPEG in light, at least the error of JPEG."""
+    image, curve = measured.image(), measured.curve
     error = measured.kernel.error if isinstance(measured.kernel, VaryingKernel) else 0.0
-    level = assumed_noise(measured.image(), error=error)
-    return jpeg_noise_in_light(measured, level) or level
+    level = assumed_noise(image, error=error)
+    jpeg = measured.jpeg_level() if curve is not None and measured.photo.metadata.lossy else None
+    if curve is None or jpeg is None:
+        return level
+    light = light_noise(measured.middle(NOISE_SIDE), curve, jpeg)
+    return light if math.sqrt(light.gain * float(image.mean()) + light.sigma**2) > level else level

@@ -12,13 +12,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from daep_cli.devices import pick_device
-from daep_cli.jobs.file_noise import (
-    NOISE_SIDE,
-    jpeg_noise_in_light,
-    light_noise,
-    noise_beside_found_blur,
-    warn_of_jpeg,
-)
+from daep_cli.jobs.file_noise import NOISE_SIDE, light_noise, noise_beside_found_blur, noise_to_estimate
 from daep_cli.jobs.forward_model import forward_model
 from daep_cli.jobs.found_blur import with_found_blur
 from daep_cli.jobs.measurement import Measurement
@@ -38,7 +32,6 @@ from daep_deepinv import DAEP, DAEDenoiser, DivergenceError, Plan
 from daep_deepinv.noise.given import SignalNoise
 from daep_deepinv.noise.model import NoiseWarning
 from daep_deepinv.noise_estimation.by_restoration import UnknownNoiseError
-from daep_deepinv.reconstructor import ESTIMATE
 from daep_prior import load_dae
 from daep_prior.blind.several_starts import FollowStarts
 from daep_prior.restore_measurement import default_network
@@ -144,8 +137,7 @@ class Job:
         """The noise of a measurement, see :class:`daep_cli.jobs.measurement.Measurement`."""
         options, photo, curve = self.options, measured.photo, measured.curve
         if options.noise == AUTO:
-            warn_of_jpeg(measured)
-            return jpeg_noise_in_light(measured) or ESTIMATE
+            return noise_to_estimate(measured)
         if isinstance(options.noise, Counts):
             if curve is not None:
                 raise ValueError("--noise poisson: counts are amounts of light already; leave --linear out.")

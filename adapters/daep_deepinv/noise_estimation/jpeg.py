@@ -95,8 +95,8 @@ def _covering(found: NoiseModel, level: float | None, assumed: float | None, sou
 class JpegTraces(NamedTuple):
     """What JPEG leaves in a photograph, images in [0, 1].
 
-    :param float error: root mean square of what it has changed in the luminance.
-    :param float noise: noise level of the luminance before, or more, if the steps are too wide to show it.
+    :param float error: root mean square error of the luminance that compression has caused.
+    :param float noise: noise level of the luminance before compression; an upper bound, if the steps are wide.
     """
 
     error: float
@@ -228,9 +228,9 @@ def _squared_errors(blocks: Tensor, steps: Tensor) -> Tensor:
     sums = torch.where(known, (blocks / step).round().abs().sum(0), 0.0)
     half = step / 2
     scale = half / torch.asinh(number / (2 * sums + 1))
-    line = _line(scale, sums, known)
+    line = _line(scale, sums)
     # a scale from very few values is uncertain
-    scale = torch.where(known & (sums >= FITTED), scale, torch.minimum(scale, line) if bool(known.any()) else scale)
+    scale = torch.where(sums >= FITTED, scale, torch.minimum(scale, line))
     kept = torch.exp(-half / scale)
     rounded = 2 * scale**2 - kept * (half**2 + 2 * half * scale + 2 * scale**2) + kept * step**2 / 12
     errors = torch.where(known, rounded, torch.where(lost, 2 * line**2, 1 / 12))
@@ -247,11 +247,11 @@ def _noise(blocks: Tensor, steps: Tensor) -> float:
     return float(bounds.quantile(QUANTILE))
 
 
-def _line(scale: Tensor, sums: Tensor, known: Tensor) -> Tensor:
+def _line(scale: Tensor, sums: Tensor) -> Tensor:
     """``scale`` (8, 8) on the line through the logarithms of those that are known well; 0 if there are too few."""
     places = torch.arange(BLOCK, dtype=scale.dtype)
     frequency = torch.hypot(places[:, None], places).clamp_min(1).log()
-    fitted = known & (sums >= FITTED)
+    fitted = sums >= FITTED
     fitted[0, 0] = False
     if int(fitted.sum()) < SURE_PLACES:
         return torch.zeros_like(scale)
