@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from blind import square, squared_error
@@ -36,8 +37,8 @@ from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur
 from daep_prior.blind.chosen_kernel import improved_kernel
 from daep_prior.blind.kernel_shape import spread
+from daep_prior.blind.noise import last_weight, less_noise, noise_level
 from daep_prior.blind.refinement import refined
-from daep_prior.blind.several_starts import last_weight, noise_level
 
 RESULTS = Path(__file__).parent / "results"
 #: Side of the reduced photographs' crops, pixels, what they are reduced to, and the seeds of the first noise fields.
@@ -84,14 +85,14 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     found = find_blur(case.y, prior.judge, none, starts, **networks)
     level = noise_level(grey)
     settings = replace(settings, last_weight=last_weight(level, settings))
-    short = settings.with_sharpener()
+    short, clean = settings.with_sharpener(), less_noise(grey, prior.judge, level, settings.denoised_share, settings)
     ways = {"usual": usual.kernel, "start": found.kernel}
     for name, way in (("short", short), ("long", short.with_long_refinement())):
-        ways[name] = refined(grey, prior.judge, found.kernel, way, sharpen=prior.sharpen)
+        ways[name] = refined(clean, prior.judge, found.kernel, way, sharpen=prior.sharpen)
     costs = {name: prior.prediction_error(grey, kernel) for name, kernel in ways.items()}
     predicts_best = min(costs, key=costs.__getitem__)
-    options = (level, settings, 0, None, prior.sharpen, prior.prediction_error)
-    ways["taken"] = improved_kernel(grey, prior.judge, found.kernel, costs["start"], *options)
+    options = (level, settings, 0, None, prior.sharpen, partial(prior.prediction_error, grey))
+    ways["taken"] = improved_kernel(clean, prior.judge, found.kernel, costs["start"], *options)
     costs["taken"] = prior.prediction_error(grey, ways["taken"])
 
     def error(kernel: Tensor) -> float:

@@ -26,9 +26,9 @@ from daep_deepinv.blind.kernels import checked_size
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur
 from daep_prior.blind.correction import corrected
+from daep_prior.blind.noise import last_weight, noise_level
 from daep_prior.blind.refinement import refined
 from daep_prior.blind.settings import LITTLE_NOISE
-from daep_prior.blind.several_starts import last_weight, noise_level
 
 RESULTS = Path(__file__).parent / "results"
 #: Numbers of the crops in their sets: all kinds of noise, and found kernels with error ratios from 1.2 to 6.5.

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from daep_deepinv import BlindDAEP, DAEPrior
 from daep_prior.blind import BlindSettings
-from daep_prior.blind.several_starts import last_weight, noise_level
+from daep_prior.blind.noise import last_weight, less_noise, noise_level
 from daep_prior.blind.sharpness import sharpness
 
 RESULTS = Path(__file__).parent / "results"
@@ -63,9 +63,11 @@ def measured(name: str, x: Tensor) -> dict[str, str]:
 def tested(case: BlindCase, prior: DAEPrior) -> dict[str, str]:
     """The row of a training crop."""
     grey = case.y.mean(1, keepdim=True)
-    settings = replace(BlindSettings(), last_weight=last_weight(noise_level(grey), BlindSettings()))
+    noise = noise_level(grey)
+    settings = replace(BlindSettings(), last_weight=last_weight(noise, BlindSettings()))
     with torch.no_grad():
-        return {"crop": case.name, "sharpness": f"{sharpness(grey, prior.denoise, settings):.3f}"}
+        clean = less_noise(grey, prior.denoise, noise, 1.0, settings)
+        return {"crop": case.name, "sharpness": f"{sharpness(clean, prior.denoise, settings):.3f}"}
 
 
 def main() -> None:

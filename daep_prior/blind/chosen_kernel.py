@@ -51,6 +51,6 @@ def improved_kernel(
     found = [refined(y, denoise, kernel, way, seed, follow, find) for way in ways]
     if cost is None:
         return found[0]
-    rated = [(rating, kernel), *((cost(y, one), one) for one in found if one is not kernel)]
+    rated = [(rating, kernel), *((cost(one), one) for one in found if one is not kernel)]
     rating, kernel = min(rated, key=lambda one: one[0])
     return with_faint_arms(y, denoise, find, kernel, rating, settings, seed, follow, cost)

@@ -84,7 +84,7 @@ def with_faint_arms(
         if not bool((present > 0)[~bright].any()):
             break
         new = _placed(present, scale)
-        new_rating = cost(y, new)
+        new_rating = cost(new)
         if follow is not None:
             follow(scale.factor, number, new)
         worse = 0 if new_rating < rating else worse + 1

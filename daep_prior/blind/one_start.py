@@ -15,8 +15,8 @@ from daep_prior.blind.settings import BlindSettings
 
 #: Called after each round with the scale's factor, the round, from 0, and the kernel.
 Follow = Callable[[float, int, Tensor], None]
-#: How badly a kernel explains a photograph (1, 1, h, w): photograph, kernel.
-Cost = Callable[[Tensor, Tensor], float]
+#: How badly a kernel explains the photograph.
+Cost = Callable[[Tensor], float]
 #: Rounds at the end of the finest scale that keep faint tails.
 LAST_ROUNDS = 3
 #: Kernel width at which estimates are judged, images in [0, 1]. Chosen by hand.

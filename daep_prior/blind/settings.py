@@ -37,6 +37,9 @@ class BlindSettings:
         :func:`daep_prior.blind.correction.corrected`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
     :param float narrowest: that of the last round; in between it falls geometrically.
+    :param float denoised_from: noise of the grey photograph from which the kernel is sought in a photograph with less
+        noise, images in [0, 1], see :func:`daep_prior.blind.noise.less_noise`.
+    :param float denoised_share: of the noise that is removed there, of its standard deviation.
     :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
     :param float last_weight: the same at the finest scale, in photographs with little noise.
     :param float ridge: weight of ``1/2 ||k||^2`` in the kernel step, against the sum of squared gradients.
@@ -68,6 +71,8 @@ class BlindSettings:
     corrections: int = 3
     widest: float = 60 / 255
     narrowest: float = 15 / 255
+    denoised_from: float = 3 / 255
+    denoised_share: float = 0.7
     weight: float = 0.04
     last_weight: float = 0.01
     ridge: float = 10.0

@@ -6,8 +6,10 @@ from blind_scene import discs, measured
 
 from daep_deepinv import DAEPrior
 from daep_prior.blind import BlindSettings, Estimate, find_blur
-from daep_prior.blind.several_starts import FACTORS, SHARP_CORE
+from daep_prior.blind.kernel_shape import scattered
+from daep_prior.blind.several_starts import CONFIRMED, FACTORS, SHARP_CORE, UNCERTAIN
 from daep_prior.blind.sharpness import core, sharpness
+from daep_prior.blind.similarity import similarity
 
 HOOK = torch.zeros(7, 7)
 HOOK[1, 1:5], HOOK[1:6, 5] = 1 / 9, 1 / 9
@@ -100,3 +102,14 @@ def test_a_kernel_that_two_factors_find_is_better_than_one_with_less_misfit(foun
     found = find_blur(scene, nothing, BlindSettings(size=9), starts=3)
     assert torch.equal(found.kernel, HOOK.flip(1))
     assert found.confidence < 0.85  # the first factor does not find it
+
+
+def test_a_kernel_of_unlike_values_is_found_if_the_starts_confirm_it(found_by, scene):
+    rough = torch.rand(13, 13, generator=torch.Generator().manual_seed(0)) ** 2
+    rough = rough / rough.sum()
+    assert scattered(rough) and UNCERTAIN < similarity(rough, rough.flip(1)) < CONFIRMED
+    found_by(rough, rough, rough)
+    assert find_blur(scene, nothing, BlindSettings(size=13)).verdict == "found"
+    found_by(rough, rough.flip(1), rough)
+    found = find_blur(scene, nothing, BlindSettings(size=13), starts=2)
+    assert found.verdict == "not found" and found.kernel.shape == (1, 1)

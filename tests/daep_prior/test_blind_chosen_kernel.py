@@ -59,7 +59,7 @@ def arms(monkeypatch):
 
 
 def improved(kernel, find, noise=0.006, cost=None):
-    rating = cost(Y, kernel) if cost and find is not denoise else 0.0
+    rating = cost(kernel) if cost and find is not denoise else 0.0
     return improved_kernel(Y, denoise, kernel, rating, noise, SETTINGS, 0, None, find, cost)
 
 
@@ -74,7 +74,7 @@ def test_what_the_denoiser_found_is_refined_and_with_little_noise_corrected(step
 @pytest.mark.parametrize("least", [0, 1, 2])
 def test_the_cheapest_of_a_wide_kernel_of_the_sharpener_and_two_refined_ones_is_taken_with_its_arms(steps, arms, least):
     kernels = [WIDE, REFINED, LONG]
-    found = improved(WIDE, sharpen, cost=lambda y, kernel: 1.0 if kernel is kernels[least] else 2.0)
+    found = improved(WIDE, sharpen, cost=lambda kernel: 1.0 if kernel is kernels[least] else 2.0)
     assert found is kernels[least]
     ((asked, rating),) = arms
     assert asked is found and rating == 1.0
@@ -85,7 +85,7 @@ def test_the_cheapest_of_a_wide_kernel_of_the_sharpener_and_two_refined_ones_is_
 @pytest.mark.parametrize("least", [0, 1])
 def test_a_narrow_kernel_of_the_sharpener_is_refined_once(steps, least):
     kernels = [NARROW, REFINED]
-    found = improved(NARROW, sharpen, cost=lambda y, kernel: 1.0 if kernel is kernels[least] else 2.0)
+    found = improved(NARROW, sharpen, cost=lambda kernel: 1.0 if kernel is kernels[least] else 2.0)
     assert found is kernels[least]
     assert steps == [("refined", sharpen, SETTINGS.with_sharpener())]
 
@@ -102,7 +102,7 @@ def test_a_kernel_that_no_refinement_changes_is_not_rated(monkeypatch):
 
 def test_the_kernel_before_is_not_rated_again(steps):
     rated = []
-    options = (0.006, SETTINGS, 0, None, sharpen, lambda y, kernel: rated.append(kernel) or 2.0)
+    options = (0.006, SETTINGS, 0, None, sharpen, lambda kernel: rated.append(kernel) or 2.0)
     assert improved_kernel(Y, denoise, WIDE, 1.0, *options) is WIDE
     assert [k is one for k, one in zip(rated, (REFINED, LONG), strict=True)] == [True, True]
 

@@ -38,7 +38,7 @@ def found(y, bright, cost, follow=None, rating=1.0):
 
 
 def test_a_missing_arm_is_found(y, kernel, bright):
-    better = found(y, bright, lambda _, k: 1 - similarity(k, kernel))
+    better = found(y, bright, lambda k: 1 - similarity(k, kernel))
     assert 1 - similarity(better, kernel) < 0.2 * (1 - similarity(bright, kernel))
     assert better.min() >= 0 and better.sum() == pytest.approx(1, abs=1e-5) and better.shape[0] % 2 == 1
 
@@ -56,7 +56,7 @@ def test_without_steps_the_kernel_stays(y, bright):
 
 def test_the_cheapest_step_is_taken(y, bright):
     costs, seen = iter([0.9, 0.5, 0.7, 0.8]), []
-    assert found(y, bright, lambda _, k: seen.append(k) or next(costs)) is seen[1]
+    assert found(y, bright, lambda k: seen.append(k) or next(costs)) is seen[1]
 
 
 def test_a_row_of_weak_values_is_kept_and_single_ones_are_not():

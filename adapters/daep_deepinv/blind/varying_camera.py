@@ -13,8 +13,9 @@ from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
 from daep_prior.blind import BlindSettings, similarity
 from daep_prior.blind.camera_refinement import mean_shake, refined_shake
 from daep_prior.blind.camera_shake import CameraShake, camera_shake, unexplained
+from daep_prior.blind.noise import last_weight, noise_level
 from daep_prior.blind.refinement import GROWTH
-from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts, follow_of_start, last_weight, noise_level
+from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts, follow_of_start
 
 #: Height and width of photographs for which poses are sought, pixels. A turn is hardly seen in a smaller one; in a
 #: larger one, a start takes more than two minutes. Chosen by hand.

@@ -1,0 +1,27 @@
+"""The noise of a blurred photograph: its level, and a photograph with less of it."""
+
+from torch import Tensor
+
+from daep_prior.blind.mean_shift import Denoise
+from daep_prior.blind.settings import LITTLE_NOISE, NORMAL_MEDIAN, BlindSettings
+
+
+def noise_level(grey: Tensor) -> float:
+    """Noise of a blurred photograph (1, 1, H, W): its mixed second differences contain hardly anything else."""
+    mixed = grey[..., 1:, 1:] - grey[..., :-1, 1:] - grey[..., 1:, :-1] + grey[..., :-1, :-1]
+    return float(mixed.abs().median()) / (2 * NORMAL_MEDIAN)
+
+
+def last_weight(noise: float, settings: BlindSettings) -> float:
+    """Weight of the mean-shift image at the finest scale: less if there is little noise, see :data:`LITTLE_NOISE`."""
+    return settings.last_weight if noise < LITTLE_NOISE else settings.weight
+
+
+def less_noise(grey: Tensor, denoise: Denoise, noise: float, share: float, settings: BlindSettings) -> Tensor:
+    r"""A photograph (1, 1, H, W) with less noise: the mean shift :math:`A_s(y)` with ``s = share * noise``.
+
+    The image that is found keeps some of the noise of :math:`y`. So the kernel that blurs it into :math:`y` has a peak
+    at one pixel, and with much noise nothing else. A photograph with less noise than ``settings.denoised_from`` is
+    returned as it is.
+    """
+    return grey if noise < settings.denoised_from else denoise(grey, share * noise)
