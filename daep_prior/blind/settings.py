@@ -72,7 +72,7 @@ class BlindSettings:
     widest: float = 60 / 255
     narrowest: float = 15 / 255
     denoised_from: float = 3 / 255
-    denoised_share: float = 0.7
+    denoised_share: float = 0.5
     weight: float = 0.04
     last_weight: float = 0.01
     ridge: float = 10.0

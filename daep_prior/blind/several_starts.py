@@ -31,8 +31,8 @@ AGREED = 0.99
 NOT_FOUND = 0.5
 #: Confidence below which a kernel is uncertain. Chosen by hand on blurred training crops.
 UNCERTAIN = 0.85
-#: Agreement that confirms a kernel that looks scattered: with much noise, that of a disc does. Two right ones of training
-#: crops with noise of 2 and 3 % agree by 0.936 and 0.994; two kernels of squared uniform random numbers by 0.88.
+#: Agreement that confirms a kernel that looks scattered: with much noise, that of a disc does. Two right ones of
+#: training crops with noise of 2 and 3 % agree by 0.936 and 0.994; two of squared uniform random numbers by 0.88.
 CONFIRMED = 0.92
 #: Noise of the grey photograph from which ``sharpen`` finds the kernel, images in [0, 1]. With less noise, ``denoise``
 #: finds it: the sharpener also makes soft images sharper, and the kernel wider. The training crops that it was chosen
