@@ -37,7 +37,7 @@ y = physics(x)
 # Kernel and image
 # ----------------
 # ``size`` is the side of the largest kernel that is sought. The default is an eighth of the photograph. Several starts
-# with different noise and scales are compared; ``confidence`` says how well they agree.
+# with different noise and scales are compared; ``confidence`` is the probability that the kernel is right.
 
 model = BlindDAEP(size=13, device=device)
 x_hat = model(y)

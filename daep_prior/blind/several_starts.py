@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from daep_prior.blind.chosen_kernel import improved_kernel
+from daep_prior.blind.confidence import confidence
 from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
 from daep_prior.blind.mean_shift import Denoise
 from daep_prior.blind.noise import last_weight, less_noise, noise_level
@@ -29,11 +30,11 @@ AGREED = 0.99
 #: Agreement below which the blur counts as not found. On 14 blurred training crops the similarity of the chosen kernel
 #: to the true one was at least 0.92 where the agreement was at least 0.85, and at least 0.9 in 4 of the other 7.
 NOT_FOUND = 0.5
-#: Confidence below which a kernel is uncertain. Chosen by hand on blurred training crops.
-UNCERTAIN = 0.85
+#: Agreement with a start of another factor that confirms a start. Chosen by hand on blurred training crops.
+CONFIRMS = 0.85
 #: Agreement that confirms a kernel that looks scattered: with much noise, that of a disc does. Two right ones of
 #: training crops with noise of 2 and 3 % agree by 0.936 and 0.994; two of squared uniform random numbers by 0.88.
-CONFIRMED = 0.92
+SCATTERED_CONFIRMS = 0.92
 #: Noise of the grey photograph from which ``sharpen`` finds the kernel, images in [0, 1]. With less noise, ``denoise``
 #: finds it: the sharpener also makes soft images sharper, and the kernel wider. The training crops that it was chosen
 #: on: ``docs/unknown-blur-method.md``.
@@ -43,6 +44,8 @@ SHARPENED_FROM = 1.2 / 255
 #: ``benchmarks/results/blind-sharpness.csv``. Kernels found
 #: by one start: 38 of the sharp crops at least 0.64, the other two are wrong; 40 slightly blurred ones at most 0.60.
 SHARP_CORE = 0.65
+#: Confidence of a photograph that is just sharp. Chosen by hand.
+SHARP_AT_LIMIT = 0.85
 #: Factors between two scales that the starts take in turn: starts with one factor often fail alike. Chosen by hand.
 FACTORS = (2.0, 2**0.5, 2**0.75)
 #: Numbers, in :data:`FACTORS`, of the starts that keep faint arms. The first is the best alone, on 21 training crops.
@@ -58,8 +61,9 @@ class FoundBlur(NamedTuple):
     """The blur of one photograph.
 
     :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred. One pixel: no blur, or none that is found.
-    :param float confidence: agreement of the starts, 0 to 1, see :func:`find_blur`; below ``UNCERTAIN`` if ``doubt`` is
-        above 1. Of a sharp photograph: ``UNCERTAIN`` times its sharpness over ``SHARP_CORE``.
+    :param float confidence: probability that the kernel is right, see :func:`daep_prior.blind.confidence.confidence`;
+        of a kernel that is not found, of the best one. Of a sharp photograph: 0.85 times its sharpness over
+        ``SHARP_CORE``, at most 1.
     :param str verdict: ``"found"``, ``"sharp"``, ``"no texture"`` or ``"not found"``.
     :param list estimates: of all starts, before their last rounds.
     :param float doubt: of a found kernel before its last rounds, see
@@ -87,13 +91,13 @@ def find_blur(
     """The blur kernel of a photograph.
 
     First the photograph itself is tested, see :func:`daep_prior.blind.sharpness.sharpness`; a sharp one needs no start.
+    With much noise, the test and the starts see one with less, see :func:`daep_prior.blind.noise.less_noise`.
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
     otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. One more, or
     three, keep faint arms, see :meth:`BlindSettings.for_faint_arms`; one is taken if it costs less and passes. The
-    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. ``confidence`` is its
-    least similarity to a start with another factor; if it overshoots, at most ``UNCERTAIN`` over the overshoot.
+    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -118,21 +122,20 @@ def find_blur(
     settings = replace(settings, last_weight=last_weight(noise, settings))
     sharp = sharpness(less_noise(grey, denoise, noise, 1.0, settings), denoise, settings)
     if sharp >= SHARP_CORE:
-        return FoundBlur(one_pixel(), min(1.0, UNCERTAIN * sharp / SHARP_CORE), "sharp", [])
+        return FoundBlur(one_pixel(), min(1.0, SHARP_AT_LIMIT * sharp / SHARP_CORE), "sharp", [])
     find = denoise if sharpen is None or max(noise, error) < SHARPENED_FROM else sharpen
     rate = None if cost is None else partial(cost, grey)
     clean = less_noise(grey, denoise, noise, settings.denoised_share, settings)
     search = _Search(grey, clean, denoise, find, noise, settings, seed, follow, rate)
     search, (estimates, best, agreement, doubt, rating) = _best_network(search, starts)
     kernel = estimates[best].kernel
-    if (scattered(kernel) and agreement < CONFIRMED) or _disagree(agreement, starts):
-        return FoundBlur(one_pixel(), agreement, "not found", estimates, doubt)
+    if (scattered(kernel) and agreement < SCATTERED_CONFIRMS) or _disagree(agreement, starts):
+        return FoundBlur(one_pixel(), confidence(kernel, estimates, doubt), "not found", estimates, doubt)
     if core(kernel) >= SHARP_CORE:
-        return FoundBlur(one_pixel(), agreement, "sharp", estimates)
-    confidence = agreement if doubt <= 1 else min(agreement, UNCERTAIN / doubt)
+        return FoundBlur(one_pixel(), confidence(kernel, estimates), "sharp", estimates)
     options = (noise, settings, seed, follow_of_start(follow, best), search.find, rate)
     kernel = improved_kernel(clean, denoise, kernel, rating, *options)
-    return FoundBlur(kernel, confidence, "found", estimates, doubt)
+    return FoundBlur(kernel, confidence(kernel, estimates, doubt), "found", estimates, doubt)
 
 
 class _Search(NamedTuple):
@@ -266,7 +269,7 @@ def _chosen(estimates: list[Estimate], ratings: list[float]) -> tuple[int, float
     for i, one in enumerate(estimates):
         others = [other for j, other in enumerate(estimates) if (i - j) % len(FACTORS)]
         agreements.append([similarity(one.kernel, other.kernel) for other in others] or [0.0])
-    best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < UNCERTAIN, ratings[i]))
+    best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < CONFIRMS, ratings[i]))
     return best, min(1.0, *agreements[best])
 
 

@@ -128,7 +128,7 @@ def test_two_starts_that_agree_are_enough(monkeypatch, blurred):
     monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)  # is right
     found = find_blur(blurred, lambda x, s: x, BlindSettings(size=9), starts=5, seed=3)
     assert isinstance(found, FoundBlur) and found.verdict == "found"
-    assert found.confidence == pytest.approx(1, abs=1e-4) and seeds == [3, 4]
+    assert found.confidence > 0.95 and seeds == [3, 4]
 
 
 def test_noise_is_no_texture(scene):

@@ -8,9 +8,9 @@ from deepinv.physics import Blur
 from daep_deepinv import BlindDAEP, DAEPrior, estimate_kernel
 from daep_deepinv.blind.kernels import STARTS
 from daep_prior.blind import BlindSettings, Estimate
+from daep_prior.blind.confidence import UNCERTAIN
 from daep_prior.blind.noise import last_weight, noise_level
 from daep_prior.blind.overshoot import overshoot
-from daep_prior.blind.several_starts import UNCERTAIN
 
 NOISE = 0.005
 

@@ -169,7 +169,7 @@ def test_a_region_that_is_not_found_gets_the_kernel_of_its_neighbours(regions, b
     assert model.confidence == [pytest.approx(2 * 0.97 / 3)]
 
 
-@pytest.mark.parametrize("bad", [LOST, blur(DOWN, 0.6), blur(DOWN, 0.97, doubt=1.5)], ids=["lost", "unsure", "doubt"])
+@pytest.mark.parametrize("bad", [LOST, blur(DOWN, 0.4), blur(DOWN, 0.97, doubt=1.5)], ids=["lost", "unsure", "doubt"])
 def test_regions_that_are_not_trusted_leave_one_kernel_and_it_is_said(regions, blurred, bad):
     regions(blur(ACROSS), bad, bad, blur(ACROSS))
     model = BlindDAEP(size=7, varying=True)

@@ -18,8 +18,9 @@ from daep_deepinv.noise_estimation.jpeg import jpeg_traces
 from daep_deepinv.value_range import bounds_warning
 from daep_prior.arguments import checked_seeds, whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
+from daep_prior.blind.confidence import UNCERTAIN
 from daep_prior.blind.kernel_shape import extent
-from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts
+from daep_prior.blind.several_starts import FollowStarts
 from daep_prior.images import RGB
 
 #: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,

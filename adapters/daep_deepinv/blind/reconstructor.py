@@ -47,8 +47,8 @@ class BlindDAEP(Reconstructor):
     poses of a camera that moves and turns are sought, in photographs of 160 to 640 pixels; if they do not explain it,
     a kernel for each of a grid of overlapping regions. See ``daep_deepinv.blind.varying``.
 
-    After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the agreement of the starts, from 0 to 1,
-    and ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
+    After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` how likely each is right, from 0 to 1, and
+    ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
 
     :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph.
     :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
@@ -152,7 +152,10 @@ class BlindDAEP(Reconstructor):
 
     @property
     def confidence(self) -> list[float]:
-        """Of the last call: how well two starts agree, 0 to 1, one a photograph. One start alone has 0."""
+        """Of the last call: how likely each kernel is right, 0 to 1, see :func:`daep_prior.blind.confidence.confidence`.
+
+        Right: its similarity to the true one is at least 0.95. One start alone has 0.
+        """
         return [one.confidence for one in self._last]
 
     @property

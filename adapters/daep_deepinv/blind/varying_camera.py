@@ -15,7 +15,7 @@ from daep_prior.blind.camera_refinement import mean_shake, refined_shake
 from daep_prior.blind.camera_shake import CameraShake, camera_shake, unexplained
 from daep_prior.blind.noise import last_weight, noise_level
 from daep_prior.blind.refinement import GROWTH
-from daep_prior.blind.several_starts import UNCERTAIN, FollowStarts, follow_of_start
+from daep_prior.blind.several_starts import CONFIRMS, FollowStarts, follow_of_start
 
 #: Height and width of photographs for which poses are sought, pixels. A turn is hardly seen in a smaller one; in a
 #: larger one, a start takes more than two minutes. Chosen by hand.
@@ -83,7 +83,7 @@ def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | Non
     compared = len(found) > 1
     confidence = agreement(*found) if compared else 0.0
     shape = (judge.grey.shape[2], judge.grey.shape[3])
-    trusted = torch.full(COUNTS, confidence >= UNCERTAIN or not compared)
+    trusted = torch.full(COUNTS, confidence >= CONFIRMS or not compared)
     blur = VaryingBlur(VaryingKernel(found[best], trusted, shape, ERROR), confidence, "found")
     return CameraBlur(blur, misfits[best], repeated(*found) if compared else 1.0, shakes)
 

@@ -1,0 +1,65 @@
+"""Blind confidence: the constants are those that the measured photographs choose, and hold for those held out."""
+
+import csv
+from pathlib import Path
+
+import blind_confidence
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from daep_prior.blind.confidence import OFFSET, SLOPE
+
+
+def row(number, digits, right, verdict="found"):
+    similarity, gap = ("0.99", "0.50") if right else ("0.80", "4.00")
+    return {
+        "case": f"{number}: trail",
+        "verdict": verdict,
+        "confirmed digits": f"{digits}",
+        "similarity": similarity,
+        "gap": gap,
+        "gap of the photograph": "3.00",
+    }
+
+
+def test_the_constants_of_a_logistic_function_are_found():
+    rng = np.random.default_rng(0)
+    digits = rng.uniform(0, 2.7, 4000)
+    right = rng.random(4000) < 1 / (1 + np.exp(3 - 2.5 * digits))
+    rows = [row(n, d, r) for n, (d, r) in enumerate(zip(digits, right, strict=True))]
+    assert blind_confidence.fitted(rows) == pytest.approx((-3, 2.5), abs=0.25)
+
+
+def test_every_third_photograph_is_held_out_and_only_found_kernels_count():
+    rows = [row(n, 1.0, True, "sharp" if n == 4 else "found") for n in range(7)]
+    chosen, held = blind_confidence.split(rows)
+    assert [one["case"][0] for one in chosen] == ["1", "2", "5"] and [one["case"][0] for one in held] == ["0", "3", "6"]
+
+
+def test_the_table_counts_right_kernels_small_gaps_and_gains():
+    rows = [row(0, 2.5, True), row(1, 2.5, True), row(2, 2.5, False), row(3, 0.1, False)]
+    lines = blind_confidence.table(rows, -4.0, 3.2).splitlines()
+    assert lines[2] == "| 0 to 0.5 | 1 | 0.02 | 0.00 | 0.00 | 0.00 |"
+    assert lines[-1] == "| 0.95 to 1 | 3 | 0.98 | 0.67 | 0.67 | 0.67 |"
+
+
+def test_a_photograph_is_the_same_each_time(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (400, 420, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    files = [tmp_path / "a.png"]
+    first, again, other = (blind_confidence.photograph(n, files) for n in (5, 5, 6))
+    assert torch.equal(first.y, again.y) and first.name == again.name != other.name
+    assert first.sharp.shape == first.y.shape and float(first.kernel.sum()) == pytest.approx(1)
+
+
+def test_the_shipped_constants_are_those_of_the_results_and_are_calibrated():
+    with (Path(blind_confidence.RESULTS) / "blind-confidence.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    chosen, held = blind_confidence.split(rows)
+    assert blind_confidence.fitted(chosen) == pytest.approx((OFFSET, SLOPE), abs=0.01)
+    likely, right = blind_confidence.probabilities(held, OFFSET, SLOPE), blind_confidence.is_right(held)
+    assert likely.mean() == pytest.approx(right.mean(), abs=0.1)
+    score, of_mean = ((likely - right) ** 2).mean(), right.mean() * (1 - right.mean())
+    assert score < 0.6 * of_mean
