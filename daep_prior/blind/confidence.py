@@ -10,7 +10,7 @@ from daep_prior.blind.similarity import similarity
 #: Similarity to the true kernel from which a found one is right.
 RIGHT = 0.95
 #: Of the logistic function; fitted to random blurred training photographs by ``benchmarks/blind_confidence.py``.
-OFFSET, SLOPE = -9.0, 5.6
+OFFSET, SLOPE = -10.50, 6.76
 #: Difference of the confirmation to 1 below which it makes no difference.
 NEAR = 0.002
 #: Confidence below which a kernel is uncertain: it is more likely wrong than right.

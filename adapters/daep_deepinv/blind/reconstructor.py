@@ -47,7 +47,7 @@ class BlindDAEP(Reconstructor):
     poses of a camera that moves and turns are sought, in photographs of 160 to 640 pixels; if they do not explain it,
     a kernel for each of a grid of overlapping regions. See ``daep_deepinv.blind.varying``.
 
-    After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` how likely each is right, from 0 to 1, and
+    After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the probability that each is right, and
     ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
 
     :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph.
@@ -152,9 +152,9 @@ class BlindDAEP(Reconstructor):
 
     @property
     def confidence(self) -> list[float]:
-        """Of the last call: how likely each kernel is right, 0 to 1, see :func:`daep_prior.blind.confidence.confidence`.
+        """Of the last call: the probability that each kernel is right, that is, at least 0.95 similar to the true one.
 
-        Right: its similarity to the true one is at least 0.95. One start alone has 0.
+        See :func:`daep_prior.blind.confidence.confidence`. One start alone has 0.
         """
         return [one.confidence for one in self._last]
 
