@@ -85,14 +85,14 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     found = find_blur(case.y, prior.judge, none, starts, **networks)
     level = noise_level(grey)
     settings = replace(settings, last_weight=last_weight(level, settings))
-    short, clean = settings.with_sharpener(), less_noise(grey, prior.judge, level, settings.denoised_share, settings)
+    short, quieter = settings.with_sharpener(), less_noise(grey, prior.judge, level, settings.denoised_share, settings)
     ways = {"usual": usual.kernel, "start": found.kernel}
     for name, way in (("short", short), ("long", short.with_long_refinement())):
-        ways[name] = refined(clean, prior.judge, found.kernel, way, sharpen=prior.sharpen)
+        ways[name] = refined(quieter, prior.judge, found.kernel, way, sharpen=prior.sharpen)
     costs = {name: prior.prediction_error(grey, kernel) for name, kernel in ways.items()}
     predicts_best = min(costs, key=costs.__getitem__)
     options = (level, settings, 0, None, prior.sharpen, partial(prior.prediction_error, grey))
-    ways["taken"] = improved_kernel(clean, prior.judge, found.kernel, costs["start"], *options)
+    ways["taken"] = improved_kernel(quieter, prior.judge, found.kernel, costs["start"], *options)
     costs["taken"] = prior.prediction_error(grey, ways["taken"])
 
     def error(kernel: Tensor) -> float:

@@ -35,7 +35,7 @@ def improved_kernel(
     :param Callable denoise: ``denoise(x, s)``.
     :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred.
     :param float rating: what ``kernel`` costs; without ``cost`` it is not used.
-    :param float noise: noise level of ``y``.
+    :param float noise: noise level of the measured photograph; ``y`` may have less.
     :param BlindSettings settings: of ``denoise``.
     :param int seed: of the noise.
     :param Callable follow: see :data:`daep_prior.blind.one_start.Follow`.

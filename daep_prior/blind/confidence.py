@@ -10,14 +10,14 @@ from daep_prior.blind.similarity import similarity
 #: Similarity to the true kernel from which a found one is right.
 RIGHT = 0.95
 #: Of the logistic function; fitted to random blurred training photographs by ``benchmarks/blind_confidence.py``.
-OFFSET, SLOPE = -10.50, 6.76
-#: Difference of the confirmation to 1 below which it makes no difference.
+OFFSET, SLOPE = -11.20, 7.31
+#: Keeps the digits of a confirmation of 1 finite. Chosen by hand.
 NEAR = 0.002
 #: Confidence below which a kernel is uncertain: it is more likely wrong than right.
 UNCERTAIN = 0.5
 
 
-def confidence(kernel: Tensor, estimates: list[Estimate], doubt: float = 0.0) -> float:
+def confidence(kernel: Tensor, estimates: list[Estimate]) -> float:
     r"""Probability that the similarity of a kernel to the true one is at least :data:`RIGHT`.
 
     .. math::
@@ -25,28 +25,31 @@ def confidence(kernel: Tensor, estimates: list[Estimate], doubt: float = 0.0) ->
         p = \frac{1}{1 + e^{-a - b q}}, \qquad q = -\log_{10}(1 + \epsilon - c),
 
     with the :func:`confirmation` :math:`c`, :data:`OFFSET` :math:`a`, :data:`SLOPE` :math:`b` and :data:`NEAR`
-    :math:`\epsilon`. If the restoration overshoots the photograph, it is at most :data:`UNCERTAIN` over the overshoot.
+    :math:`\epsilon`.
 
     :param torch.Tensor kernel: (n, n), n odd, after its last rounds.
-    :param list estimates: of all starts. One start alone confirms nothing: 0.
-    :param float doubt: overshoot, see :func:`daep_prior.blind.overshoot.overshoot`; above 1: probably wrong.
+    :param list estimates: of all starts. If all have one factor, nothing confirms the kernel: 0.
     """
-    if len(estimates) < 2:
+    if len({estimate.factor for estimate in estimates}) < 2:
         return 0.0
-    probability = 1 / (1 + math.exp(-OFFSET - SLOPE * confirmed_digits(confirmation(kernel, estimates))))
-    return probability if doubt <= 1 else min(probability, UNCERTAIN / doubt)
+    return 1 / (1 + math.exp(-OFFSET - SLOPE * confirmed_digits(confirmation(kernel, estimates))))
 
 
 def confirmation(kernel: Tensor, estimates: list[Estimate]) -> float:
-    """The second largest similarity of a kernel (n, n) to those of the starts; the largest is that of its own start.
+    """The largest similarity of a kernel (n, n) to that of a start with another factor than its own.
 
-    :raises ValueError: there are fewer than two starts.
+    The most similar start counts as its own. Starts with one factor often fail alike.
+
+    :raises ValueError: all starts have one factor.
     """
-    if len(estimates) < 2:
-        raise ValueError(f"estimates: got {len(estimates)}; expected those of at least two starts.")
-    return sorted(similarity(kernel, estimate.kernel) for estimate in estimates)[-2]
+    alike = [similarity(kernel, estimate.kernel) for estimate in estimates]
+    own = estimates[max(range(len(alike)), key=alike.__getitem__)].factor if estimates else 0.0
+    others = [value for value, estimate in zip(alike, estimates, strict=True) if estimate.factor != own]
+    if not others:
+        raise ValueError(f"estimates: got {len(estimates)} with one factor; expected starts with two factors.")
+    return max(others)
 
 
 def confirmed_digits(confirmed: float) -> float:
-    """``q`` of :func:`confidence`: 1 for a confirmation of 0.9, 2 for 0.99, at most 2.7."""
+    """``q`` of :func:`confidence`: about 1 for a confirmation of 0.9, 2 for 0.99; at most 2.7."""
     return -math.log10(1 + NEAR - min(1.0, confirmed))

@@ -31,10 +31,12 @@ class Estimate(NamedTuple):
     :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred.
     :param float misfit: root mean square of :math:`\nabla v * k - \nabla y` over the measured pixels. :math:`v` is a
         sharp natural image, the mean shift of the found one. A wrong kernel does not blur it into the photograph.
+    :param float factor: between two scales of the start.
     """
 
     kernel: Tensor
     misfit: float
+    factor: float
 
 
 def one_estimate(
@@ -77,7 +79,7 @@ def one_estimate(
             )
             if follow is not None:
                 follow(scale.factor, number, kernel)
-    return Estimate(trimmed(kernel), misfit(scale, kernel, image, denoise))
+    return Estimate(trimmed(kernel), misfit(scale, kernel, image, denoise), settings.factor)
 
 
 def misfit(scale: Scale, kernel: Tensor, image: Tensor, denoise: Denoise) -> float:

@@ -37,9 +37,9 @@ class BlindSettings:
         :func:`daep_prior.blind.correction.corrected`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
     :param float narrowest: that of the last round; in between it falls geometrically.
-    :param float denoised_from: noise of the grey photograph from which the kernel is sought in a photograph with less
-        noise, images in [0, 1], see :func:`daep_prior.blind.noise.less_noise`.
-    :param float denoised_share: of the noise that is removed there, of its standard deviation.
+    :param float denoised_from: estimated noise of the grey photograph from which the kernel is sought in a photograph
+        with less noise, images in [0, 1], see :func:`daep_prior.blind.noise.less_noise`. Fine texture counts, too.
+    :param float denoised_share: kernel width of the mean shift that removes noise, over the noise level, in (0, 1].
     :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
     :param float last_weight: the same at the finest scale, in photographs with little noise.
     :param float ridge: weight of ``1/2 ||k||^2`` in the kernel step, against the sum of squared gradients.

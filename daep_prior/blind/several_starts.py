@@ -32,8 +32,9 @@ AGREED = 0.99
 NOT_FOUND = 0.5
 #: Agreement with a start of another factor that confirms a start. Chosen by hand on blurred training crops.
 CONFIRMS = 0.85
-#: Agreement that confirms a kernel that looks scattered: with much noise, that of a disc does. Two right ones of
-#: training crops with noise of 2 and 3 % agree by 0.936 and 0.994; two of squared uniform random numbers by 0.88.
+#: Agreement that confirms a kernel that looks scattered: with much noise, that of a disc does. In two training crops
+#: with noise of 2 and 3 %, starts agree by 0.936 and 0.994; kernels of squared uniform random numbers by 0.88. Such a
+#: kernel is not refined: a scattered result is never taken.
 SCATTERED_CONFIRMS = 0.92
 #: Noise of the grey photograph from which ``sharpen`` finds the kernel, images in [0, 1]. With less noise, ``denoise``
 #: finds it: the sharpener also makes soft images sharper, and the kernel wider. The training crops that it was chosen
@@ -62,12 +63,12 @@ class FoundBlur(NamedTuple):
 
     :param torch.Tensor kernel: (n, n), n odd; not negative, sum 1, centred. One pixel: no blur, or none that is found.
     :param float confidence: probability that the kernel is right, see :func:`daep_prior.blind.confidence.confidence`;
-        of a kernel that is not found, of the best one. Of a sharp photograph: 0.85 times its sharpness over
-        ``SHARP_CORE``, at most 1.
+        of a photograph whose blur is not found, or that is sharp after all starts, that of the best kernel. Of one that
+        is sharp before any start: 0.85 times its sharpness over ``SHARP_CORE``, at most 1, which is no probability.
     :param str verdict: ``"found"``, ``"sharp"``, ``"no texture"`` or ``"not found"``.
     :param list estimates: of all starts, before their last rounds.
     :param float doubt: of a found kernel before its last rounds, see
-        :func:`daep_prior.blind.overshoot.overshoot`; above 1: probably wrong.
+        :func:`daep_prior.blind.overshoot.overshoot`; above 1: it may be wrong.
     """
 
     kernel: Tensor
@@ -91,7 +92,8 @@ def find_blur(
     """The blur kernel of a photograph.
 
     First the photograph itself is tested, see :func:`daep_prior.blind.sharpness.sharpness`; a sharp one needs no start.
-    With much noise, the test and the starts see one with less, see :func:`daep_prior.blind.noise.less_noise`.
+    With much noise, the test, the starts and the last rounds see a photograph with less, see
+    :func:`daep_prior.blind.noise.less_noise`; ``cost`` and overshoot do not.
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
@@ -125,25 +127,24 @@ def find_blur(
         return FoundBlur(one_pixel(), min(1.0, SHARP_AT_LIMIT * sharp / SHARP_CORE), "sharp", [])
     find = denoise if sharpen is None or max(noise, error) < SHARPENED_FROM else sharpen
     rate = None if cost is None else partial(cost, grey)
-    clean = less_noise(grey, denoise, noise, settings.denoised_share, settings)
-    search = _Search(grey, clean, denoise, find, noise, settings, seed, follow, rate)
+    quieter = less_noise(grey, denoise, noise, settings.denoised_share, settings)
+    search = _Search(grey, quieter, denoise, find, noise, settings, seed, follow, rate)
     search, (estimates, best, agreement, doubt, rating) = _best_network(search, starts)
     kernel = estimates[best].kernel
     if (scattered(kernel) and agreement < SCATTERED_CONFIRMS) or _disagree(agreement, starts):
-        return FoundBlur(one_pixel(), confidence(kernel, estimates, doubt), "not found", estimates, doubt)
+        return FoundBlur(one_pixel(), confidence(kernel, estimates), "not found", estimates, doubt)
     if core(kernel) >= SHARP_CORE:
         return FoundBlur(one_pixel(), confidence(kernel, estimates), "sharp", estimates)
     options = (noise, settings, seed, follow_of_start(follow, best), search.find, rate)
-    kernel = improved_kernel(clean, denoise, kernel, rating, *options)
-    return FoundBlur(kernel, confidence(kernel, estimates, doubt), "found", estimates, doubt)
+    kernel = improved_kernel(quieter, denoise, kernel, rating, *options)
+    return FoundBlur(kernel, confidence(kernel, estimates), "found", estimates, doubt)
 
 
 class _Search(NamedTuple):
-    """What all starts have in common: the photograph, the one with less noise, and the parameters of
-    :func:`find_blur`."""
+    """What all starts have in common; ``quieter``: the photograph with less noise."""
 
     grey: Tensor
-    clean: Tensor
+    quieter: Tensor
     denoise: Denoise
     find: Denoise
     noise: float
@@ -197,7 +198,7 @@ def _best_start(search: _Search, starts: int) -> _Chosen:
     for start in range(starts):
         follow_start = follow_of_start(search.follow, start)
         seed = search.seed + start
-        estimates.append(one_estimate(search.clean, denoise, of_start(settings, start), seed, follow_start, find))
+        estimates.append(one_estimate(search.quieter, denoise, of_start(settings, start), seed, follow_start, find))
         ratings.append(search.rate(estimates[-1]))
         best, agreement = _chosen(estimates, ratings)
         if agreement < AGREED and start < starts - 1:
@@ -222,7 +223,7 @@ def _or_faint_start(search: _Search, settings: BlindSettings, chosen: _Chosen) -
         number = len(estimates)
         options = (of_start(settings.for_faint_arms(), start), search.seed + number)
         follow = follow_of_start(search.follow, number)
-        estimates.append(one_estimate(search.clean, search.denoise, *options, follow, search.find))
+        estimates.append(one_estimate(search.quieter, search.denoise, *options, follow, search.find))
         new, rating = estimates[-1].kernel, search.rate(estimates[-1])
         agreement = similarity(new, kernel)
         if rating < best.rating:

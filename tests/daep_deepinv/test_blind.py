@@ -108,7 +108,7 @@ def test_starts_that_disagree_are_said_to(monkeypatch, blurred):
     def any_kernel(y, denoise, settings, seed=0, follow=None, sharpen=None):
         k = torch.zeros(9, 9)
         k[:, 4] = 1 / 9
-        return Estimate(k if seed % 2 else k.T, 0.01)
+        return Estimate(k if seed % 2 else k.T, 0.01, settings.factor)
 
     monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", any_kernel)
     model = BlindDAEP(size=9, starts=2)
@@ -122,7 +122,7 @@ def test_two_starts_that_agree_are_enough(monkeypatch, blurred):
 
     def same(y, denoise, settings, seed=0, follow=None, sharpen=None):
         seeds.append(seed)
-        return Estimate(torch.eye(7) / 7, 0.01)
+        return Estimate(torch.eye(7) / 7, 0.01, settings.factor)
 
     monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", same)
     monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)  # is right

@@ -8,7 +8,6 @@ from deepinv.physics import Blur
 from daep_deepinv import BlindDAEP, DAEPrior, estimate_kernel
 from daep_deepinv.blind.kernels import STARTS
 from daep_prior.blind import BlindSettings, Estimate
-from daep_prior.blind.confidence import UNCERTAIN
 from daep_prior.blind.noise import last_weight, noise_level
 from daep_prior.blind.overshoot import overshoot
 
@@ -39,7 +38,7 @@ def agreeing(monkeypatch):
     def use(kernel):
         def estimate(y, denoise, settings, seed=0, follow=None, sharpen=None):
             seeds.append(seed)
-            return Estimate(kernel, 0.01)
+            return Estimate(kernel, 0.01, settings.factor)
 
         monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", estimate)
         return seeds
@@ -60,16 +59,16 @@ def test_a_wrong_kernel_overshoots_and_the_true_one_does_not(blurred, diagonal):
 def test_starts_that_agree_on_a_wrong_kernel_are_warned_of(agreeing, blurred, diagonal):
     seeds = agreeing(diagonal.flip(0))
     model = BlindDAEP(size=11)
-    with pytest.warns(UserWarning, match="probably wrong: the restoration overshoots the photograph, confidence 0"):
+    with pytest.warns(UserWarning, match="may be wrong: the restoration overshoots the photograph, confidence 1.00"):
         model(blurred)
-    assert model.verdict == ["found"] and model.confidence[0] < UNCERTAIN
+    assert model.verdict == ["found"]
     # further starts were tried, and one that keeps faint arms; then all with the other network
     assert seeds == [*range(STARTS + 1), *range(STARTS)]
 
 
 def test_one_start_with_a_wrong_kernel_is_warned_of_too(agreeing, blurred, diagonal):
     agreeing(diagonal.flip(0))
-    with pytest.warns(UserWarning, match="probably wrong"):
+    with pytest.warns(UserWarning, match="may be wrong"):
         BlindDAEP(size=11, starts=1)(blurred)
 
 

@@ -6,6 +6,7 @@ from blind_scene import discs, measured
 
 from daep_deepinv import DAEPrior
 from daep_prior.blind import BlindSettings, Estimate, find_blur
+from daep_prior.blind.confidence import UNCERTAIN
 from daep_prior.blind.kernel_shape import scattered
 from daep_prior.blind.several_starts import CONFIRMS, FACTORS, SCATTERED_CONFIRMS, SHARP_CORE
 from daep_prior.blind.sharpness import core, sharpness
@@ -31,7 +32,7 @@ def found_by(monkeypatch):
         def estimate(y, denoise, settings, seed=0, follow=None, sharpen=None):
             factors.append(settings.factor)
             way = FACTORS.index(settings.factor)
-            return Estimate(kernels[way], 0.01 * (1 + way))
+            return Estimate(kernels[way], 0.01 * (1 + way), settings.factor)
 
         monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", estimate)
         monkeypatch.setattr("daep_prior.blind.several_starts.sharpness", lambda *_: 0.0)
@@ -93,13 +94,14 @@ def test_starts_with_two_factors_that_agree_are_enough(found_by, scene):
 def test_starts_with_one_factor_do_not_confirm_each_other(found_by, scene):
     factors = found_by(HOOK, HOOK.flip(1), HOOK.flip(0))
     found = find_blur(scene, nothing, BlindSettings(size=9), starts=4)
-    assert torch.equal(found.kernel, HOOK)
+    assert torch.equal(found.kernel, HOOK) and found.confidence < UNCERTAIN
     assert factors == [*FACTORS, FACTORS[0]]
 
 
 def test_a_kernel_that_two_factors_find_is_better_than_one_with_less_misfit(found_by, scene):
     found_by(HOOK, HOOK.flip(1), HOOK.flip(1))
-    found = find_blur(scene, nothing, BlindSettings(size=9), starts=3)
+    # the first factor finds its kernel twice
+    found = find_blur(scene, nothing, BlindSettings(size=9), starts=4)
     assert torch.equal(found.kernel, HOOK.flip(1))
 
 

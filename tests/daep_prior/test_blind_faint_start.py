@@ -31,7 +31,7 @@ def search(monkeypatch):
 
         def estimate(y, denoise, settings, *_):
             asked.append(settings)
-            return Estimate(faint if settings.edges_from == 0 else usual, 0.01)
+            return Estimate(faint if settings.edges_from == 0 else usual, 0.01, settings.factor)
 
         def cost(y, kernel):
             return costs[0] if torch.equal(kernel, usual) else costs[1]

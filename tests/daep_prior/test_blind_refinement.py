@@ -53,7 +53,7 @@ def test_a_kernel_that_explains_the_photograph_worse_is_not_taken(monkeypatch, y
 
 
 def test_the_chosen_kernel_is_refined_and_the_starts_are_not(monkeypatch, y, kernel, faded):
-    estimate = Estimate(faded, 0.01)
+    estimate = Estimate(faded, 0.01, 2.0)
     monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", lambda *_: estimate)
     monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
     monkeypatch.setattr("daep_prior.blind.chosen_kernel.refined", lambda *_: kernel)

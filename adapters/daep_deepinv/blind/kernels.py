@@ -122,7 +122,7 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
         return None
     confidence = f"confidence {found.confidence:.2f}; {compare}, and {TRY}"
     if found.doubt > 1:
-        return f"{blur} is probably wrong: the restoration overshoots the photograph, {confidence}"
+        return f"{blur} may be wrong: the restoration overshoots the photograph, {confidence}"
     if starts > 1 and found.confidence < UNCERTAIN:
         return f"{blur} is uncertain, {confidence}"
     if size > LARGEST_DEFAULT:

@@ -41,13 +41,13 @@ class BlindDAEP(Reconstructor):
 
     A sharp photograph is returned as it is, with a kernel of one pixel. So is one whose blur is not found; this is
     warned of. Starts may also agree on a wrong kernel. If the restoration with it overshoots the photograph, a warning
-    says so and lowers ``confidence``. Some wrong kernels pass, so compare the result with the photograph.
+    says so. Some wrong kernels pass, so compare the result with the photograph.
 
     ``varying=True``: the blur varies over the photograph (rotation of the camera, depth, corners of a lens). First the
     poses of a camera that moves and turns are sought, in photographs of 160 to 640 pixels; if they do not explain it,
     a kernel for each of a grid of overlapping regions. See ``daep_deepinv.blind.varying``.
 
-    After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` the probability that each is right, and
+    After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` how likely each is right, 0 to 1, and
     ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
 
     :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph.
@@ -152,9 +152,11 @@ class BlindDAEP(Reconstructor):
 
     @property
     def confidence(self) -> list[float]:
-        """Of the last call: the probability that each kernel is right, that is, at least 0.95 similar to the true one.
+        """Of the last call, one a photograph, 0 to 1.
 
-        See :func:`daep_prior.blind.confidence.confidence`. One start alone has 0.
+        Of a found kernel, the probability that its similarity to the true one is at least 0.95, see
+        :func:`daep_prior.blind.confidence.confidence`; 0 with one start. Other verdicts: see
+        :class:`daep_prior.blind.FoundBlur`. With ``varying``: see ``VaryingBlur``.
         """
         return [one.confidence for one in self._last]
 

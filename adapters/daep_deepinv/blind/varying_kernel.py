@@ -86,7 +86,8 @@ class VaryingBlur(NamedTuple):
     """The blur of one photograph.
 
     :param VaryingKernel kernel: of one region if the kernels of more are not found.
-    :param float confidence: mean over the regions, those that are not trusted with 0; of one region, its own.
+    :param float confidence: mean over the regions, those that are not trusted with 0; of one region, its own; of the
+        poses of a camera, the mean similarity of the kernels of two starts.
     :param str verdict: ``"found"``, or as that of :class:`daep_prior.blind.FoundBlur`.
     """
 
