@@ -27,6 +27,7 @@ from PIL import Image
 from protocol import as_jpeg, as_tensor, data_folder
 from rich.console import Console
 from scipy.signal import convolve2d
+from scipy.special import expit
 from torch import Tensor
 
 from daep_cli.kernels.shapes import disk, gaussian, motion
@@ -149,7 +150,7 @@ def fitted(rows: Rows) -> tuple[float, float]:
     inputs = np.array([[1.0, float(row["confirmed digits"])] for row in rows])
     right, weights = is_right(rows).astype(float), np.zeros(2)
     for _ in range(50):
-        likely = 1 / (1 + np.exp(-inputs @ weights))
+        likely = expit(inputs @ weights)
         curvature = (inputs * (likely * (1 - likely))[:, None]).T @ inputs + RIDGE * np.eye(2)
         weights -= np.linalg.solve(curvature, inputs.T @ (likely - right) + RIDGE * weights)
     return float(weights[0]), float(weights[1])
@@ -157,8 +158,7 @@ def fitted(rows: Rows) -> tuple[float, float]:
 
 def probabilities(rows: Rows, offset: float, slope: float) -> np.ndarray:
     """The confidence of each kernel for two constants."""
-    digits = np.array([float(row["confirmed digits"]) for row in rows])
-    return 1 / (1 + np.exp(-offset - slope * digits))
+    return expit(offset + slope * np.array([float(row["confirmed digits"]) for row in rows]))
 
 
 def table(rows: Rows, offset: float, slope: float) -> str:

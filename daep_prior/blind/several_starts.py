@@ -267,8 +267,8 @@ def _chosen(estimates: list[Estimate], ratings: list[float]) -> tuple[int, float
     decides.
     """
     agreements = []
-    for i, one in enumerate(estimates):
-        others = [other for j, other in enumerate(estimates) if (i - j) % len(FACTORS)]
+    for one in estimates:
+        others = [other for other in estimates if other.factor != one.factor]
         agreements.append([similarity(one.kernel, other.kernel) for other in others] or [0.0])
     best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < CONFIRMS, ratings[i]))
     return best, min(1.0, *agreements[best])

@@ -94,7 +94,9 @@ def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, d
     left = list(doubts)
     found_by, module = [], "daep_prior.blind.several_starts."
     monkeypatch.setattr(module + "overshoot", lambda *_: left.pop(0))
-    monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(kernel, 0.01, 2.0))
+    monkeypatch.setattr(
+        module + "one_estimate", lambda y, denoise, settings, *_: Estimate(kernel, 0.01, settings.factor)
+    )
     monkeypatch.setattr(module + "improved_kernel", lambda *options: found_by.append(options[-2].__name__) or kernel)
     found = find_blur(measured(discs(), kernel, 0.012), judge, SETTINGS, 1, 0, None, sharpen)
     assert found_by == [expected]
@@ -108,7 +110,9 @@ def test_of_starts_that_disagree_the_one_that_costs_least_is_taken(monkeypatch, 
     monkeypatch.setattr(module + "overshoot", lambda *_: 0.5)
     monkeypatch.setattr(module + "sharpness", lambda *_: 0.0)
     monkeypatch.setattr(module + "AGREED", 2.0)  # all starts are made
-    monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(left.pop(0), 0.01, 2.0))
+    monkeypatch.setattr(
+        module + "one_estimate", lambda y, denoise, settings, *_: Estimate(left.pop(0), 0.01, settings.factor)
+    )
     monkeypatch.setattr(module + "improved_kernel", lambda y, denoise, found, *_: found)
     settings = BlindSettings(size=13, rounds=1, coarse_rounds=1)
 

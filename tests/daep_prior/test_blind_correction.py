@@ -57,7 +57,9 @@ def test_a_scattered_kernel_is_not_taken(monkeypatch, y, faded):
 @pytest.mark.parametrize(("noise", "expected"), [(0.003, True), (0.02, False)])
 def test_only_photographs_with_little_noise_are_corrected(monkeypatch, kernel, faded, noise, expected):
     module = "daep_prior.blind.several_starts."
-    monkeypatch.setattr(module + "one_estimate", lambda *_: Estimate(faded, 0.01, 2.0))
+    monkeypatch.setattr(
+        module + "one_estimate", lambda y, denoise, settings, *_: Estimate(faded, 0.01, settings.factor)
+    )
     monkeypatch.setattr(module + "overshoot", lambda *_: 0.5)
     monkeypatch.setattr("daep_prior.blind.chosen_kernel.refined", lambda *_: faded)
     monkeypatch.setattr("daep_prior.blind.chosen_kernel.corrected", lambda *_: one_pixel(3))

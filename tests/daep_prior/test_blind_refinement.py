@@ -9,6 +9,7 @@ from blind_scene import discs, measured
 from daep_deepinv import DAEPrior
 from daep_prior.blind import BlindSettings, Estimate, find_blur, similarity
 from daep_prior.blind.refinement import refined
+from daep_prior.blind.several_starts import FACTORS
 
 SETTINGS = BlindSettings(size=13)
 
@@ -53,10 +54,11 @@ def test_a_kernel_that_explains_the_photograph_worse_is_not_taken(monkeypatch, y
 
 
 def test_the_chosen_kernel_is_refined_and_the_starts_are_not(monkeypatch, y, kernel, faded):
-    estimate = Estimate(faded, 0.01, 2.0)
-    monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", lambda *_: estimate)
+    estimates = [Estimate(faded, 0.01, factor) for factor in FACTORS[:2]]
+    left = list(estimates)
+    monkeypatch.setattr("daep_prior.blind.several_starts.one_estimate", lambda *_: left.pop(0))
     monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: 0.5)
     monkeypatch.setattr("daep_prior.blind.chosen_kernel.refined", lambda *_: kernel)
     monkeypatch.setattr("daep_prior.blind.chosen_kernel.corrected", lambda y, denoise, refined, *_: refined)
     found = find_blur(y, lambda x, s: x, SETTINGS, starts=2)
-    assert found.kernel is kernel and found.estimates == [estimate, estimate]
+    assert found.kernel is kernel and found.estimates == estimates
