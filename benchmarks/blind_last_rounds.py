@@ -37,7 +37,7 @@ from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur
 from daep_prior.blind.chosen_kernel import improved_kernel
 from daep_prior.blind.kernel_shape import spread
-from daep_prior.blind.noise import last_weight, less_noise, noise_level
+from daep_prior.blind.noise import less_noise, noise_level
 from daep_prior.blind.refinement import refined
 
 RESULTS = Path(__file__).parent / "results"
@@ -84,7 +84,7 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     usual = find_blur(case.y, prior.judge, replace(none, faint_start=False), starts, **networks)
     found = find_blur(case.y, prior.judge, none, starts, **networks)
     level = noise_level(grey)
-    settings = replace(settings, last_weight=last_weight(level, settings))
+    settings = settings.for_noise(level)
     short, quieter = settings.with_sharpener(), less_noise(grey, prior.judge, level, settings.denoised_share, settings)
     ways = {"usual": usual.kernel, "start": found.kernel}
     for name, way in (("short", short), ("long", short.with_long_refinement())):

@@ -26,7 +26,7 @@ from daep_deepinv.blind.kernels import checked_size
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur
 from daep_prior.blind.correction import corrected
-from daep_prior.blind.noise import last_weight, less_noise, noise_level
+from daep_prior.blind.noise import less_noise, noise_level
 from daep_prior.blind.refinement import refined
 from daep_prior.blind.settings import LITTLE_NOISE
 
@@ -52,7 +52,7 @@ def measured(case: BlindCase, rounds: int) -> dict[str, str]:
     settings = replace(BlindSettings(), size=checked_size(None, case.y), refining_rounds=0, arm_steps=0, corrections=0)
     found = find_blur(case.y, prior.denoise, settings, STARTS)
     settings = replace(BlindSettings(), size=settings.size, refining_rounds=rounds)
-    settings = replace(settings, last_weight=last_weight(noise, settings))
+    settings = settings.for_noise(noise)
     quieter = less_noise(grey, prior.denoise, noise, settings.denoised_share, settings)
     better = refined(quieter, prior.denoise, found.kernel, settings)
     last = corrected(grey, prior.denoise, better, noise, settings) if noise < LITTLE_NOISE else better

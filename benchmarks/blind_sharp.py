@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,7 +27,7 @@ from torch import Tensor
 
 from daep_deepinv import BlindDAEP, DAEPrior
 from daep_prior.blind import BlindSettings
-from daep_prior.blind.noise import last_weight, less_noise, noise_level
+from daep_prior.blind.noise import less_noise, noise_level
 from daep_prior.blind.sharpness import sharpness
 
 RESULTS = Path(__file__).parent / "results"
@@ -64,7 +63,7 @@ def tested(case: BlindCase, prior: DAEPrior) -> dict[str, str]:
     """The row of a training crop."""
     grey = case.y.mean(1, keepdim=True)
     noise = noise_level(grey)
-    settings = replace(BlindSettings(), last_weight=last_weight(noise, BlindSettings()))
+    settings = BlindSettings().for_noise(noise)
     with torch.no_grad():
         clean = less_noise(grey, prior.denoise, noise, 1.0, settings)
         return {"crop": case.name, "sharpness": f"{sharpness(clean, prior.denoise, settings):.3f}"}

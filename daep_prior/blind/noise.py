@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from daep_prior.blind.mean_shift import Denoise
-from daep_prior.blind.settings import LITTLE_NOISE, NORMAL_MEDIAN, BlindSettings
+from daep_prior.blind.settings import NORMAL_MEDIAN, BlindSettings
 
 
 def noise_level(grey: Tensor) -> float:
@@ -13,11 +13,6 @@ def noise_level(grey: Tensor) -> float:
     """
     mixed = grey[..., 1:, 1:] - grey[..., :-1, 1:] - grey[..., 1:, :-1] + grey[..., :-1, :-1]
     return float(mixed.abs().median()) / (2 * NORMAL_MEDIAN)
-
-
-def last_weight(noise: float, settings: BlindSettings) -> float:
-    """Weight of the mean-shift image at the finest scale: less if there is little noise, see :data:`LITTLE_NOISE`."""
-    return settings.last_weight if noise < LITTLE_NOISE else settings.weight
 
 
 def less_noise(grey: Tensor, denoise: Denoise, noise: float, share: float, settings: BlindSettings) -> Tensor:

@@ -101,6 +101,10 @@ class BlindSettings:
         values, or not."""
         return (self.last_least, self.last_typical) if faint else (self.least, self.typical)
 
+    def for_noise(self, noise: float) -> "BlindSettings":
+        """The settings of a photograph with a noise level ``noise``: ``last_weight`` is for :data:`LITTLE_NOISE`."""
+        return self if noise < LITTLE_NOISE else replace(self, last_weight=self.weight)
+
     def with_sharpener(self) -> "BlindSettings":
         """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
         return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0)

@@ -14,7 +14,7 @@ from daep_prior.blind.chosen_kernel import improved_kernel
 from daep_prior.blind.confidence import confidence
 from daep_prior.blind.kernel_shape import entropy, one_pixel, scattered
 from daep_prior.blind.mean_shift import Denoise
-from daep_prior.blind.noise import last_weight, less_noise, noise_level
+from daep_prior.blind.noise import less_noise, noise_level
 from daep_prior.blind.one_start import Cost, Estimate, Follow, one_estimate
 from daep_prior.blind.overshoot import overshoot
 from daep_prior.blind.region import textured_region
@@ -121,7 +121,7 @@ def find_blur(
     if texture(grey) < LEAST_TEXTURE:
         return FoundBlur(one_pixel(), 0.0, "no texture", [])
     noise = noise_level(grey)
-    settings = replace(settings, last_weight=last_weight(noise, settings))
+    settings = settings.for_noise(noise)
     sharp = sharpness(less_noise(grey, denoise, noise, 1.0, settings), denoise, settings)
     if sharp >= SHARP_CORE:
         return FoundBlur(one_pixel(), min(1.0, SHARP_AT_LIMIT * sharp / SHARP_CORE), "sharp", [])

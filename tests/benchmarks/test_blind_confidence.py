@@ -1,6 +1,7 @@
 """Blind confidence: the constants are those that the measured photographs choose, and hold for those held out."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import blind_confidence
@@ -12,7 +13,7 @@ from PIL import Image
 from daep_deepinv import DAEPrior
 from daep_prior.blind import BlindSettings
 from daep_prior.blind.confidence import OFFSET, SLOPE
-from daep_prior.blind.noise import last_weight, less_noise, noise_level
+from daep_prior.blind.noise import less_noise, noise_level
 from daep_prior.blind.several_starts import SHARP_CORE
 from daep_prior.blind.sharpness import sharpness
 
@@ -77,10 +78,10 @@ def test_without_its_noise_a_blurred_photograph_is_not_taken_for_a_sharp_one(dat
         pytest.skip(f"needs training images, not found in {data_folder / 'train'}")
     grey, prior = blind_confidence.photograph(number, files).y.mean(1, keepdim=True), DAEPrior("dae")
     noise = noise_level(grey)
-    weight = last_weight(noise, BlindSettings())
+    settings = BlindSettings().for_noise(noise)
     with torch.no_grad():
         seen, clean = (
-            sharpness(less_noise(grey, prior.denoise, noise, 1.0, settings), prior.denoise, settings)
-            for settings in (BlindSettings(last_weight=weight, denoised_from=1.0), BlindSettings(last_weight=weight))
+            sharpness(less_noise(grey, prior.denoise, noise, 1.0, one), prior.denoise, one)
+            for one in (replace(settings, denoised_from=1.0), settings)
         )
     assert clean < SHARP_CORE <= seen

@@ -8,7 +8,7 @@ from deepinv.physics import Blur
 from daep_deepinv import BlindDAEP, DAEPrior, estimate_kernel
 from daep_deepinv.blind.kernels import STARTS
 from daep_prior.blind import BlindSettings, Estimate
-from daep_prior.blind.noise import last_weight, noise_level
+from daep_prior.blind.noise import noise_level
 from daep_prior.blind.overshoot import overshoot
 
 NOISE = 0.005
@@ -88,4 +88,4 @@ def test_the_noise_of_a_blurred_photograph_is_seen(scene):
 
 @pytest.mark.parametrize(("noise", "weight"), [(0.003, 0.01), (0.02, 0.04)])
 def test_little_noise_has_a_smaller_weight_at_the_finest_scale(noise, weight):
-    assert last_weight(noise, BlindSettings()) == weight
+    assert BlindSettings().for_noise(noise).last_weight == weight

@@ -13,7 +13,7 @@ from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
 from daep_prior.blind import BlindSettings, similarity
 from daep_prior.blind.camera_refinement import mean_shake, refined_shake
 from daep_prior.blind.camera_shake import CameraShake, camera_shake, unexplained
-from daep_prior.blind.noise import last_weight, noise_level
+from daep_prior.blind.noise import noise_level
 from daep_prior.blind.refinement import GROWTH
 from daep_prior.blind.several_starts import CONFIRMS, FollowStarts, follow_of_start
 
@@ -53,8 +53,7 @@ class Judge:
     def __init__(self, y: Tensor, size: int, prior: BlindPrior):
         self.grey = y.detach().to("cpu", torch.float32).mean(1, keepdim=True)
         self.settings = replace(BlindSettings(), size=size, rounds=ROUNDS, coarse_rounds=ROUNDS)
-        weight = last_weight(noise_level(self.grey), self.settings)
-        self.settings = replace(self.settings, last_weight=weight)
+        self.settings = self.settings.for_noise(noise_level(self.grey))
         #: The denoiser. It finds the poses, too: under a rotation, those of the sharpener restored 1.2 dB worse.
         self.denoise = prior.judge
 
