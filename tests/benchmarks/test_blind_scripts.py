@@ -66,6 +66,13 @@ def test_a_shift_by_part_of_a_pixel_loses_nothing():
     assert torch.allclose(blind.shifted(x, 3, -2)[..., 20:60, 20:60], x[..., 23:63, 18:58], atol=1e-5)
 
 
+def test_the_best_shift_is_no_multiple_of_a_quarter_pixel():
+    x = torch.rand(1, 1, 80, 80, generator=torch.Generator().manual_seed(0))
+    x = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
+    moved = blind.shifted(x, 2.375, -1.125)
+    assert blind.squared_error_at_best_shift(moved, x) < 0.1 * blind.squared_error(moved, x)
+
+
 def test_cases_are_measured_once_and_drawn(folder, quick, monkeypatch, tmp_path):
     command = ["blind_synthetic.py", "--data", str(folder), "--results", str(tmp_path / "results")]
     for cases in ("1", "2"):
