@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from daep_compare.methods import known_methods, make_method, usual_methods
 from daep_compare.results import Comparison, Result
 from daep_compare.run_method import Judge, run_method
+from daep_deepinv import DAEP
 from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.noise.stated import stated_noise
+from daep_deepinv.operators.right_adjoint import with_right_adjoint
 from daep_deepinv.starts.starting_point import starting_point, valid_margins
 from daep_prior.arguments import check_switch, real_number, whole_number
 
@@ -45,7 +47,8 @@ def compare(
     :param denoiser: the network: any deepinv denoiser, a DAE, a shipped name or a weight file.
     :param int seed: of the measurement's noise and of the methods' own.
     :param bool lpips: whether LPIPS is computed, whose network torchvision downloads; default: if it is there already.
-    :return: the results in the order of the methods. A method that fails has a result with a remark.
+    :return: the results in the order of the methods. A method that fails has a result with a remark, and
+        so have those that use a wrong ``A_adjoint`` of the physics; :class:`daep_deepinv.DAEP` does not.
     :raises ValueError: an unusable image, an unknown method, no noise level, or one below 0.
     :raises TypeError: no image, no physics, or a further method that is no module.
 
@@ -95,7 +98,9 @@ def compare_each(
         torch.manual_seed(seed)
         y = physics(x)
     comparison = Comparison(x, y, starting_point(y, physics), valid_margins(physics) or (0, 0, 0, 0))
-    judge = Judge(comparison, lpips)
+    judge, remark = Judge(comparison, lpips), ""
+    if isinstance(physics, LinearPhysics) and with_right_adjoint(physics, torch.zeros_like(x)) is not physics:
+        remark = f"used A_adjoint of {type(physics).__name__}, which is not its adjoint"
     models: list[tuple[str, nn.Module | None]] = [*((name, None) for name in chosen), *added.items()]
 
     def run() -> Iterator[Result]:
@@ -105,6 +110,7 @@ def compare_each(
                 model = make_method(name, level, network, seed, physics) if model is None else model
                 run_method(result, model.to(x.device), comparison, physics, network)
                 judge(result)
+                result.remark = "" if isinstance(model, DAEP) else remark
             except Exception as error:  # whatever it is, it concerns this method only; the others continue
                 result.image = None
                 result.remark = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -38,7 +38,7 @@ class Result:
     :param int evaluations: forward passes of the shared network; 0 for methods without a network.
     :param int jacobian_products: vector-Jacobian products of the network; one costs one or two forward passes.
     :param list path: one :class:`Step` an iteration, for DAEP and for deepinv's optimisers.
-    :param str remark: why the method failed.
+    :param str remark: why the method failed, or what its result suffers from.
     """
 
     method: str

@@ -13,7 +13,7 @@ from torch import Tensor
 from daep_deepinv.measurement_parts import parts_of, shape_of
 from daep_deepinv.operators.failures import refusal
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
-from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, adjoint_ratio, is_homogeneous
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, adjoint_test, is_homogeneous
 from daep_prior import DivergenceError
 
 __all__ = [
@@ -108,28 +108,32 @@ def units_warning(sigma: float, y: Tensor | TensorList) -> Warning | None:
 
 def adjoint_warning(physics: Physics, image: Tensor) -> Warning | None:
     """A warning if ``A_adjoint`` is not the adjoint of ``A``, see
-    :func:`daep_deepinv.operators.trust.adjoint_ratio`; else ``None``."""
+    :func:`daep_deepinv.operators.trust.adjoint_test`; else ``None``."""
     mended = isinstance(physics, DifferentiatedAdjoint)
     if mended:
-        ratio, name = physics.ratio, type(physics.base).__name__
+        test, name = physics.test, type(physics.base).__name__
     elif isinstance(physics, LinearPhysics):
-        ratio, name = adjoint_ratio(physics, image), type(physics).__name__
+        test, name = adjoint_test(physics, image), type(physics).__name__
     else:
         return None
-    if abs(ratio - 1) <= ADJOINT_TOLERANCE:
+    if test.passed:
         return None
     advice = "Without A_adjoint, deepinv finds it by automatic differentiation (needs img_size)."
     if mended:
         advice = "The one that automatic differentiation finds is used; it takes longer."
-    wrong = f"is {ratio:.3g} of <A u, A u>; expected 1 (see physics.adjointness_test)."
-    if ratio != ratio:
+    if test.ratio != test.ratio:
         return UserWarning(f"physics: A_adjoint of {name} fails. {advice}")
     if not mended and not is_homogeneous(physics, image):
         return UserWarning(
             f"physics: {name} is not linear: A(2 u) is not 2 A(u). Derive a nonlinear operator from Physics. Subtract "
             "A(0) of an affine one from A and from y. A random one must draw its numbers once, in the constructor."
         )
-    return UserWarning(f"physics: A_adjoint of {name} is not the adjoint of A: <u, A_adjoint A u> {wrong} {advice}")
+    wrong = f"<u, A_adjoint A u> is {test.ratio:.3g} of <A u, A u>; expected 1"
+    if abs(test.ratio - 1) <= ADJOINT_TOLERANCE:
+        wrong = f"<u, A_adjoint v> - <A u, v> is {test.error:.2g} of ||A_adjoint v|| for white noise; expected 0"
+    return UserWarning(
+        f"physics: A_adjoint of {name} is not the adjoint of A: {wrong} (see physics.adjointness_test). {advice}"
+    )
 
 
 def check_result(

@@ -93,6 +93,16 @@ def test_a_failing_method_is_a_row_that_says_why_and_the_others_continue(clean, 
     pictures(found), convergence(found)
 
 
+def test_methods_that_use_a_wrong_adjoint_say_so(clean, unet):
+    # deepinv's adjoint of a kernel with a side of one pixel is wrong under this padding
+    physics = dinv.physics.Blur(torch.ones(1, 1, 1, 6) / 6, "replicate", noise_model=dinv.physics.GaussianNoise(NOISE))
+    with pytest.warns(UserWarning, match="is not the adjoint of A"):
+        found = compare(clean, physics, ["daep-fast", "pnp-hqs"], denoiser=unet, added={"fixed": Fixed(clean)})
+    ours, *others = found.results
+    assert ours.remark == "" and ours.psnr is not None
+    assert [other.remark for other in others] == ["used A_adjoint of Blur, which is not its adjoint"] * 2
+
+
 def test_the_same_seed_gives_the_same_measurement_and_keeps_the_users_random_state(clean, unet):
     state = torch.get_rng_state()
     first, same, other = (

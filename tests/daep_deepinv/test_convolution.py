@@ -9,7 +9,7 @@ from daep_deepinv.operators.convolution import is_valid_blur, part_that_shows
 from daep_deepinv.operators.geometry import image_geometry
 from daep_deepinv.operators.measured import measured_values
 from daep_deepinv.operators.subsampling import is_subsampling
-from daep_deepinv.operators.trust import adjoint_ratio
+from daep_deepinv.operators.trust import adjoint_test
 
 LARGE = torch.zeros(1, 3, 300, 400)
 
@@ -41,7 +41,7 @@ def test_a_part_says_what_the_whole_image_says(kernel, monkeypatch):
         y = physics.A(torch.rand(LARGE.shape, generator=torch.Generator().manual_seed(1)))
         found = image_geometry(physics, LARGE)
         seen = measured_values(physics, y, LARGE), measured_values(physics, y)
-        ratio = round(adjoint_ratio(physics, LARGE), 4)
+        ratio = round(adjoint_test(physics, LARGE).ratio, 4)
         subsampling = [is_subsampling(physics, y, LARGE, exact=exact) for exact in (False, True)]
         placed = None if found is None else (found.steps, [round(b, 2) for b in found.first], found.gain)
         return [placed, seen, ratio, subsampling]

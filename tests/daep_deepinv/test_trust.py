@@ -12,7 +12,7 @@ from daep_deepinv.checks import adjoint_warning
 from daep_deepinv.operators.number_type import in_number_type, number_type
 from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint, black_image, with_right_adjoint
-from daep_deepinv.operators.trust import adjoint_ratio
+from daep_deepinv.operators.trust import adjoint_test
 
 SIZE = (3, 16, 18)
 GAUSSIAN = dinv.physics.functional.gaussian_blur(sigma=(1.0, 1.0))
@@ -88,7 +88,7 @@ def test_an_operator_that_refreshes_its_tensors_when_it_is_applied_is_known():
 def test_the_memory_keeps_no_object_alive():
     physics = dinv.physics.Blur(GAUSSIAN)
     physics.again = physics.A
-    adjoint_ratio(physics, torch.zeros(1, *SIZE))
+    adjoint_test(physics, torch.zeros(1, *SIZE))
     seen = weakref.ref(physics)
     del physics
     gc.collect()
@@ -98,11 +98,37 @@ def test_the_memory_keeps_no_object_alive():
 def test_the_adjoint_is_tested_once():
     physics = Counting()
     for _ in range(3):
-        assert adjoint_ratio(physics, torch.zeros(2, *SIZE)) == pytest.approx(1)
+        assert adjoint_test(physics, torch.zeros(2, *SIZE)).ratio == pytest.approx(1)
     assert len(physics.calls) == 1
     physics.gain.fill_(2.0)
-    assert adjoint_ratio(physics, torch.zeros(2, *SIZE)) == pytest.approx(1)
+    assert adjoint_test(physics, torch.zeros(2, *SIZE)).ratio == pytest.approx(1)
     assert len(physics.calls) == 2
+
+
+@pytest.mark.parametrize("size", [24, 30, 48, 64, 96, 144])
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (1, 6), (6, 1), (9, 1)])
+def test_a_wrong_adjoint_is_seen_at_every_size(shape, size):
+    # <u, A_adjoint A u> alone misses about half of these
+    image = torch.zeros(1, 1, size, size)
+    physics = dinv.physics.Blur(torch.ones(1, 1, *shape) / (shape[0] * shape[1]), padding="replicate")
+    assert not adjoint_test(physics, image).passed
+    mended = with_right_adjoint(physics, image)
+    assert isinstance(mended, DifferentiatedAdjoint) and adjoint_test(mended, image).error < 1e-4
+    assert "is not the adjoint of A" in str(adjoint_warning(mended, image))
+
+
+@pytest.mark.parametrize("padding", ["valid", "circular", "reflect", "replicate", "constant"])
+def test_right_adjoints_pass(padding):
+    physics = dinv.physics.Blur(GAUSSIAN, padding=padding)
+    test = adjoint_test(physics, torch.zeros(2, *SIZE))
+    assert test.passed and test.error < 1e-5
+
+
+def test_a_large_image_under_a_blur_with_a_border_is_tested_on_a_part():
+    physics, seen = dinv.physics.Blur(GAUSSIAN, padding="circular"), []
+    physics.A_adjoint = lambda y, **_: seen.append(y.shape) or dinv.physics.Blur.A_adjoint(physics, y)
+    assert adjoint_test(physics, torch.zeros(1, 1, 300, 400)).passed
+    assert set(seen) == {(1, 1, 256, 256)}
 
 
 NOT_LINEAR = {

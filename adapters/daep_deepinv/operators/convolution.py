@@ -7,7 +7,7 @@ from typing import Any
 from deepinv.physics import Blur, LinearPhysics
 from torch import Tensor
 
-__all__ = ["has_products_of", "is_valid_blur", "part_that_shows"]
+__all__ = ["has_products_of", "is_own_blur", "is_valid_blur", "part_that_shows"]
 
 #: Sides of the part, in sides of the kernel, and its least side, pixels. What is found on it is compared with limits
 #: that are far from any blur, see ``EQUAL`` and ``UNLIKE`` beside their use.
@@ -21,18 +21,24 @@ def has_products_of(physics: LinearPhysics, kind: type[LinearPhysics]) -> bool:
 
 def is_valid_blur(physics: Any) -> bool:
     """Whether ``physics`` is deepinv's :class:`Blur` with ``padding="valid"``, and not a derived class of its own."""
-    if not isinstance(physics, Blur) or physics.padding != "valid" or physics.filter is None:
-        return False
-    return has_products_of(physics, Blur)
+    return is_own_blur(physics) and physics.padding == "valid"
 
 
-def part_that_shows(physics: Any, like: Tensor) -> Tensor:
+def is_own_blur(physics: Any) -> bool:
+    """Whether ``physics`` is deepinv's :class:`Blur` with a kernel, and not a derived class of its own."""
+    return isinstance(physics, Blur) and physics.filter is not None and has_products_of(physics, Blur)
+
+
+def part_that_shows(physics: Any, like: Tensor, any_border: bool = False) -> Tensor:
     """Images that show what ``physics`` does to ``like``: a part of a large image if it is a convolution without a
     border, :func:`is_valid_blur`; otherwise ``like``.
 
     :param torch.Tensor like: images (B, C, ...) of the shape that the physics takes; their values do not matter.
+    :param bool any_border: a part of a convolution with a border, too; the border is that of the part then.
     """
-    if like.ndim != 4 or not is_valid_blur(physics) or physics.filter.ndim != 4:
+    if like.ndim != 4 or not (is_own_blur(physics) if any_border else is_valid_blur(physics)):
+        return like
+    if physics.filter.ndim != 4:
         return like
     side = max(LEAST_SIDE, KERNEL_SIDES * max(physics.filter.shape[-2:]))
     return like if max(like.shape[-2:]) <= side else like[..., :side, :side]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.failures import unless_it_fails
-from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, adjoint_ratio
+from daep_deepinv.operators.trust import AdjointTest, adjoint_test
 
 __all__ = ["DifferentiatedAdjoint", "black_image", "with_right_adjoint"]
 
@@ -24,14 +24,14 @@ class DifferentiatedAdjoint(LinearPhysics):
 
     :param LinearPhysics base: gives ``A``.
     :param torch.Tensor like: images of the shape that it takes.
-    :param float ratio: ``<u, A_adjoint A u> / <A u, A u>`` of ``base``; NaN: it fails.
+    :param AdjointTest test: of ``base``.
     """
 
-    def __init__(self, base: LinearPhysics, like: Tensor, ratio: float):
+    def __init__(self, base: LinearPhysics, like: Tensor, test: AdjointTest):
         super().__init__(
             noise_model=base.noise_model, max_iter=base.max_iter, tol=base.tol, img_size=tuple(like.shape[1:])
         )
-        self.base, self.ratio = base, ratio
+        self.base, self.test = base, test
         self._type = like.dtype
         self._pull: dict[tuple[int, torch.device], Callable[..., tuple[Tensor, ...]]] = {}
 
@@ -52,11 +52,11 @@ class DifferentiatedAdjoint(LinearPhysics):
 
 def with_right_adjoint(physics: LinearPhysics, like: Tensor) -> LinearPhysics:
     """``physics`` itself if its adjoint is one, or cannot be mended; else a :class:`DifferentiatedAdjoint` of it."""
-    ratio = _ratio(physics, like)
-    if abs(ratio - 1) <= ADJOINT_TOLERANCE:
+    test = _tested(physics, like)
+    if test.passed:
         return physics
-    mended = DifferentiatedAdjoint(physics, like, ratio)
-    return mended if abs(_ratio(mended, like) - 1) <= ADJOINT_TOLERANCE else physics
+    mended = DifferentiatedAdjoint(physics, like, test)
+    return mended if _tested(mended, like).passed else physics
 
 
 def black_image(y: Any, physics: LinearPhysics) -> Tensor:
@@ -77,6 +77,6 @@ def black_image(y: Any, physics: LinearPhysics) -> Tensor:
     return torch.zeros_like(physics.A_adjoint(y)) if image is None else image
 
 
-def _ratio(physics: LinearPhysics, like: Tensor) -> float:
-    """:func:`adjoint_ratio`; NaN: ``A_adjoint`` fails."""
-    return unless_it_fails(lambda: adjoint_ratio(physics, like), math.nan)
+def _tested(physics: LinearPhysics, like: Tensor) -> AdjointTest:
+    """:func:`adjoint_test`; NaN: ``A_adjoint`` fails."""
+    return unless_it_fails(lambda: adjoint_test(physics, like), AdjointTest(math.nan))
