@@ -89,6 +89,8 @@ def test_an_unsure_estimate_warns() -> None:
     assert sure.warning() is None and "may be 13 to 38/255" in str(unsure.warning())
     assert NoiseModel(0.0, "estimated", uncertainty=0.5).warning() is None  # a constant image: there is no other level
     assert "25.5/255 +- 10 %" in str(sure) and "25.5/255 (13 to 38/255)" in str(unsure)
+    of_sinogram = NoiseModel(0.592, "estimated", uncertainty=0.99)
+    assert "estimated as 0.592, and may be 0.0059 to 1.2." in str(of_sinogram.warning())
 
 
 # -- missing pixels ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,13 @@ class NoiseWarning(UserWarning):
     """A measurement is restored for other noise than given or stated."""
 
 
+def in_words(*levels: float, digits: int = 3) -> str:
+    """Noise levels of an image in [0, 1] as ``"7.65/255"`` or ``"2 to 7.7/255"``. Half the range and more is hardly a
+    level of an image: such ones are written as they are, in the units of the measurement."""
+    factor, unit = (255, "/255") if max(levels) < 0.5 else (1, "")
+    return " to ".join(f"{float(f'{factor * level:.{digits}g}'):g}" for level in levels) + unit
+
+
 @dataclass(frozen=True)
 class NoiseModel:
     """Noise of one measurement; standard deviations in the units of the solver.
@@ -64,13 +71,13 @@ class NoiseModel:
         """What is said of it before an image is restored, for noise in the units of the measurement."""
         if self.assumed is not None:
             return NoiseWarning(
-                f"sigma: the noise of the measurement is more than {255 * self.assumed:.3g}/255, not white, or shared "
-                f"between the channels; it is restored for {255 * self.level:.3g}/255, {self.kind}. "
+                f"sigma: the noise of the measurement is more than {in_words(self.assumed)}, not white, or shared "
+                f"between the channels; it is restored for {in_words(self.level)}, {self.kind}. "
                 "DAEP(check_noise=False) trusts sigma."
             )
         if self.level > 0 and self.uncertainty is not None and self.uncertainty > UNSURE:
             return NoiseWarning(
-                f"sigma: texture looks like noise here; the level is estimated as {255 * self.level:.3g}/255, and "
+                f"sigma: texture looks like noise here; the level is estimated as {in_words(self.level)}, and "
                 f"may be {self._range}. Give a number if you know it."
             )
         return None
@@ -79,8 +86,7 @@ class NoiseModel:
     def _range(self) -> str:
         """The levels within one standard error, in words."""
         error = self.uncertainty or 0.0
-        low, high = (255 * self.level * factor for factor in (max(1 - error, 0.0), 1 + error))
-        return f"{low:.2g} to {high:.2g}/255"
+        return in_words(max(1 - error, 0.0) * self.level, (1 + error) * self.level, digits=2)
 
     @property
     def kind(self) -> str:
@@ -90,7 +96,7 @@ class NoiseModel:
         if self.level == 0:
             return "noise-free"
         if self.differences is not None:
-            return f"Gaussian, shared by the channels (their differences: {255 * self.differences:.3g}/255)"
+            return f"Gaussian, shared by the channels (their differences: {in_words(self.differences)})"
         return "white Gaussian" if self.spectrum is None else "Gaussian with a measured spectrum"
 
     def __str__(self) -> str:
@@ -98,6 +104,6 @@ class NoiseModel:
         if self.uncertainty is not None:
             sure = self.uncertainty <= UNSURE
             error = f" +- {100 * self.uncertainty:.2g} %" if sure else f" ({self._range})"
-        level = "" if self.level == 0 else f"{255 * self.level:.3g}/255{error}, "
-        source = self.source if self.assumed is None else f"overruled; {255 * self.assumed:.3g}/255 was assumed"
+        level = "" if self.level == 0 else f"{in_words(self.level)}{error}, "
+        source = self.source if self.assumed is None else f"overruled; {in_words(self.assumed)} was assumed"
         return f"{level}{self.kind} ({source})"
