@@ -56,15 +56,15 @@ def squared_error(x: Tensor, sharp: Tensor) -> float:
     return _best_quarters(x, sharp)[0]
 
 
-def squared_error_at_best_shift(x: Tensor, sharp: Tensor) -> float:
-    """Mean squared error of ``x`` against ``sharp``, both (1, C, H, W), at the best shift (Nelder-Mead)."""
+def squared_errors(x: Tensor, sharp: Tensor) -> tuple[float, float]:
+    """:func:`squared_error`, and that at the best of all shifts (Nelder-Mead)."""
     error, *start = _best_quarters(x, sharp)
     simplex = np.array(start) + SIMPLEX * np.array([[0, 0], [1, 0], [0, 1]])
     options = {"initial_simplex": simplex, "xatol": SHIFT_TOLERANCE, "fatol": ERROR_TOLERANCE}
     found = minimize(
         lambda shift: _inner_error(shifted(x, *shift), sharp), start, method="Nelder-Mead", options=options
     )
-    return min(error, float(found.fun))
+    return error, min(error, float(found.fun))
 
 
 def _best_quarters(x: Tensor, sharp: Tensor) -> tuple[float, float, float]:
@@ -106,8 +106,9 @@ def measured(case: BlindCase, starts: int, preset: str) -> tuple[dict[str, str],
         x = model(case.y)
     seconds = time.perf_counter() - began
     known = deblurred(case.y, square(case.kernel), None, preset, model.prior.denoiser)
-    errors = [squared_error(eight_bits(image), case.sharp) for image in (case.y, x, known)]
-    exact = [squared_error_at_best_shift(eight_bits(image), case.sharp) for image in (x, known)]
+    pairs = [squared_errors(eight_bits(image), case.sharp) for image in (x, known)]
+    errors = [squared_error(eight_bits(case.y), case.sharp), *(in_quarters for in_quarters, _ in pairs)]
+    exact = [error for _, error in pairs]
     blurred, found, true = (-10 * math.log10(error) for error in errors)
     row = {
         "case": case.name,

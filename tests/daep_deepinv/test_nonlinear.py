@@ -104,6 +104,27 @@ class Iterated(Physics):
         return torch.func.vjp(self.A, x)[1](v)[0]
 
 
+class BlurredSquare(Physics):
+    """A blur of the square; ``A_vjp`` uses deepinv's adjoint of a thin kernel under this padding, which is wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.blur = dinv.physics.Blur(torch.ones(1, 1, 1, 3) / 3, padding="replicate")
+
+    def A(self, x, **kwargs):
+        return self.blur.A(x.square())
+
+    def A_vjp(self, x, v):
+        return 2 * x * self.blur.A_adjoint(v)
+
+
+@pytest.mark.parametrize("side", [24, 36, 48, 64, 96])
+def test_a_wrong_product_is_seen_at_every_size(side):
+    physics, x = BlurredSquare(), torch.rand(1, 1, side, side, generator=generator()) + 0.5
+    v = torch.randn(x.shape, generator=generator())
+    torch.testing.assert_close(backward(physics, x, v), torch.func.vjp(physics.A, x)[1](v)[0])
+
+
 # -- costly operators ------------------------------------------------------------------------------------------------
 
 

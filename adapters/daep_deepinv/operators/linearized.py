@@ -15,7 +15,7 @@ from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.failures import refusal, unless_it_fails
 from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.scaled import ComplexAsReal, ScaledPhysics
-from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, probe, total
+from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, probe, total, transpose_test
 from daep_prior.images import one_per_image
 from daep_prior.partition import as_complex, as_real
 
@@ -146,9 +146,7 @@ def _transposed(physics: Physics, x: Tensor) -> bool:
     """Whether ``A_vjp`` is the transpose of the derivative: ``<J d, r> = <d, J^T r>`` for noise ``d`` and ``r``."""
 
     def agree() -> bool:
-        direction = probe(x, 1)
-        seen = forward(physics, x, direction)
-        there, back = total(seen, seen), total(direction, physics.A_vjp(x, seen))
-        return abs(there - back) <= ADJOINT_TOLERANCE * there
+        direction = probe(x)
+        return transpose_test(direction, forward(physics, x, direction), lambda v: physics.A_vjp(x, v)).passed
 
     return unless_it_fails(agree, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from daep_deepinv.operators.convolution import part_that_shows
 from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.remembered import remembered
 
-__all__ = ["AdjointTest", "adjoint_test", "has_closed_prox", "is_homogeneous", "probe", "total"]
+__all__ = ["AdjointTest", "adjoint_test", "has_closed_prox", "is_homogeneous", "probe", "total", "transpose_test"]
 
 #: Relative error of the optimality condition at which a proximal step counts as wrong. Rounding in float32 leaves
 #: 1e-6 in deepinv's closed steps, a wrong formula 0.1 and more.
@@ -68,20 +69,20 @@ def adjoint_test(physics: LinearPhysics, like: Tensor) -> AdjointTest:
 
     def tested() -> AdjointTest:
         u = probe(like)
-        seen = physics.A(u)
-        norm = total(seen, seen)
-        ratio = total(u, physics.A_adjoint(seen)) / norm if norm > 0 else 1.0
-        squares = [_adjoint_error(physics, u, seen, seed) ** 2 for seed in range(1, ADJOINT_PROBES + 1)]
-        return AdjointTest(ratio, math.sqrt(sum(squares) / len(squares)))
+        return transpose_test(u, physics.A(u), physics.A_adjoint)
 
     return remembered(physics, ("adjoint", *_kind(like)), tested)
 
 
-def _adjoint_error(physics: LinearPhysics, u: Tensor, seen: Any, seed: int) -> float:
-    """``(<u, A_adjoint v> - <A u, v>) / ||A_adjoint v||`` for white noise ``v`` of a seed."""
-    v = _probes(seen, seed)
-    back = physics.A_adjoint(v)
-    return (total(u, back) - total(seen, v)) / max(math.sqrt(total(back, back)), 1e-30)
+def transpose_test(u: Tensor, seen: Any, transpose: Callable[[Any], Tensor]) -> AdjointTest:
+    """The test of the transpose of a linear map that takes white noise ``u``, :func:`probe` of seed 0, to ``seen``."""
+    norm, squares = total(seen, seen), []
+    for seed in range(1, ADJOINT_PROBES + 1):
+        v = _probes(seen, seed)
+        back = transpose(v)
+        squares.append((total(u, back) - total(seen, v)) ** 2 / max(total(back, back), 1e-60))
+    ratio = total(u, transpose(seen)) / norm if norm > 0 else 1.0
+    return AdjointTest(ratio, math.sqrt(sum(squares) / len(squares)))
 
 
 def _probes(like: Any, seed: int) -> Any:
