@@ -1,6 +1,6 @@
 """Blind deblurring: found kernels beside true ones.
 
-    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|soft|limits|jpeg] [--cases N] [--starts 5]
+    python benchmarks/blind.py --data FOLDER [--set levin|training|hard|soft|limits|wide|jpeg] [--cases N] [--starts 5]
                                [--preset fast] [--again]
 
 * Sets: see ``blind_cases.py``. One setting for all. Settings are chosen on ``training``, ``hard`` and ``soft``;
@@ -29,7 +29,7 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
-from blind_cases import BlindCase, hard, jpeg, levin, limits, soft, training
+from blind_cases import BlindCase, hard, jpeg, levin, limits, soft, training, wide
 from csv_table import Table
 from protocol import data_folder, eight_bits
 from rich.console import Console
@@ -48,7 +48,7 @@ FRAME, REACH, QUARTERS = 15, 12, 4
 SIMPLEX, SHIFT_TOLERANCE, ERROR_TOLERANCE = 0.1, 0.005, 1e-10
 #: Largest distance to the PSNR with the true kernel of a kernel that counts as found, dB.
 FOUND = 3.0
-SETS = {"levin": levin, "training": training, "hard": hard, "soft": soft, "limits": limits, "jpeg": jpeg}
+SETS = {"levin": levin, "training": training, "hard": hard, "soft": soft, "limits": limits, "wide": wide, "jpeg": jpeg}
 
 
 def squared_error(x: Tensor, sharp: Tensor) -> float:

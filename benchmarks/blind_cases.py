@@ -13,6 +13,7 @@
   pixels. Noise of 0.3 % in two of three, 1 % in the others, 8 bits.
 * ``limits``: crops of 400 x 400 pixels under trails of 45, 61 and 75 pixels, whose size is given, and one of 45 whose
   size is not; a photograph stored as JPEG; one with saturated lights.
+* ``wide``: colour crops of 400 x 400 pixels under trails of 75 pixels, noise of 1 %.
 * ``jpeg``: colour crops of 320 x 320 pixels of training images under trails and straight motion of 13 to 25 pixels,
   noise of 0.5 %, stored as JPEG of quality 60, 75 and 90.
 * ``sharpness``: colour crops of 255 x 255 pixels of training images as they are or softened by a Gaussian of 0.5
@@ -36,11 +37,13 @@ from torch import Tensor
 
 from daep_cli.kernels.shapes import disk, gaussian, motion
 
-#: Side of a training crop, and of those of ``limits``, pixels.
+#: Side of a training crop, and of those of ``limits`` and ``wide``, pixels.
 SIDE, LIMITS_SIDE = 255, 400
 #: Number of cases of the sets made from training images, and the seed of their crops.
 TRAINING_CASES, HARD_CASES, SHARPNESS_CASES, SOFT_CASES = 32, 24, 80, 16
 SEED, HARD_SEED, SHARPNESS_SEED, LIMITS_SEED, SOFT_SEED = 5, 6, 8, 14, 31
+#: Of the set ``wide``; the last is the side of its kernels, pixels.
+WIDE_CASES, WIDE_SEED, WIDE_KERNEL = 8, 91, 75
 #: Of the set ``jpeg``.
 JPEG_CASES, JPEG_SIDE, JPEG_SEED = 12, 320, 77
 #: Brightness of a hard crop, and limits of its standard deviation before, images in [0, 1].
@@ -121,6 +124,15 @@ def limits(data: Path) -> Iterator[BlindCase]:
     lights = 1.7 * x * x.amax(1, keepdim=True)  # the brightest parts are clipped after the blur
     case = blurred("saturated lights", lights, trail(19, (13, 5)), 0.005, 5)
     yield replace(case, sharp=case.sharp.clamp(0, 1))
+
+
+def wide(data: Path) -> Iterator[BlindCase]:
+    """Photographs under the widest kernels that are sought."""
+    crops = Crops(data, WIDE_SEED, lambda x: float(x.mean(1).std()) > 0.12, LIMITS_SIDE)
+    for number in range(WIDE_CASES):
+        kernel = trail(WIDE_KERNEL, (WIDE_SEED, number))
+        case = blurred(f"{number}, trail {WIDE_KERNEL}", crops.next(WIDE_KERNEL), kernel, 0.01, number)
+        yield replace(case, size=WIDE_KERNEL)
 
 
 def jpeg(data: Path) -> Iterator[BlindCase]:

@@ -16,7 +16,7 @@ from daep_compare.run_method import Judge, run_method
 from daep_deepinv import DAEP
 from daep_deepinv.denoiser import as_denoiser
 from daep_deepinv.noise.stated import stated_noise
-from daep_deepinv.operators.right_adjoint import with_right_adjoint
+from daep_deepinv.operators.right_adjoint import tested_adjoint
 from daep_deepinv.starts.starting_point import starting_point, valid_margins
 from daep_prior.arguments import check_switch, real_number, whole_number
 
@@ -99,7 +99,7 @@ def compare_each(
         y = physics(x)
     comparison = Comparison(x, y, starting_point(y, physics), valid_margins(physics) or (0, 0, 0, 0))
     judge, remark = Judge(comparison, lpips), ""
-    if isinstance(physics, LinearPhysics) and with_right_adjoint(physics, torch.zeros_like(x)) is not physics:
+    if isinstance(physics, LinearPhysics) and not tested_adjoint(physics, torch.zeros_like(x)).passed:
         remark = f"used A_adjoint of {type(physics).__name__}, which is not its adjoint"
     models: list[tuple[str, nn.Module | None]] = [*((name, None) for name in chosen), *added.items()]
 

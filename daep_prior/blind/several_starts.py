@@ -30,8 +30,6 @@ AGREED = 0.99
 #: Agreement below which the blur counts as not found. On 14 blurred training crops the similarity of the chosen kernel
 #: to the true one was at least 0.92 where the agreement was at least 0.85, and at least 0.9 in 4 of the other 7.
 NOT_FOUND = 0.5
-#: Agreement with a start of another factor that confirms a start. Chosen by hand on blurred training crops.
-CONFIRMS = 0.85
 #: Agreement that confirms a kernel that looks scattered: with much noise, that of a disc does. In two training crops
 #: with noise of 2 and 3 %, starts agree by 0.936 and 0.994; kernels of squared uniform random numbers by 0.88. Such a
 #: kernel is not refined: a scattered result is never taken.
@@ -261,17 +259,11 @@ def score(estimate: Estimate) -> float:
 
 
 def _chosen(estimates: list[Estimate], ratings: list[float]) -> tuple[int, float]:
-    """The number of the best estimate, and its least similarity to a start with another factor; 0 if there is none.
-
-    An estimate that a start with another factor confirms is better than one that none confirms; then the rating
-    decides.
-    """
-    agreements = []
-    for one in estimates:
-        others = [other for other in estimates if other.factor != one.factor]
-        agreements.append([similarity(one.kernel, other.kernel) for other in others] or [0.0])
-    best = min(range(len(estimates)), key=lambda i: (max(agreements[i]) < CONFIRMS, ratings[i]))
-    return best, min(1.0, *agreements[best])
+    """The number of the best estimate, and its least similarity to a start with another factor; 0 if there is none."""
+    best = min(range(len(estimates)), key=lambda i: ratings[i])
+    kernel, factor = estimates[best].kernel, estimates[best].factor
+    others = [similarity(kernel, other.kernel) for other in estimates if other.factor != factor]
+    return best, min(1.0, *(others or [0.0]))
 
 
 def follow_of_start(follow: FollowStarts | None, start: int) -> Follow | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
 from daep_deepinv.blind.prior import BlindPrior
-from daep_deepinv.blind.varying_camera import Judge, camera_blur, refined_blur, suits
+from daep_deepinv.blind.varying_camera import CONFIRMED, Judge, camera_blur, refined_blur, suits
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel, region_count
 from daep_deepinv.blind.varying_position import in_the_middle
 from daep_deepinv.caller_warnings import warn_caller
@@ -18,7 +18,7 @@ from daep_prior.blind import FoundBlur, similarity
 from daep_prior.blind.confidence import UNCERTAIN
 from daep_prior.blind.kernel_shape import fitted, trimmed
 from daep_prior.blind.region import SIDES_PER_KERNEL
-from daep_prior.blind.several_starts import CONFIRMS, FollowStarts
+from daep_prior.blind.several_starts import FollowStarts
 
 #: Least side of a region, pixels. It is less than that of the region in a photograph of one blur, as the blur varies
 #: more in a larger one. Chosen by hand.
@@ -68,7 +68,7 @@ def found_varying_blur(
     judge = Judge(y, largest, prior)
     single = judge.misfit(one.kernel[None, None])
     camera = camera_blur(judge, starts, seed, None if follow is None else _counted(follow, made))
-    agreed = camera.blur.confidence >= CONFIRMS or starts == 1
+    agreed = camera.blur.confidence >= CONFIRMED or starts == 1
     if agreed and camera.repeated >= REPEATED and camera.misfit < (single if starts == 1 else NO_WORSE * single):
         return refined_blur(judge, camera, seed, None if follow is None else _counted(follow, made))
     if regions is not None:

@@ -15,7 +15,7 @@ from daep_prior.blind.camera_refinement import mean_shake, refined_shake
 from daep_prior.blind.camera_shake import CameraShake, camera_shake, unexplained
 from daep_prior.blind.noise import noise_level
 from daep_prior.blind.refinement import GROWTH
-from daep_prior.blind.several_starts import CONFIRMS, FollowStarts, follow_of_start
+from daep_prior.blind.several_starts import FollowStarts, follow_of_start
 
 #: Height and width of photographs for which poses are sought, pixels. A turn is hardly seen in a smaller one; in a
 #: larger one, a start takes more than two minutes. Chosen by hand.
@@ -27,6 +27,8 @@ COUNTS = (7, 7)
 ERROR = 1.5 / 255
 #: Factors between two scales of the starts that are compared, and rounds of each at a scale.
 FACTORS, ROUNDS = (2**0.5, 2.0), 8
+#: Mean similarity of the kernels of two starts that confirms the poses. Chosen by hand.
+CONFIRMED = 0.85
 
 
 class CameraBlur(NamedTuple):
@@ -82,7 +84,7 @@ def camera_blur(judge: Judge, starts: int, seed: int, follow: FollowStarts | Non
     compared = len(found) > 1
     confidence = agreement(*found) if compared else 0.0
     shape = (judge.grey.shape[2], judge.grey.shape[3])
-    trusted = torch.full(COUNTS, confidence >= CONFIRMS or not compared)
+    trusted = torch.full(COUNTS, confidence >= CONFIRMED or not compared)
     blur = VaryingBlur(VaryingKernel(found[best], trusted, shape, ERROR), confidence, "found")
     return CameraBlur(blur, misfits[best], repeated(*found) if compared else 1.0, shakes)
 

@@ -16,7 +16,7 @@ from daep_deepinv.measurement_parts import parts_of
 from daep_deepinv.operators.failures import unless_it_fails
 from daep_deepinv.operators.trust import AdjointTest, adjoint_test
 
-__all__ = ["DifferentiatedAdjoint", "black_image", "with_right_adjoint"]
+__all__ = ["DifferentiatedAdjoint", "black_image", "tested_adjoint", "with_right_adjoint"]
 
 
 class DifferentiatedAdjoint(LinearPhysics):
@@ -52,11 +52,11 @@ class DifferentiatedAdjoint(LinearPhysics):
 
 def with_right_adjoint(physics: LinearPhysics, like: Tensor) -> LinearPhysics:
     """``physics`` itself if its adjoint is one, or cannot be mended; else a :class:`DifferentiatedAdjoint` of it."""
-    test = _tested(physics, like)
+    test = tested_adjoint(physics, like)
     if test.passed:
         return physics
     mended = DifferentiatedAdjoint(physics, like, test)
-    return mended if _tested(mended, like).passed else physics
+    return mended if tested_adjoint(mended, like).passed else physics
 
 
 def black_image(y: Any, physics: LinearPhysics) -> Tensor:
@@ -77,6 +77,6 @@ def black_image(y: Any, physics: LinearPhysics) -> Tensor:
     return torch.zeros_like(physics.A_adjoint(y)) if image is None else image
 
 
-def _tested(physics: LinearPhysics, like: Tensor) -> AdjointTest:
+def tested_adjoint(physics: LinearPhysics, like: Tensor) -> AdjointTest:
     """:func:`adjoint_test`; NaN: ``A_adjoint`` fails."""
     return unless_it_fails(lambda: adjoint_test(physics, like), AdjointTest(math.nan))
