@@ -25,6 +25,7 @@ PHRASES = {
     "the blur of photograph 0 ": "its blur ",
     "the kernel of photograph 0 fills size=": "its kernel fills --kernel-size ",
     "give a larger size=": "give a larger --kernel-size",
+    "; a smaller size= needs": "; a smaller --kernel-size needs",
     ", another size= or more starts=": ", or another --kernel-size",
     "with size=": "with --kernel-size ",
     "DAEP(check_noise=False) trusts sigma": "--no-check-noise trusts --noise",

@@ -107,7 +107,7 @@ def find_blur(
     :param int seed: of the first start; the others have the next.
     :param Callable sharpen: the denoiser that finds the kernel in photographs with noise, or an ``error``, from
         :data:`SHARPENED_FROM` on; default: ``denoise``. If its kernel fails the check, or its starts disagree,
-        ``denoise`` finds the kernel. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image.
+        ``denoise`` is tried. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image.
     :param Callable cost: how badly a kernel explains a photograph, ``cost(photograph, kernel)``, grey (1, 1, h, w) and
         (n, n). It chooses the start; default: :func:`score`. It also chooses among the kernels that ``sharpen``
         refines, and the one before.
@@ -177,11 +177,14 @@ def _fails(chosen: _Chosen, starts: int) -> bool:
 
 
 def _best_network(search: _Search, starts: int) -> tuple[_Search, _Chosen]:
-    """The best start of a search; if it fails, that of ``denoise`` if it does not."""
+    """The best start of a search. If it fails, that of ``denoise``, if it does not and is rated better; the rating does
+    not matter if the starts of the search disagree."""
     chosen = _best_start(search, starts)
     if search.find is not search.denoise and _fails(chosen, starts):
         second = search._replace(find=search.denoise)
-        if not _fails(other := _best_start(second, starts), starts):
+        other = _best_start(second, starts)
+        better = other.rating < chosen.rating or _disagree(chosen.agreement, starts)
+        if better and not _fails(other, starts):
             return second, other
     return search, chosen
 

@@ -83,8 +83,18 @@ def test_both_networks_are_put_on_the_device():
     assert {p.device.type for p in model.parameters()} == {"meta"}
 
 
-@pytest.mark.parametrize(("doubts", "expected"), [((0.5,), "sharpen"), ((1.5, 0.5), "judge"), ((1.5, 1.5), "sharpen")])
-def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, doubts, expected):
+@pytest.mark.parametrize(
+    ("doubts", "misfit", "expected"),
+    [
+        ((0.5,), 0.005, "sharpen"),
+        ((1.5, 0.5), 0.005, "judge"),
+        ((1.5, 0.5), 0.02, "sharpen"),
+        ((1.5, 1.5), 0.005, "sharpen"),
+    ],
+)
+def test_if_the_check_fails_the_denoiser_finds_the_kernel_if_it_passes_and_is_better(
+    monkeypatch, kernel, doubts, misfit, expected
+):
     def sharpen(x, width):
         return x
 
@@ -94,9 +104,11 @@ def test_if_the_check_fails_the_denoiser_finds_the_kernel(monkeypatch, kernel, d
     left = list(doubts)
     found_by, module = [], "daep_prior.blind.several_starts."
     monkeypatch.setattr(module + "overshoot", lambda *_: left.pop(0))
-    monkeypatch.setattr(
-        module + "one_estimate", lambda y, denoise, settings, *_: Estimate(kernel, 0.01, settings.factor)
-    )
+
+    def estimate(y, denoise, settings, seed, follow, find):
+        return Estimate(kernel, 0.01 if find is sharpen else misfit, settings.factor)
+
+    monkeypatch.setattr(module + "one_estimate", estimate)
     monkeypatch.setattr(module + "improved_kernel", lambda *options: found_by.append(options[-2].__name__) or kernel)
     found = find_blur(measured(discs(), kernel, 0.012), judge, SETTINGS, 1, 0, None, sharpen)
     assert found_by == [expected]

@@ -181,7 +181,7 @@ def test_regions_that_are_not_trusted_leave_one_kernel_and_it_is_said(regions, b
 def test_a_photograph_too_small_for_regions_has_one_kernel_and_it_is_said(regions, blurred):
     regions(blur(ACROSS))
     model = BlindDAEP(size=7, varying=True)
-    with pytest.warns(UserWarning, match="too small for two regions of 48 pixels"):
+    with pytest.warns(UserWarning, match="48 x 48 pixels, too few for two regions of 48 pixels"):
         x = model(blurred[..., :48])
     assert x.shape == (1, 1, 48, 48)
 

@@ -129,7 +129,7 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
         often = f"kernels of more than {LARGEST_DEFAULT} pixels are often wrong"
         return f"{blur} was sought with size={size}; {often}; {compare}"
     if extent(found.kernel) >= size:
-        larger = "if the blur is larger, give a larger size="
+        larger = "if the blur is larger, give a larger size=, if it is smaller, a smaller one"
         return f"the kernel of photograph {number} fills size={size}; {larger}; {compare}"
     return None
 

@@ -92,7 +92,8 @@ def _by_regions(
     shape = (y.shape[2], y.shape[3])
     rows, columns = (region_count(n, side, MOST_REGIONS) for n in shape)
     if rows * columns == 1:
-        reason = f"it is too small for two regions of {side} pixels; a smaller size= needs smaller ones"
+        smaller = "; a smaller size= needs smaller ones" if side > LEAST_SIDE else ""
+        reason = f"it has {shape[0]} x {shape[1]} pixels, too few for two regions of {side} pixels{smaller}"
         return _one_kernel(y, largest, prior, starts, seed, follow, reason)
     found: list[FoundBlur] = []
     with warnings.catch_warnings():

@@ -105,6 +105,22 @@ def test_blind_is_understood_in_any_case(found, photo, daep, tmp_path, any_level
     assert outcome.status == 0 and "blur found" in outcome.out and "fast" in outcome.out
 
 
+def test_the_kernel_is_sought_with_missing_pixels_filled_in(found, photo, sharpened, tmp_path):
+    asked = found(MOTION)
+    hole = np.full((40, 48), 255, np.uint8)
+    hole[10:20, 10:20] = 0
+    Image.fromarray(hole).save(tmp_path / "mask.png")
+    damaged = pixels(photo).copy()
+    damaged[10:20, 10:20] = (255, 0, 255)
+    Image.fromarray(damaged).save(photo)
+    done = sharpened("--mask", tmp_path / "mask.png")
+    assert "sought with the missing pixels filled in" in done.out
+    y = 255 * asked[-1][0][0].permute(1, 2, 0).numpy()
+    around = damaged[6:24, 6:24][np.pad(np.zeros((10, 10), bool), 4, constant_values=True)]
+    assert around.min() <= y[10:20, 10:20].min() and y[10:20, 10:20].max() <= around.max()
+    assert np.allclose(np.delete(y, range(10, 20), 0), np.delete(damaged, range(10, 20), 0))
+
+
 def test_the_command_line_gives_the_image_of_the_reconstructor(found, photo, daep, tmp_path, any_level):
     found(MOTION)
     command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", "blind", "--denoiser", any_level]
