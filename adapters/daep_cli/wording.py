@@ -44,6 +44,6 @@ def in_options(message: str, command: str = "") -> str:
         message = message.replace(python, words)
     names = "|".join(TYPED)
     message = re.sub(rf"(^|: )({names}): ", lambda found: f"{found[1]}{TYPED[found[2]]}: ", message)
-    if command == "kernel":
+    if command == "kernel" and not message.startswith("No such option"):
         message = message.removeprefix("--kernel ").replace("--kernel-size", "--size")
     return message

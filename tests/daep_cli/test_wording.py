@@ -45,6 +45,7 @@ def test_a_kernel_is_no_option_of_its_own_command() -> None:
     [
         ("restore in.png -o out.png --kernel blind --kernel-size 99", "--kernel-size: got 99 pixels"),
         ("kernel blind:in.png --size 99", "error: blind:in.png: --size: got 99 pixels"),
+        ("kernel blind:in.png --kernel-size 9", "No such option: --kernel-size (Possible options: --size)"),
         ("kernel none.tif", "error: none.tif: no such file"),
         ("kernel blind", "error: blind: names no photograph; expected one, as in blind:photo.png"),
         ("restore in.png -o out.png --noise 5 --kernel spot:", "--kernel spot:: names no photograph"),
