@@ -77,9 +77,11 @@ def checked_device(device: Any) -> torch.device:
 def checked_seeds(seed: Any) -> int | list[int]:
     """One seed for all images, or one an image.
 
-    :raises ValueError: not whole numbers.
+    :raises ValueError: none, or not whole numbers.
     """
     if isinstance(seed, Sequence) and not isinstance(seed, (str, bytes)):
+        if not seed:
+            raise ValueError("seed: got no seeds; expected one, or one an image.")
         return [_seed(one) for one in seed]
     return _seed(seed)
 

@@ -154,7 +154,8 @@ def test_a_kernel_of_one_pixel_restores_nothing(blurred):
     ("y", "options", "message"),
     [
         (torch.rand(40, 40), {}, "expected photographs"),
-        (255 * torch.rand(1, 1, 40, 40), {}, r"values up to 25\d.*in \[0, 1\]"),
+        (255 * torch.rand(1, 1, 40, 40), {}, r"values from \S+ to 25\d.*in \[0, 1\]"),
+        (torch.rand(1, 1, 40, 40) - 2, {}, "values from -2 to -1"),
         (torch.full((1, 1, 40, 40), torch.nan), {}, "NaN"),
         (torch.rand(1, 1, 16, 40), {}, "at least 32 x 32"),
         (torch.rand(1, 1, 40, 40), {"size": 2}, "size: got 2"),
@@ -176,12 +177,18 @@ def test_bad_input_is_one_clear_sentence(y, options, message):
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": 2}, {"starts": False}, {"seed": "one"}, {"seed": [1, None]}, {"preset": "fastest"}]
+    "options",
+    [{"size": 2}, {"starts": False}, {"seed": "one"}, {"seed": [1, None]}, {"seed": []}, {"preset": "fastest"}],
 )
 def test_bad_options_are_refused_before_there_is_a_photograph(options):
     ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name}: got .*; expected"):
         BlindDAEP(**options)
+
+
+def test_a_callback_that_is_no_function_is_refused_before_any_work():
+    with pytest.raises(TypeError, match="callback: got int; expected a function"):
+        BlindDAEP()(torch.rand(1, 1, 40, 40), callback=3)
 
 
 def test_varying_is_true_or_false():

@@ -146,7 +146,8 @@ def checked_photographs(y: Any) -> Tensor:
     if not bool(y.isfinite().all()):
         raise ValueError("y: the photograph contains NaN or infinite values; expected finite numbers.")
     if float(y.abs().max()) > BRIGHTEST:
-        raise ValueError(f"y: got values up to {float(y.abs().max()):.3g}; expected photographs in [0, 1].")
+        least, most = float(y.min()), float(y.max())
+        raise ValueError(f"y: got values from {least:.3g} to {most:.3g}; expected photographs in [0, 1].")
     if min(y.shape[2:]) < LEAST_PIXELS:
         last = y.shape[3] in (1, RGB) and y.shape[1] >= LEAST_PIXELS
         order = " Its channels seem to be last; expected (B, C, h, w), as y.movedim(-1, 1) gives." if last else ""

@@ -25,6 +25,7 @@ from daep_deepinv.blind.prior import SHARPENER, as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
 from daep_deepinv.blind.varying import found_varying_blur
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel
+from daep_deepinv.checks import check_callable
 from daep_prior.arguments import checked_seeds, real_number, whole_number
 from daep_prior.blind import FoundBlur
 from daep_prior.blind.several_starts import FollowStarts
@@ -113,12 +114,14 @@ class BlindDAEP(Reconstructor):
         :return: (B, C, h, w) in [0, 1]. Values beyond are clipped; this is warned of if ``y`` has such.
         :raises ValueError: ``y`` is not a batch of photographs in [0, 1], is too small for ``size``, or a physics is
             given.
+        :raises TypeError: ``callback`` is no function.
         """
         if physics is not None:
             raise ValueError(
                 f"physics: got {type(physics).__name__}; expected None, as the blur is estimated. With a known "
                 "physics, use DAEP."
             )
+        check_callable("callback", callback)
         y = checked_photographs(y)
         warn_of_clipping(y)
         seeds = seeds_of(self.seed, len(y))
