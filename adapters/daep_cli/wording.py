@@ -23,11 +23,8 @@ TYPED = {
 #: Parts of sentences about Python, and what they are here.
 PHRASES = {
     "the blur of photograph 0 ": "its blur ",
-    "the kernel of photograph 0 fills size=": "its kernel fills --kernel-size ",
-    "give a larger size=": "give a larger --kernel-size",
-    "; a smaller size= needs": "; a smaller --kernel-size needs",
-    ", another size= or more starts=": ", or another --kernel-size",
-    "with size=": "with --kernel-size ",
+    "the kernel of photograph 0 ": "its kernel ",
+    ", another size= or more starts=": ", or another size=",
     "DAEP(check_noise=False) trusts sigma": "--no-check-noise trusts --noise",
 }
 #: The advice of the library about units does not hold for files, whose white is 255.
@@ -42,6 +39,8 @@ def in_options(message: str, command: str = "") -> str:
     message = TOO_MUCH_NOISE.sub("--noise: is more than every value of the image; white is 255.", message)
     for python, words in PHRASES.items():
         message = message.replace(python, words)
+    message = re.sub(r"\bsize=(?=\d)", "--kernel-size ", message)
+    message = re.sub(r"\bsize=", "--kernel-size", message)
     names = "|".join(TYPED)
     message = re.sub(rf"(^|: )({names}): ", lambda found: f"{found[1]}{TYPED[found[2]]}: ", message)
     if command == "kernel" and not message.startswith("No such option"):

@@ -24,6 +24,10 @@ from daep_cli.wording import in_options
             "the image: its kernel fills --kernel-size 15; if the blur is larger, give a larger --kernel-size.",
         ),
         ("try edges, another size= or more starts=.", "try edges, or another --kernel-size."),
+        (
+            "a size= close to the blur, or a smaller size=.",
+            "a --kernel-size close to the blur, or a smaller --kernel-size.",
+        ),
         ("/tmp/y: no such file.", "/tmp/y: no such file."),
         ("family: got 3.", "family: got 3."),
         (

@@ -36,9 +36,8 @@ def part_that_shows(physics: Any, like: Tensor, any_border: bool = False) -> Ten
     :param torch.Tensor like: images (B, C, ...) of the shape that the physics takes; their values do not matter.
     :param bool any_border: a part of a convolution with a border, too; the border is that of the part then.
     """
-    if like.ndim != 4 or not (is_own_blur(physics) if any_border else is_valid_blur(physics)):
-        return like
-    if physics.filter.ndim != 4:
+    has_part = is_own_blur if any_border else is_valid_blur
+    if like.ndim != 4 or not has_part(physics) or physics.filter.ndim != 4:
         return like
     side = max(LEAST_SIDE, KERNEL_SIDES * max(physics.filter.shape[-2:]))
     return like if max(like.shape[-2:]) <= side else like[..., :side, :side]
