@@ -44,9 +44,24 @@ def read_blind(path: Path, size: int | None = None) -> Kernel:
     from daep_cli.photographs.tensors import to_tensor
 
     with named("--kernel blind:", path), blur_bar(path.name) as follow:
-        kernel, words = blind_kernel(to_tensor(ranged(read_photo(path))), size=size, follow=follow)
-    remark(f"{path.name}: {words}")
+        photo = read_photo(path)
+        y, gaps = without_gaps(to_tensor(ranged(photo)), None if photo.missing is None else ~photo.missing)
+        kernel, words = blind_kernel(y, size=size, follow=follow)
+    remark(f"{path.name}: {words}{gaps}")
     return np.asarray(kernel)
+
+
+def without_gaps(y: Tensor, known: npt.NDArray[np.bool_] | None) -> tuple[Tensor, str]:
+    """A photograph (1, C, H, W) with the pixels that are not ``known`` (H, W) filled from their neighbours, and what is
+    said of that; ``None``: all are."""
+    import torch
+
+    from daep_prior.back_projection import fill_missing
+
+    if known is None or known.all():
+        return y, ""
+    mask = torch.from_numpy(known).to(y).expand_as(y)
+    return fill_missing(mask * y, mask), ", sought with the missing pixels filled in"
 
 
 def blind_kernel(

@@ -121,6 +121,16 @@ def test_the_kernel_is_sought_with_missing_pixels_filled_in(found, photo, sharpe
     assert np.allclose(np.delete(y, range(10, 20), 0), np.delete(damaged, range(10, 20), 0))
 
 
+def test_missing_pixels_of_another_photograph_are_filled_in(found, tmp_path, capsys):
+    asked = found(MOTION)
+    values = np.full((40, 48), 0.5, np.float32)
+    values[10:20, 10:20] = np.nan
+    tifffile.imwrite(tmp_path / "gap.tif", values)
+    read_kernel(f"blind:{tmp_path / 'gap.tif'}")
+    assert "sought with the missing pixels filled in" in capsys.readouterr().err
+    assert torch.allclose(asked[-1][0], torch.tensor(0.5), atol=1e-6)
+
+
 def test_the_command_line_gives_the_image_of_the_reconstructor(found, photo, daep, tmp_path, any_level):
     found(MOTION)
     command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", "blind", "--denoiser", any_level]
