@@ -50,8 +50,11 @@ def named(option: str, given: object) -> Iterator[None]:
         raise kind(option + (text if text.startswith(f"{given}:") else f"{given}: {text}")) from error
 
 
-def explain(error: BaseException) -> str | None:
-    """One line about an expected error: bad usage or input, files, divergence, memory. ``None`` for a bug."""
+def explain(error: BaseException, command: str = "") -> str | None:
+    """One line about an expected error: bad usage or input, files, divergence, memory. ``None`` for a bug.
+
+    :param str command: of ``daep``, see :func:`daep_cli.wording.in_options`.
+    """
     if hasattr(error, "format_message"):  # typer's usage errors; their module differs between versions
         return one_line(error.format_message())
     if isinstance(error, OSError) and error.strerror:
@@ -63,7 +66,7 @@ def explain(error: BaseException) -> str | None:
         return "not enough memory for an image of this size; use a smaller image or another --device."
     own_runtime_error = isinstance(error, RuntimeError) and type(error) is not RuntimeError
     if isinstance(error, (ValueError, OSError, FloatingPointError)) or own_runtime_error:
-        return None if isinstance(error, BUGS) else one_line(in_options(str(error)) or type(error).__name__)
+        return None if isinstance(error, BUGS) else one_line(in_options(str(error), command) or type(error).__name__)
     return None
 
 

@@ -111,11 +111,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         return OUTPUT_CLOSED
     except Exception as error:
-        message = explain(error)
+        message = explain(error, command)
         if message is None:
             raise
         if message:  # empty after the help of `daep` alone
-            complain(in_options(message, command))
+            complain(message)
         return BAD_INPUT
     if status == INTERRUPTED:
         remark("interrupted")

@@ -43,6 +43,6 @@ def in_options(message: str, command: str = "") -> str:
     message = re.sub(r"\bsize=", "--kernel-size", message)
     names = "|".join(TYPED)
     message = re.sub(rf"(^|: )({names}): ", lambda found: f"{found[1]}{TYPED[found[2]]}: ", message)
-    if command == "kernel" and not message.startswith("No such option"):
+    if command == "kernel":
         message = message.removeprefix("--kernel ").replace("--kernel-size", "--size")
     return message

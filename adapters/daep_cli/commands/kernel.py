@@ -41,7 +41,6 @@ def kernel(name: Name, output: Output = None, size: Size = None, overwrite: Over
       star, a pinhole in front of a lamp. The background is subtracted, and the point is cut out and centred to a pixel.
     * A file: an image, .npy, .txt, .csv, or .npz:KEY. Several pages, planes or colours are one kernel a page or
       channel. A white or grey ground is removed, and said.
-
     * **blind:PHOTO**: a blurred photograph whose blur is the same everywhere; its kernel is estimated. One pixel: it is
       sharp, or its blur is not found, which is said.
 

@@ -110,8 +110,8 @@ KernelSize = Annotated[
     typer.Option(
         metavar="N",
         min=3,
-        help="With --kernel blind: side of the largest kernel that is sought, pixels; default an eighth of the image, "
-        "9 to 31.",
+        help="With --kernel blind or blind:PHOTO: side of the largest kernel that is sought, pixels; default an eighth "
+        "of the image, 9 to 31.",
     ),
 ]
 KernelOut = Annotated[

@@ -58,6 +58,7 @@ class _Item:
 
     :param tuple before: :func:`daep_cli.jobs.claims.state` of the result when the job began.
     :param tuple layout: (width, height, mode), see :func:`daep_cli.photographs.reading.layout`.
+    :param float seconds: that the search for its noise and blur took.
     """
 
     source: Path
@@ -65,6 +66,7 @@ class _Item:
     before: tuple[int, int, int] | None
     layout: tuple[int, int, str]
     claim: Claim
+    seconds: float = 0.0
 
     @property
     def pixels(self) -> int:
@@ -189,7 +191,10 @@ class _FolderRun:
         with about(item.source.name):
             photo = read_photo(item.source)
             check_writable_as(photo, item.result, self.job.options.format)
-            return self.job.measure(photo)
+            began = time.perf_counter()
+            measured = self.job.measure(photo)
+            item.seconds = time.perf_counter() - began
+        return measured
 
     def _batches(self, images: Iterator[tuple[_Item, Measurement]]) -> Iterator[_Batch]:
         """Consecutive images that can be restored together, as many as the memory is meant for."""
@@ -232,7 +237,7 @@ class _FolderRun:
         seconds = (time.perf_counter() - began) / len(batch)
         for (item, measured), (photo, plan) in zip(batch, results, strict=True):
             width, height = photo.size
-            what = f"{width} x {height} pixels in {seconds:.1f} s ({self.job.summary(plan, measured)})"
+            what = f"{width} x {height} pixels in {item.seconds + seconds:.1f} s ({self.job.summary(plan, measured)})"
             self._write(item, photo, what)
 
     def _write(self, item: _Item, photo: Photo, what: str) -> None:

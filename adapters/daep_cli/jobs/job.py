@@ -61,7 +61,7 @@ class Job:
         if options.tile is not None and options.tile < SMALLEST_TILE:
             raise ValueError(f"--tile {options.tile}: expected a size in pixels of at least {SMALLEST_TILE}.")
         if options.kernel is not None and options.kernel != BLIND:
-            self.kernel = read_kernel(options.kernel)
+            self.kernel = read_kernel(options.kernel, options.kernel_size)
         if options.mask is not None:
             self.mask = read_mask(options.mask)
         self.device = pick_device(options.device)
@@ -69,10 +69,12 @@ class Job:
     @cached_property
     def network(self) -> DAEDenoiser:
         """The network of all photographs."""
-        name = self.options.denoiser
+        name, preset = self.options.denoiser, self.options.preset
         if name is not None:
             return DAEDenoiser(read_network(name, self.device))
-        return DAEDenoiser(load_dae(default_network(self.options.preset, None), self.device))
+        if self.options.kernel == BLIND:  # the search needs a network for all noise levels
+            preset = None
+        return DAEDenoiser(load_dae(default_network(preset, None), self.device))
 
     def model(self, measured: Measurement) -> DAEP:
         """The reconstructor of a measurement."""

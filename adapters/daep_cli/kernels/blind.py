@@ -13,7 +13,7 @@ from daep_cli.errors import named
 from daep_cli.jobs.progress import blur_bar
 from daep_cli.photographs.reading import read_photo
 from daep_cli.photographs.value_range import ranged
-from daep_cli.screen import remark
+from daep_cli.screen import about, remark
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ def read_blind(path: Path, size: int | None = None) -> Kernel:
     """The kernel (n, n) of a photograph of one blur, one pixel if it is sharp or not found; says which it is."""
     from daep_cli.photographs.tensors import to_tensor
 
-    with named("--kernel blind:", path), blur_bar(path.name) as follow:
+    with about(path.name), named("--kernel blind:", path), blur_bar(path.name) as follow:
         photo = read_photo(path)
         y, gaps = without_gaps(to_tensor(ranged(photo)), None if photo.missing is None else ~photo.missing)
         kernel, words = blind_kernel(y, size=size, follow=follow)

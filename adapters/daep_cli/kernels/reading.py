@@ -47,7 +47,7 @@ def read_kernel(name: str, size: int | None = None) -> Kernel:
         if prefix in SHAPES:
             return draw_kernel(name)
         if prefix in (BLIND, SPOT) and not rest:
-            raise ValueError(f"--kernel {name}: names no photograph; expected one, as in {prefix}:photo.png.")
+            raise ValueError(f"--kernel {name} names no photograph; expected one, as in {prefix}:photo.png.")
         if prefix == BLIND:
             return read_blind(Path(rest), size)
         if prefix == SPOT:

@@ -11,9 +11,12 @@ import tifffile
 import torch
 from PIL import Image
 
+from daep_cli.jobs.job import Job
 from daep_cli.jobs.progress import blur_bar
+from daep_cli.jobs.restore_options import Options
 from daep_cli.kernels.reading import is_image, kernel_path, read_kernel
 from daep_deepinv import DAEPrior
+from daep_deepinv.blind.prior import as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior import UNetDAE, save_dae
 from daep_prior.blind import FoundBlur
@@ -96,6 +99,50 @@ def test_daep_restore_deblurs_with_the_kernel_of_the_photograph(found, photo, sh
     assert "deblurred, blur found, kernel of 3 x 3 pixels, confidence 0.97" in outcome.out
     assert [asked[0][1:]] == [(9, 7)]
     assert not np.array_equal(pixels(tmp_path / "out.png"), pixels(photo))
+
+
+def test_the_size_of_a_kernel_of_another_photograph_can_be_given(found, photo, daep, tmp_path, any_level):
+    asked = found(MOTION)
+    command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", f"blind:{photo}", "--noise", "2.55"]
+    outcome = daep(*command, "--denoiser", any_level, "--iterations", "2", "--kernel-size", 9)
+    assert outcome.status == 0 and asked[0][1] == 9
+
+
+@pytest.mark.parametrize("option", ["--kernel-out=psf.npy", "--varying"])
+def test_what_is_written_or_varies_is_the_kernel_of_the_photograph_itself(refused, photo, tmp_path, option):
+    command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", f"blind:{photo}", "--noise", "2.55"]
+    name = option.partition("=")[0]
+    assert f"{name}: is for a kernel that is found in the photograph; give --kernel blind" in refused(*command, option)
+
+
+def test_samples_need_a_kernel_that_is_known(refused, photo, tmp_path):
+    command = ["restore", photo, "-o", tmp_path / "out.png", "--kernel", f"blind:{photo}", "--noise", "2.55"]
+    assert "--samples: their deviation" in refused(*command, "--samples", 2)
+
+
+def test_an_unknown_blur_has_a_network_for_all_noise_levels_whatever_the_preset():
+    job = Job(Options("auto", kernel="blind", preset="paper"))
+    assert as_blind_prior(job.network).denoiser is job.network  # a network for one level is refused
+
+
+def test_the_time_of_an_image_in_a_folder_has_the_search_for_its_blur(
+    found, photo, daep, tmp_path, any_level, monkeypatch
+):
+    found(MOTION)
+    times = iter(range(0, 10**6, 7))
+    monkeypatch.setattr("daep_cli.jobs.folder.time.perf_counter", lambda: next(times))
+    command = ["restore", photo.parent, "-o", tmp_path / "out", "--kernel", "blind", "--denoiser", any_level]
+    outcome = daep(*command, "--iterations", "2")
+    assert outcome.status == 0, outcome.err
+    seconds = float(outcome.out.split("pixels in ")[1].split(" s")[0])
+    assert seconds >= 14  # at least one tick each
+
+
+def test_a_warning_of_a_kernel_names_its_photograph(photo, daep):
+    Image.fromarray(np.random.default_rng(0).integers(100, 110, (64, 64), np.uint8)).save(photo)
+    outcome = daep("kernel", f"blind:{photo}")
+    assert outcome.status == 0
+    assert "in.png: its blur is not found: it has no texture" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["blind", "Blind", "BLIND"])
@@ -204,8 +251,8 @@ def test_the_bar_shows_start_scale_and_round(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--kernel", "disk:2", "--noise", 5, "--kernel-out", "psf.png"], "add --kernel blind"),
-        (["--noise", 5, "--varying"], "add --kernel blind"),
+        (["--kernel", "disk:2", "--noise", 5, "--kernel-out", "psf.png"], "give --kernel blind"),
+        (["--noise", 5, "--varying"], "give --kernel blind"),
         (["--kernel", "blind", "--kernel-out", "psf.jpg"], "cannot write this format"),
         (["--kernel", "blind", "--kernel-out", "out.png"], "choose another name"),
         (["--kernel", "blind", "--kernel-size", 21], "expected at most 13"),
