@@ -77,13 +77,13 @@ def nonnegative_solution(
     + \tfrac{\rho}{2} \|k\|^2` by accelerated projected gradients.
 
     :param torch.Tensor power: the autocorrelation :math:`p`, (H, W), periodic.
-    :param torch.Tensor match: :math:`m`, (n, n).
-    :param torch.Tensor kernel: where the iterations begin, (n, n).
+    :param torch.Tensor match: :math:`m`, (n, n), or (N, n, n) for as many solutions.
+    :param torch.Tensor kernel: where the iterations begin, of the same shape.
     :param float ridge: :math:`\rho`.
     :param torch.Tensor support: 1 where the kernel may differ from 0, (n, n); default: everywhere.
-    :return: (n, n).
+    :return: of the shape of ``kernel``.
     """
-    normal, largest = _convolution_with(power, kernel.shape[0])
+    normal, largest = _convolution_with(power, kernel.shape[-1])
     step = 1 / (largest + ridge)
     ahead, momentum = kernel, 1.0
     for _ in range(iterations):
@@ -96,6 +96,12 @@ def nonnegative_solution(
     return kernel
 
 
+def quadratic(power: Tensor, match: Tensor, kernel: Tensor, ridge: float) -> Tensor:
+    """What :func:`nonnegative_solution` minimises, of kernels (N, n, n): (N,)."""
+    normal, _ = _convolution_with(power, kernel.shape[-1])
+    return ((0.5 * (normal(kernel) + ridge * kernel) - match) * kernel).sum((-2, -1))
+
+
 def gradient_misfit(sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor) -> float:
     r"""Root mean square of :math:`\nabla x * k - \nabla y` over the measured pixels; parameters as above."""
     size, inside = (sharp.shape[-2], sharp.shape[-1]), known_gradients(known)
@@ -104,7 +110,7 @@ def gradient_misfit(sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor) -> 
 
 
 def _convolution_with(autocorrelation: Tensor, side: int) -> tuple[Callable[[Tensor], Tensor], float]:
-    """Convolution of a kernel (side, side) with an autocorrelation (H, W), and a bound on its largest eigenvalue."""
+    """Convolution of kernels (..., side, side) with an autocorrelation (H, W), and a bound on its eigenvalues."""
     period = 2 ** math.ceil(math.log2(2 * side))
     lags = torch.arange(1 - side, side)
     rows, cols = autocorrelation.shape
@@ -114,6 +120,6 @@ def _convolution_with(autocorrelation: Tensor, side: int) -> tuple[Callable[[Ten
 
     def normal(kernel: Tensor) -> Tensor:
         padded = F.pad(kernel, (0, period - side, 0, period - side))
-        return convolved(spectrum, padded)[:side, :side]
+        return convolved(spectrum, padded)[..., :side, :side]
 
     return normal, float(spectrum.real.max())

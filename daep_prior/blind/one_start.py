@@ -10,6 +10,7 @@ from daep_prior.blind.image_step import image_step
 from daep_prior.blind.kernel_shape import cleaned, enlarged, one_pixel, spread, trimmed, with_margin
 from daep_prior.blind.kernel_step import gradient_misfit, kernel_step
 from daep_prior.blind.mean_shift import Denoise, mean_shift
+from daep_prior.blind.position import at_best_position
 from daep_prior.blind.pyramid import Scale, resized, scales
 from daep_prior.blind.settings import BlindSettings
 
@@ -21,6 +22,8 @@ Cost = Callable[[Tensor], float]
 LAST_ROUNDS = 3
 #: Kernel width at which estimates are judged, images in [0, 1]. Chosen by hand.
 JUDGED_WIDTH = 15 / 255
+#: Kernel width from which on the image is moved between the pixels: wider ones leave few edges. Chosen by hand.
+MOVED_FROM = 30 / 255
 #: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
 ENLARGED_LEAST = 0.02
 
@@ -55,6 +58,8 @@ def one_estimate(
        the blur that is left in :math:`x`, and a network ``sharpen`` that was trained for it removes the traces of a
        wrong kernel. :math:`v` has the sharp edges and the flat regions of a natural image.
     2. The kernel from :math:`\nabla v` and :math:`\nabla y`, see :func:`kernel_step`. Its support follows the values.
+       In the last rounds of the finest scale, :math:`v` is moved first, see
+       :func:`daep_prior.blind.position.at_best_position`.
     3. :math:`x` from :math:`y`, the kernel and :math:`v`, see :func:`image_step`.
 
     :param torch.Tensor y: photograph in grey, (1, 1, h, w) in [0, 1].
@@ -106,8 +111,11 @@ def one_round(
     """
     sharp = mean_shift(image, denoise, width, generator)
     kernel = with_margin(kernel, settings.margin, scale.room)
+    equation = (scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
+    if scale.factor == 1 and width <= MOVED_FROM:
+        sharp = at_best_position(sharp, *equation, settings.moves)
     edges = settings.edges if spread(kernel) >= settings.edges_from else 1.0
-    kernel = kernel_step(sharp, scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations, edges)
+    kernel = kernel_step(sharp, *equation, edges)
     least, typical = settings.smallest(faint)
     kernel = cleaned(kernel, least, settings.island, scale.size, typical)
     return kernel, image_step(sharp, scale.y, scale.known, kernel, weight, settings.fills)

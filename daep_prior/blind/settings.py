@@ -56,6 +56,8 @@ class BlindSettings:
         :func:`daep_prior.blind.kernel_step.kernel_step`; 1: all gradients count alike.
     :param float edges_from: spread of a kernel from which it is wide, pixels.
     :param float refined_edges: ``edges`` in the refining rounds.
+    :param int moves: largest number of moves of the image by parts of a pixel in each of the last rounds, see
+        :func:`daep_prior.blind.position.at_best_position`; in those of a sharpener.
     :param int fills: passes of an image step.
     """
 
@@ -88,6 +90,7 @@ class BlindSettings:
     edges: float = 0.05
     edges_from: float = WIDE
     refined_edges: float = 1.0
+    moves: int = 0
     fills: int = 2
 
     def widths(self, finest: bool) -> list[float]:
@@ -107,7 +110,7 @@ class BlindSettings:
 
     def with_sharpener(self) -> "BlindSettings":
         """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
-        return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0)
+        return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0, moves=4)
 
     def for_faint_arms(self) -> "BlindSettings":
         """The settings of a start that keeps faint values in all rounds, and lets strong edges determine every kernel.
