@@ -11,7 +11,10 @@ from daep_prior.blind.kernel_step import nonnegative_solution, quadratic
 
 #: Length of a move along an axis, pixels.
 MOVE = 1 / 8
-#: The image where it is, and moved along either axis or both.
+#: Least decrease of the squared misfit of the gradients, as a share of it, for which the image is moved. In ten training
+#: crops, thin kernels between the pixels have 6e-5 to 1e-3; of 92 decreases of smooth kernels, 91 are below 5e-5.
+LEAST_DECREASE = 5e-5
+#: No move, and moves along either axis or both.
 NEIGHBOURS = list(product((0, -1, 1), repeat=2))
 
 
@@ -49,19 +52,30 @@ def at_best_position(
     predicted = torch.fft.irfft2(steps * transfer(kernel, size), s=size)
     blurred = torch.lerp(predicted, gradients(y), known_gradients(known))
     match = (steps.conj() * torch.fft.rfft2(blurred)).sum(1)
-    best = (0, 0)
+    constant = 0.5 * float(blurred.square().sum())
+    place, costs = (0, 0), dict[tuple[int, int], float]()
     for _ in range(moves):
-        places = [(best[0] + down, best[1] + across) for down, across in NEIGHBOURS]
-        moved = torch.fft.irfft2(match * torch.stack([_phases(size, place) for place in places]), s=size)
-        matches = moved.roll((side // 2, side // 2), (-2, -1))[:, :side, :side]
+        near = [(place[0] + down, place[1] + across) for down, across in NEIGHBOURS]
+        new = [one for one in near if one not in costs]
+        shifted = torch.fft.irfft2(match * torch.stack([_phases(size, one) for one in new]), s=size)
+        matches = shifted.roll((side // 2, side // 2), (-2, -1))[:, :side, :side]
         kernels = nonnegative_solution(power, matches, kernel.expand_as(matches), ridge, iterations)
-        least = int(quadratic(power, matches, kernels, ridge).argmin())
-        if places[least] == best:
+        costs.update(zip(new, (constant + quadratic(power, matches, kernels, ridge)).tolist(), strict=True))
+        best = min(near, key=costs.__getitem__)
+        if best == place:
             break
-        best = places[least]
-    if best == (0, 0):
-        return sharp
-    return torch.fft.irfft2(_phases(size, best).conj() * torch.fft.rfft2(sharp), s=size)
+        place = best
+    stays = costs[0, 0] - costs[place] < LEAST_DECREASE * costs[0, 0]
+    return sharp if stays else _moved(sharp, (-place[0], -place[1]))
+
+
+def _moved(image: Tensor, place: tuple[int, int]) -> Tensor:
+    """An image (1, 1, H, W) moved by ``place`` moves; mirrored at its border, as a seam would ring."""
+    rows, columns = image.shape[-2:]
+    mirrored = torch.cat([image, image.flip(-1)], -1)
+    mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)
+    size = (2 * rows, 2 * columns)
+    return torch.fft.irfft2(_phases(size, place) * torch.fft.rfft2(mirrored), s=size)[..., :rows, :columns]
 
 
 def _phases(size: tuple[int, int], place: tuple[int, int]) -> Tensor:
