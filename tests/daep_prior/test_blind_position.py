@@ -67,14 +67,12 @@ def test_the_number_of_moves_is_the_largest(scene):
     assert torch.allclose(placed(away, y, kernel, moves=1)[inside], moved(away, -MOVE, 0.0)[inside], atol=5e-3)
 
 
-def test_a_smooth_kernel_has_no_position_and_its_image_stays(scene):
-    x, _, _ = scene
-    line = torch.exp(-0.5 * (torch.arange(-6, 7.0) / 1.6).square())
-    smooth = line[:, None] * line / line.sum().square()
-    y = convolved(transfer(smooth, SIZE), x)
-    y = y + 0.01 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-    away = moved(x, 0.125, 0.125)
-    assert placed(away, y, smooth) is away
+@pytest.mark.parametrize(("least", "stays"), [(0.0, False), (1.0, True)])
+def test_an_image_stays_if_the_misfit_falls_too_little(scene, monkeypatch, least, stays):
+    x, kernel, y = scene
+    monkeypatch.setattr("daep_prior.blind.position.LEAST_DECREASE", least)
+    away = moved(x, 0.375, 0.25)
+    assert (placed(away, y, kernel) is away) == stays
 
 
 def test_the_quadratic_is_the_least_squares_error_up_to_a_constant(scene):
