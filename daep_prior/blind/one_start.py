@@ -22,7 +22,7 @@ Cost = Callable[[Tensor], float]
 LAST_ROUNDS = 3
 #: Kernel width at which estimates are judged, images in [0, 1]. Chosen by hand.
 JUDGED_WIDTH = 15 / 255
-#: Kernel width from which on the image is moved between the pixels: wider ones leave few edges. Chosen by hand.
+#: Largest kernel width at which the image is moved between the pixels: larger ones leave few edges. Chosen by hand.
 MOVED_FROM = 30 / 255
 #: Values of an enlarged kernel below this share of the largest come from the interpolation. Chosen by hand.
 ENLARGED_LEAST = 0.02

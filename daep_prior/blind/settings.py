@@ -57,7 +57,7 @@ class BlindSettings:
     :param float edges_from: spread of a kernel from which it is wide, pixels.
     :param float refined_edges: ``edges`` in the refining rounds.
     :param int moves: largest number of moves of the image by parts of a pixel in each of the last rounds, see
-        :func:`daep_prior.blind.position.at_best_position`; in those of a sharpener.
+        :func:`daep_prior.blind.position.at_best_position`; 0: none, as without a sharpener.
     :param int fills: passes of an image step.
     """
 

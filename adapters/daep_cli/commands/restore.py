@@ -111,7 +111,7 @@ KernelSize = Annotated[
         metavar="N",
         min=3,
         help="With --kernel blind or blind:PHOTO: side of the largest kernel that is sought, pixels; default an eighth "
-        "of the image, 9 to 31.",
+        "of that image, 9 to 31.",
     ),
 ]
 KernelOut = Annotated[

@@ -51,15 +51,17 @@ class Options:
             raise ValueError(f"--format {self.format}: expected one of {', '.join(FORMATS)}.")
         if self.uncertainty is not None and self.samples is None:
             raise ValueError("--uncertainty: comes from samples; add their number, such as --samples 16.")
-        if self.samples is not None and self._finds_kernel(others=True):
+        if self.samples is not None and self.kernel == BLIND:
             raise ValueError(
                 "--samples: their deviation does not hold the error of a kernel that is found; name the kernel, or "
                 "leave --samples out."
             )
-        for name in ("kernel_size", "kernel_out", "varying"):
-            if getattr(self, name) and not self._finds_kernel(others=name == "kernel_size"):
+        for name in ("kernel_out", "varying"):
+            if getattr(self, name) and self.kernel != BLIND:
                 option = f"--{name.replace('_', '-')}"
                 raise ValueError(f"{option}: is for a kernel that is found in the photograph; give --kernel {BLIND}.")
+        if self.kernel_size is not None and (self.kernel or "").partition(":")[0] != BLIND:
+            raise ValueError(f"--kernel-size: is for a kernel that is found; give --kernel {BLIND} or {BLIND}:PHOTO.")
         if self.missing is not None:
             parse_colour(self.missing)
         if self.kernel is not None and self.noise is None:
@@ -69,11 +71,6 @@ class Options:
         tasks = (self.kernel, self.scale, self.mask, self.missing)
         if all(task is None for task in tasks) and not self.noise:
             raise ValueError("nothing to do; give --noise above 0 (denoise), --kernel, --scale, --mask or --missing.")
-
-    def _finds_kernel(self, others: bool) -> bool:
-        """Whether a kernel is found: in each photograph, or with ``others``, in another one."""
-        kernel = self.kernel or ""
-        return kernel == BLIND or (others and kernel.startswith(f"{BLIND}:"))
 
     @property
     def level(self) -> float | None:
