@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from daep_prior.images import continued
+
 __all__ = ["ChannelTransform", "phase_channels", "principal_channels", "range_transform"]
 
 #: Highest frequency of a smooth phase, cycles a pixel: standard deviation of a Gaussian low-pass. Single-coil MRI of
@@ -116,9 +118,7 @@ def _low_pass(image: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     rows, columns = (torch.fft.fftfreq(2 * n, dtype=torch.float64, device=image.device) for n in (height, width))
     weight = torch.exp(-(rows[:, None].square() + columns.square()) / (2 * PHASE_FREQUENCY**2))
-    image = torch.cat([image, image.flip(-1)], -1)
-    image = torch.cat([image, image.flip(-2)], -2)
-    return torch.fft.ifft2(torch.fft.fft2(image) * weight)[..., :height, :width]
+    return torch.fft.ifft2(torch.fft.fft2(continued(image)) * weight)[..., :height, :width]
 
 
 def _mixed(matrix: Tensor, x: Tensor) -> Tensor:

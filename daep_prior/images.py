@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["IMAGE_RANGE", "RGB", "mirrored", "one_per_image", "per_image", "replicate", "replicated_level"]
+__all__ = ["IMAGE_RANGE", "RGB", "continued", "mirrored", "one_per_image", "per_image", "replicate", "replicated_level"]
 
 #: Range of the values of an image.
 IMAGE_RANGE = (0.0, 1.0)
@@ -55,6 +55,12 @@ def replicated_level(sigma: float | Tensor, replicas: int) -> float | Tensor:
     ``sqrt(replicas)``; without it the network leaves most of the noise in (5 dB at 25/255).
     """
     return sigma * math.sqrt(replicas)
+
+
+def continued(x: Tensor) -> Tensor:
+    """Images (..., H, W) with their mirror images to the right and below, (..., 2 H, 2 W): periodic without a seam."""
+    x = torch.cat([x, x.flip(-1)], -1)
+    return torch.cat([x, x.flip(-2)], -2)
 
 
 def mirrored(x: Tensor, flip: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from daep_prior.blind.fourier import gradients, known_gradients, transfer
 from daep_prior.blind.kernel_step import nonnegative_solution, quadratic
+from daep_prior.images import continued
 
 #: Length of a move along an axis, pixels.
 MOVE = 1 / 8
@@ -73,10 +74,10 @@ def at_best_position(
 def _moved(image: Tensor, place: tuple[int, int]) -> Tensor:
     """An image (1, 1, H, W) moved by ``place`` moves; mirrored at its border, as a seam would ring."""
     rows, columns = image.shape[-2:]
-    mirrored = torch.cat([image, image.flip(-1)], -1)
-    mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)
     size = (2 * rows, 2 * columns)
-    return torch.fft.irfft2(_phases(image, size, place) * torch.fft.rfft2(mirrored), s=size)[..., :rows, :columns]
+    return torch.fft.irfft2(_phases(image, size, place) * torch.fft.rfft2(continued(image)), s=size)[
+        ..., :rows, :columns
+    ]
 
 
 def _phases(like: Tensor, size: tuple[int, int], place: tuple[int, int]) -> Tensor:
