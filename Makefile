@@ -36,8 +36,9 @@ check: lint
 	$(BIN)/python -m pytest --quiet $(FAST)
 	$(BIN)/daep demo -o $(VENV)/check.png --size 64 --overwrite
 
+# A worker for each core; a file stays in one worker, so that its fixtures are made once.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 $(DOCS_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -e ".[docs]"

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from daep_cli.wording import in_options
 
@@ -22,6 +23,15 @@ NEXT_STEPS = {
     errno.ELOOP: "remove the link",
 }
 ANY_STEP = "check the disk, or try another folder"
+#: What is expected of a number, by the kind of error of pydantic, with which newer versions of typer check values.
+EXPECTED = {
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+}
 
 
 class Interrupted(Exception):
@@ -50,13 +60,26 @@ def named(option: str, given: object) -> Iterator[None]:
         raise kind(option + (text if text.startswith(f"{given}:") else f"{given}: {text}")) from error
 
 
+def _usage(error: Any) -> str:
+    """typer's message about the command line; about a number, the option, what was given and what is expected.
+
+    Where typer checks without pydantic, its message says that already.
+    """
+    details: list[Any] = getattr(error.__cause__, "errors", list)()
+    if not details or details[0]["type"] not in EXPECTED:
+        return str(error.format_message())
+    detail = details[0]
+    expected = EXPECTED[detail["type"]].format(**detail.get("ctx", {}))
+    return f"{error.param.opts[0]} {detail['input']}: expected {expected}."
+
+
 def explain(error: BaseException, command: str = "") -> str | None:
     """One line about an expected error: bad usage or input, files, divergence, memory. ``None`` for a bug.
 
     :param str command: of ``daep``, see :func:`daep_cli.wording.in_options`.
     """
     if hasattr(error, "format_message"):  # typer's usage errors; their module differs between versions
-        return one_line(error.format_message())
+        return one_line(_usage(error))
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return one_line(f"{name}{error.strerror}; {NEXT_STEPS.get(error.errno or 0, ANY_STEP)}.")
