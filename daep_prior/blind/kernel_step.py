@@ -14,7 +14,14 @@ PASSES = 3
 
 
 def kernel_step(
-    sharp: Tensor, y: Tensor, known: Tensor, kernel: Tensor, ridge: float, iterations: int, edges: float = 1.0
+    sharp: Tensor,
+    y: Tensor,
+    known: Tensor,
+    kernel: Tensor,
+    ridge: float,
+    iterations: int,
+    edges: float = 1.0,
+    support: Tensor | None = None,
 ) -> Tensor:
     r"""The next kernel,
 
@@ -39,35 +46,36 @@ def kernel_step(
     errors of :math:`g` on weak edges hardly matter then (instrumental variables). The antisymmetric part of
     :math:`k \mapsto (w g) \star (g * k)`, which is small, is applied to the kernel of the pass before.
 
-    :param torch.Tensor sharp: :math:`x`, (1, 1, H, W).
+    :param torch.Tensor sharp: :math:`x`, (1, 1, H, W); or (N, 1, H, W): the squared error is the mean over N images.
     :param torch.Tensor y: measurement on the same grid, (1, 1, H, W).
     :param torch.Tensor known: 1 where the pixel is measured, (1, 1, H, W).
     :param torch.Tensor kernel: the last kernel, (n, n), n odd.
     :param float ridge: :math:`\rho`.
     :param float edges: share of the pixels with strong edges, in (0, 1]; 1: all gradients have weight 1.
+    :param torch.Tensor support: 1 where the kernel may differ from 0, (n, n); default: everywhere.
     :return: (n, n).
     """
     side, size = kernel.shape[0], (sharp.shape[-2], sharp.shape[-1])
     steps, blurred, inside = gradients(sharp), gradients(y), known_gradients(known)
     every = torch.fft.rfft2(steps)
     strong = every if edges >= 1 else torch.fft.rfft2(_weights(steps, edges) * steps)
-    both = (strong.conj() * every).sum(1)
+    both = (strong.conj() * every).sum(1).mean(0, keepdim=True)
     power = torch.fft.irfft2(both.real, s=size)[0]
     for _ in range(1 if edges >= 1 else PASSES):
         blur = transfer(kernel, size)
         measured = torch.lerp(torch.fft.irfft2(every * blur, s=size), blurred, inside)
-        match = (strong.conj() * torch.fft.rfft2(measured)).sum(1) - 1j * both.imag * blur
+        match = (strong.conj() * torch.fft.rfft2(measured)).sum(1).mean(0, keepdim=True) - 1j * both.imag * blur
         match = torch.fft.irfft2(match, s=size)[0].roll((side // 2, side // 2), (-2, -1))[:side, :side]
-        kernel = nonnegative_solution(power, match, kernel, ridge, iterations)
+        kernel = nonnegative_solution(power, match, kernel, ridge, iterations, support)
     return kernel
 
 
 def _weights(steps: Tensor, edges: float) -> Tensor:
-    """``|g|^2 / (|g|^2 + t^2)`` of gradients (1, 2, H, W): (1, 1, H, W)."""
+    """``|g|^2 / (|g|^2 + t^2)`` of gradients (N, 2, H, W): (N, 1, H, W)."""
     squares = steps.square().sum(1, keepdim=True)
     # kthvalue, as quantile refuses large images
-    threshold = squares.flatten().kthvalue(max(1, round((1 - edges) * squares.numel()))).values
-    return squares / (squares + threshold.clamp_min(1e-12))
+    threshold = squares.flatten(1).kthvalue(max(1, round((1 - edges) * squares[0].numel())), dim=1).values
+    return squares / (squares + threshold.clamp_min(1e-12)[:, None, None, None])
 
 
 def nonnegative_solution(

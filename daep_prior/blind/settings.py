@@ -69,7 +69,7 @@ class BlindSettings:
     refined_from: float = 15 / 255
     refined_margin: int = 2
     refined_island: float = 0.02
-    arm_steps: int = 5
+    arm_steps: int = 6
     corrections: int = 3
     widest: float = 60 / 255
     narrowest: float = 15 / 255

@@ -7,7 +7,7 @@ import torch
 from blind_scene import discs, measured, oracle
 
 from daep_prior.blind import BlindSettings, faint_arms, similarity
-from daep_prior.blind.faint_arms import significant, with_faint_arms
+from daep_prior.blind.faint_arms import curves, with_faint_arms
 from daep_prior.blind.kernel_shape import centred, fitted
 from daep_prior.blind.pyramid import scales
 
@@ -59,50 +59,76 @@ def test_the_cheapest_step_is_taken(y, bright):
     assert found(y, bright, lambda k: seen.append(k) or next(costs)) is seen[1]
 
 
-def test_a_row_of_weak_values_is_kept_and_single_ones_are_not():
-    noise = 0.01 * torch.randn(61, 61, generator=torch.Generator().manual_seed(0))
-    bright = torch.zeros(61, 61, dtype=torch.bool)
-    bright[28:33, 28:33] = True
-    kernel = torch.where(bright, 1 / 25, 0.0)
-    arm = torch.zeros(61, 61)
-    arm[35:55, 30] = 0.03
-    with_arm, without = significant(kernel, noise + arm, bright), significant(kernel, noise, bright)
-    assert with_arm[35:55, 30].gt(0).float().mean() > 0.9
-    assert without[~bright].sum() == 0
-    assert with_arm.sum() == pytest.approx(1, abs=1e-5)
+@pytest.fixture
+def support():
+    """Of 5 x 5 pixels in 61 x 61."""
+    mask = torch.zeros(61, 61, dtype=torch.bool)
+    mask[28:33, 28:33] = True
+    return mask
 
 
-def test_the_bright_part_keeps_its_shape():
-    kernel = fitted(torch.tensor([[0.0, 0.2, 0.0], [0.3, 0.4, 0.1], [0.0, 0.0, 0.0]]), 31)
-    bright = kernel > 0
-    new = significant(kernel, torch.rand(31, 31, generator=torch.Generator().manual_seed(1)) - 0.5, bright)
-    assert torch.allclose(new[bright] / new[bright].sum(), kernel[bright], atol=1e-6)
+def noisy(value: float = 0.0, row: slice = slice(35, 55), tilt: float = 0.0, seed: int = 0):
+    """Noise of 0.01 and a line of such a value, which moves by ``tilt`` pixels in a row."""
+    missing = 0.01 * torch.randn(61, 61, generator=torch.Generator().manual_seed(seed))
+    for i in range(row.start, row.stop):
+        missing[i, 30 + round(tilt * (i - row.start))] += value
+    return missing
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.5, -1.0])
+def test_a_row_of_weak_values_is_a_curve_in_any_direction(support, tilt):
+    found = curves(noisy(0.03, tilt=tilt), support)
+    line = noisy(1.0, tilt=tilt) > 0.5
+    assert found[line].float().mean() > 0.8
+    assert found.sum() < 6 * line.sum()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_is_no_curve(support, seed):
+    assert not curves(noisy(seed=seed), support).any()
+
+
+def test_single_values_are_no_curve(support):
+    assert not curves(noisy(0.03, slice(40, 41)), support).any()
+
+
+def test_values_in_the_support_are_no_curve(support):
+    assert not curves(noisy(10.0, slice(29, 32)), support).any()
+
+
+def test_a_curve_needs_a_high_peak(monkeypatch, support):
+    assert curves(noisy(0.03), support).any()
+    monkeypatch.setattr(faint_arms, "HIGH", 100.0)
+    assert not curves(noisy(0.03), support).any()
+
+
+def test_values_outside_the_support_stay_0(monkeypatch, y, bright):
+    """The kernel of a step is 0 but on the bright part, the curve and their neighbours."""
+    monkeypatch.setattr(faint_arms, "curves", lambda missing, support: arm(missing))
+    new = []
+    found(y, bright, lambda k: new.append(k) or 2.0)
+    reached = fitted(new[0], 61) > 0
+    allowed = faint_arms._with_neighbours((fitted(bright, 61) > 0) | arm(torch.zeros(61, 61)))
+    assert reached.any() and 0 < reached.sum() <= allowed.sum()
+
+
+def arm(kernel):
+    """A column of 5 pixels below the middle of a kernel (n, n)."""
+    mask = torch.zeros_like(kernel, dtype=torch.bool)
+    middle = kernel.shape[0] // 2
+    mask[middle + 1 : middle + 6, middle] = True
+    return mask
 
 
 def test_the_kernel_fits_into_the_largest_one(monkeypatch, y, bright):
-    def everywhere(kernel, correction, bright):
-        return torch.full_like(kernel, 1 / kernel.numel())
-
-    monkeypatch.setattr(faint_arms, "significant", everywhere)
+    monkeypatch.setattr(faint_arms, "curves", lambda missing, support: ~support)
     used = found(y, bright, lambda *_: 0.5).nonzero()
     assert int((used.max(0).values - used.min(0).values).max()) + 1 <= SETTINGS.size
 
 
-def test_no_significant_part_costs_nothing(monkeypatch, y, bright):
-    monkeypatch.setattr(faint_arms, "significant", lambda kernel, correction, bright: kernel)
+def test_no_significant_curve_costs_nothing(monkeypatch, y, bright):
+    monkeypatch.setattr(faint_arms, "curves", lambda missing, support: torch.zeros_like(support))
     assert found(y, bright, lambda *_: pytest.fail("rated")) is bright
-
-
-@pytest.mark.parametrize(("limit", "value"), [("HIGH", 100.0), ("TOGETHER", 100.0)])
-def test_a_part_needs_a_high_peak_and_a_high_sum(monkeypatch, limit, value):
-    noise = 0.01 * torch.randn(61, 61, generator=torch.Generator().manual_seed(0))
-    bright = torch.zeros(61, 61, dtype=torch.bool)
-    bright[28:33, 28:33] = True
-    noise[35:55, 30] += 0.03
-    kernel = torch.where(bright, 1 / 25, 0.0)
-    assert significant(kernel, noise, bright)[~bright].sum() > 0
-    monkeypatch.setattr(faint_arms, limit, value)
-    assert significant(kernel, noise, bright)[~bright].sum() == 0
 
 
 def test_a_kernel_that_fills_its_support_is_not_restored_with(y):

@@ -194,6 +194,39 @@ def test_weak_edges_that_are_wrong_hardly_matter_beside_strong_ones(kernel):
     assert (strong - kernel).square().sum() < 0.35 * (every - kernel).square().sum()
 
 
+def test_a_kernel_step_with_several_images_minimises_the_mean_of_their_objectives(sharp, kernel):
+    images = sharp + 0.2 * torch.randn(3, *sharp.shape[1:], generator=torch.Generator().manual_seed(1))
+    blurred, whole, ridge = convolved(transfer(kernel, sharp.shape[-2:]), sharp), torch.ones_like(sharp), 5.0
+
+    def objective(k):
+        misfit = convolved(transfer(k, sharp.shape[-2:]), gradients(images)) - gradients(blurred)
+        return float(0.5 * misfit.square().sum() / len(images) + ridge / 2 * k.square().sum())
+
+    def found(images):
+        return kernel_step(images, blurred, whole, one_pixel(7), ridge, 1000)
+
+    least = objective(found(images))
+    assert all(least < objective(found(one[None])) for one in images)
+    assert least < objective(found(images.mean(0, keepdim=True)))
+
+
+@pytest.mark.parametrize("edges", [1.0, 0.1])
+def test_a_kernel_step_with_equal_images_is_that_with_one(sharp, kernel, edges):
+    y, known = measured(sharp, kernel)
+    three, one = (
+        kernel_step(images, y, known, one_pixel(7), 1.0, 100, edges) for images in (sharp.expand(3, -1, -1, -1), sharp)
+    )
+    assert torch.allclose(three, one, atol=1e-5)
+
+
+def test_a_kernel_step_stays_in_its_support(sharp, kernel):
+    y, known = measured(sharp, kernel)
+    support = torch.ones(7, 7)
+    support[3] = 0
+    found = kernel_step(sharp, y, known, one_pixel(7), 1.0, 100, 1.0, support)
+    assert not found[3].any() and (found[:3].any() and found[4:].any())
+
+
 def test_the_misfit_is_small_for_the_true_kernel_alone(sharp, kernel):
     y, known = measured(sharp, kernel)
     assert gradient_misfit(sharp, y, known, kernel) < 1e-5
