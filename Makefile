@@ -38,7 +38,7 @@ check: lint
 
 # A worker for each core; a file stays in one worker, so that its fixtures are made once.
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 $(DOCS_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -e ".[docs]"

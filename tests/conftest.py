@@ -17,8 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 END_WITHIN = 120
 
 
-def pytest_unconfigure() -> None:
-    """If Python does not end after the last test, print where each thread waits, and fail."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """If Python does not end after the last test, print where each thread waits, and fail.
+
+    A worker of pytest-xdist waits for the others and is ended by force, so this holds for tests in one process alone.
+    """
+    if hasattr(config, "workerinput"):
+        return
     faulthandler.dump_traceback_later(END_WITHIN, exit=True, file=sys.__stderr__)
 
 

@@ -28,9 +28,7 @@ EXPECTED = {
     "int_parsing": "a whole number",
     "float_parsing": "a number",
     "greater_than_equal": "at least {ge:g}",
-    "greater_than": "more than {gt:g}",
     "less_than_equal": "at most {le:g}",
-    "less_than": "less than {lt:g}",
 }
 
 
@@ -63,12 +61,12 @@ def named(option: str, given: object) -> Iterator[None]:
 def _usage(error: Any) -> str:
     """typer's message about the command line; about a number, the option, what was given and what is expected.
 
-    Where typer checks without pydantic, its message says that already.
+    Without pydantic, typer's message about a number names all three.
     """
-    details: list[Any] = getattr(error.__cause__, "errors", list)()
-    if not details or details[0]["type"] not in EXPECTED:
+    cause = error.__cause__
+    detail = cause.errors()[0] if hasattr(cause, "errors") else {}
+    if detail.get("type") not in EXPECTED:
         return str(error.format_message())
-    detail = details[0]
     expected = EXPECTED[detail["type"]].format(**detail.get("ctx", {}))
     return f"{error.param.opts[0]} {detail['input']}: expected {expected}."
 

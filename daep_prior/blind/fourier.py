@@ -23,7 +23,7 @@ def convolved(transform: Tensor, image: Tensor) -> Tensor:
 
 
 def gradients(image: Tensor) -> Tensor:
-    """Differences to the pixel on the left and to the pixel above, (1, 2, H, W), of an image (1, 1, H, W).
+    """Differences to the pixel on the left and to the pixel above, (N, 2, H, W), of images (N, 1, H, W).
 
     Across the seam of the periodic domain they are 0: the edge there is none of the image.
     """

@@ -46,7 +46,8 @@ def kernel_step(
     errors of :math:`g` on weak edges hardly matter then (instrumental variables). The antisymmetric part of
     :math:`k \mapsto (w g) \star (g * k)`, which is small, is applied to the kernel of the pass before.
 
-    :param torch.Tensor sharp: :math:`x`, (1, 1, H, W); or (N, 1, H, W): the squared error is the mean over N images.
+    :param torch.Tensor sharp: :math:`x`, (1, 1, H, W); or N images (N, 1, H, W), with the mean over them of the squared
+        error, or of :math:`(w g) \star (g * k - \nabla y)`.
     :param torch.Tensor y: measurement on the same grid, (1, 1, H, W).
     :param torch.Tensor known: 1 where the pixel is measured, (1, 1, H, W).
     :param torch.Tensor kernel: the last kernel, (n, n), n odd.

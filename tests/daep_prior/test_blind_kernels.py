@@ -219,11 +219,12 @@ def test_a_kernel_step_with_equal_images_is_that_with_one(sharp, kernel, edges):
     assert torch.allclose(three, one, atol=1e-5)
 
 
-def test_a_kernel_step_stays_in_its_support(sharp, kernel):
+@pytest.mark.parametrize("edges", [1.0, 0.1])
+def test_a_kernel_step_stays_in_its_support(sharp, kernel, edges):
     y, known = measured(sharp, kernel)
     support = torch.ones(7, 7)
     support[3] = 0
-    found = kernel_step(sharp, y, known, one_pixel(7), 1.0, 100, 1.0, support)
+    found = kernel_step(sharp, y, known, one_pixel(7), 1.0, 100, edges, support)
     assert not found[3].any() and (found[:3].any() and found[4:].any())
 
 
