@@ -87,14 +87,12 @@ def with_faint_arms(
         if int((~support).sum()) < LEAST_OUTSIDE:
             break
         sharp = _sharp_images(problem, present, seed + number)
-        missing = torch.stack([_correction(scale, one[None], present) for one in sharp]).mean(0)
-        support = support | _with_neighbours(curves(missing, support))
+        support = support | _with_neighbours(curves(_correction(scale, sharp, present), support))
         if torch.equal(support, first):
             break
         present = kernel_step(sharp, scale.y, scale.known, present, *equation, support)
         present = present / present.sum().clamp_min(1e-12)
-        new = _placed(present, scale)
-        new_rating = cost(new)
+        new_rating = cost(new := _placed(present, scale))
         if follow is not None:
             follow(scale.factor, number, new)
         worse = 0 if new_rating < rating else worse + 1
@@ -137,13 +135,13 @@ def _sharp_images(problem: _Problem, kernel: Tensor, seed: int) -> Tensor:
 
 
 def _correction(scale: Scale, sharp: Tensor, kernel: Tensor) -> Tensor:
-    """``d`` of :func:`with_faint_arms` from one sharp image (1, 1, H, W)."""
+    """``d`` of :func:`with_faint_arms`, (n, n), from sharp images (N, 1, H, W)."""
     size, side = (sharp.shape[-2], sharp.shape[-1]), kernel.shape[0]
     steps = gradients(sharp)
     residual = known_gradients(scale.known) * (gradients(scale.y) - convolved(transfer(kernel, size), steps))
     spectrum = torch.fft.rfft2(steps)
     power, match = spectrum.abs().square().sum(1), (spectrum.conj() * torch.fft.rfft2(residual)).sum(1)
-    correction = torch.fft.irfft2(match / (power + RIDGE), s=size)[0]
+    correction = torch.fft.irfft2(match / (power + RIDGE), s=size).mean(0)
     return correction.roll((side // 2, side // 2), (-2, -1))[:side, :side]
 
 
