@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daep_prior.blind.fourier import convolved, gradients, known_gradients, transfer
+from daep_prior.blind.fourier import central, convolved, gradients, known_gradients, transfer
 from daep_prior.blind.kernel_shape import brightest, centred, connected_parts, fitted, trimmed
 from daep_prior.blind.kernel_step import kernel_step
 from daep_prior.blind.mean_shift import Denoise, mean_shift
@@ -25,8 +25,8 @@ NARROW = 8 / 255
 #: Standard deviations of the Gaussian that adds up values along a line and across, pixels; directions in half a turn.
 ALONG, ACROSS, DIRECTIONS = 4.5, 0.7, 16
 #: A curve has sums above ``LOW`` times their noise, the largest above ``HIGH`` times it. Largest sums in the first
-#: step: 5.2 to 8.9 on the missing arms of twelve training crops, above 6 in ten; of 20 crops that lack no arm, 6.0 to
-#: 7.0 in three, and the kernel hardly changes there. With ``HIGH`` = 5, noise was taken for an arm in two more.
+#: step: 5.2 to 8.9 on the missing arms of twelve training crops, above 6 in ten of them; 6.0 to 7.0 in three of 20
+#: crops that lack no arm. The kernels of these three hardly change. ``HIGH`` = 5 changes the kernels of two others.
 LOW, HIGH = 3.0, 6.0
 #: Least number of pixels outside the support; the noise of fewer is not known. Of windows of white noise, 13 x 13
 #: pixels and smaller, 8 to 29 % had a sum above 5.
@@ -141,8 +141,7 @@ def _correction(scale: Scale, sharp: Tensor, kernel: Tensor) -> Tensor:
     residual = known_gradients(scale.known) * (gradients(scale.y) - convolved(transfer(kernel, size), steps))
     spectrum = torch.fft.rfft2(steps)
     power, match = spectrum.abs().square().sum(1), (spectrum.conj() * torch.fft.rfft2(residual)).sum(1)
-    correction = torch.fft.irfft2(match / (power + RIDGE), s=size).mean(0)
-    return correction.roll((side // 2, side // 2), (-2, -1))[:side, :side]
+    return central(match / (power + RIDGE), size, side).mean(0)
 
 
 def _placed(kernel: Tensor, scale: Scale) -> Tensor:

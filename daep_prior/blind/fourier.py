@@ -22,6 +22,12 @@ def convolved(transform: Tensor, image: Tensor) -> Tensor:
     return torch.fft.irfft2(transform * torch.fft.rfft2(image), s=image.shape[-2:])
 
 
+def central(transform: Tensor, size: tuple[int, int], side: int) -> Tensor:
+    """The values around the origin, (..., side, side), of the periodic images (..., H, W) with that ``transform``."""
+    image = torch.fft.irfft2(transform, s=size)
+    return image.roll((side // 2, side // 2), (-2, -1))[..., :side, :side]
+
+
 def gradients(image: Tensor) -> Tensor:
     """Differences to the pixel on the left and to the pixel above, (N, 2, H, W), of images (N, 1, H, W).
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daep_prior.blind.fourier import convolved, gradients, known_gradients, transfer
+from daep_prior.blind.fourier import central, convolved, gradients, known_gradients, transfer
 
 #: Passes of a kernel step on strong edges. Chosen by hand.
 PASSES = 3
@@ -66,8 +66,7 @@ def kernel_step(
         blur = transfer(kernel, size)
         measured = torch.lerp(torch.fft.irfft2(every * blur, s=size), blurred, inside)
         match = (strong.conj() * torch.fft.rfft2(measured)).sum(1).mean(0, keepdim=True) - 1j * both.imag * blur
-        match = torch.fft.irfft2(match, s=size)[0].roll((side // 2, side // 2), (-2, -1))[:side, :side]
-        kernel = nonnegative_solution(power, match, kernel, ridge, iterations, support)
+        kernel = nonnegative_solution(power, central(match, size, side)[0], kernel, ridge, iterations, support)
     return kernel
 
 

@@ -6,7 +6,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from daep_prior.blind.fourier import gradients, known_gradients, transfer
+from daep_prior.blind.fourier import central, gradients, known_gradients, transfer
 from daep_prior.blind.kernel_step import nonnegative_solution, quadratic
 from daep_prior.images import continued
 
@@ -59,8 +59,7 @@ def at_best_position(
     for _ in range(moves):
         near = [(place[0] + down, place[1] + across) for down, across in NEIGHBOURS]
         new = [one for one in near if one not in costs]
-        shifted = torch.fft.irfft2(match * torch.stack([_phases(sharp, size, one) for one in new]), s=size)
-        matches = shifted.roll((side // 2, side // 2), (-2, -1))[:, :side, :side]
+        matches = central(match * torch.stack([_phases(sharp, size, one) for one in new]), size, side)
         kernels = nonnegative_solution(power, matches, kernel.expand_as(matches), ridge, iterations)
         costs.update(zip(new, (constant + quadratic(power, matches, kernels, ridge)).tolist(), strict=True))
         best = min(near, key=costs.__getitem__)
