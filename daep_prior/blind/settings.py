@@ -33,8 +33,8 @@ class BlindSettings:
     :param float refined_island: ``island`` in these rounds.
     :param int arm_steps: largest number of steps of the search for faint arms of a kernel of a sharpener, see
         :func:`daep_prior.blind.faint_arms.with_faint_arms`; each has six network evaluations and a rating.
-    :param int corrections: of its bias in photographs with little noise, each with eight network evaluations, see
-        :func:`daep_prior.blind.correction.corrected`.
+    :param int corrections: of the kernel's bias, if the noise is below :data:`LITTLE_NOISE`; each has eight network
+        evaluations, see :func:`daep_prior.blind.correction.corrected`.
     :param float widest: kernel width ``s`` of the mean shift in the first round of a scale, images in [0, 1].
     :param float narrowest: that of the last round; in between it falls geometrically.
     :param float denoised_from: estimated noise of the grey photograph from which the kernel is sought in a photograph
@@ -44,7 +44,8 @@ class BlindSettings:
     :param float last_weight: the same at the finest scale, in photographs with little noise.
     :param float ridge: weight of ``1/2 ||k||^2`` in the kernel step, against the sum of squared gradients.
     :param float least: kernel values below this share of the largest are set to 0.
-    :param float typical: limit of that largest value, see :func:`daep_prior.blind.kernel_shape.cleaned`.
+    :param float typical: ``least`` is a share of ``min(max(k), typical * exp(-entropy(k)))``, see
+        :func:`daep_prior.blind.kernel_shape.cleaned`.
     :param float last_least: ``least`` in the last three rounds and in the refining ones, which restore faint tails.
     :param float last_typical: ``typical`` in these rounds.
     :param float island: connected parts of the kernel with less than this share of its sum are removed.

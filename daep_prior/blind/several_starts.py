@@ -39,7 +39,7 @@ SCATTERED_CONFIRMS = 0.92
 #: on: ``docs/unknown-blur-method.md``.
 SHARPENED_FROM = 1.2 / 255
 #: Share of a kernel in 2 x 2 pixels from which the photograph counts as sharp. The test of the photograph itself gives
-#: 40 sharp training crops 0.66 and more, but for 0.47 and 0.58, and 96 blurred ones at most 0.64,
+#: 40 sharp training crops 0.66 and more, but for 0.50 and 0.58, and 96 blurred ones at most 0.64,
 #: ``benchmarks/results/blind-sharpness.csv``. Kernels found
 #: by one start: 38 of the sharp crops at least 0.64, the other two are wrong; 40 slightly blurred ones at most 0.60.
 SHARP_CORE = 0.65
@@ -94,8 +94,8 @@ def find_blur(
     :func:`daep_prior.blind.noise.less_noise`; ``cost`` and overshoot do not.
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
     agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
-    restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, they are enough;
-    otherwise all starts are made. The best is taken: the one that costs least, or see :func:`score`. One more, or
+    restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, no more starts are
+    made. The best is taken: the one that costs least, or see :func:`score`. One more, or
     three, keep faint arms, see :meth:`BlindSettings.for_faint_arms`; one is taken if it costs less and passes. The
     kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`.
 

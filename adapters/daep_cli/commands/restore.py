@@ -32,8 +32,8 @@ Kernel = Annotated[
     str | None,
     typer.Option(
         metavar="KERNEL",
-        help="Deblur; needs --noise. The blur kernel: motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, spot:PHOTO, "
-        "a file, blind: found in the image, or blind:PHOTO: found in another; see `daep kernel --help`.",
+        help="Deblur; needs --noise, but for blind. The blur kernel: motion:LENGTH:ANGLE, gaussian:SIGMA, disk:RADIUS, "
+        "spot:PHOTO, a file, blind: found in the image, or blind:PHOTO: found in another; see `daep kernel --help`.",
         autocompletion=lambda: ["motion:", "gaussian:", "disk:", "spot:", "blind"],
     ),
 ]
@@ -119,7 +119,10 @@ KernelOut = Annotated[
     typer.Option(metavar="FILE", help="With --kernel blind: write the kernel that is found, as `daep kernel -o` does."),
 ]
 Varying = Annotated[
-    bool, typer.Option("--varying", help="With --kernel blind: the blur varies over the image; one kernel a region.")
+    bool,
+    typer.Option(
+        "--varying", help="With --kernel blind: the blur varies over the image, by a turning camera or by region."
+    ),
 ]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Print how the image would be restored, and do nothing; -o is not needed.")

@@ -64,8 +64,9 @@ def estimate_kernel(
     :param int, list seed: of the noise; one, or one an image.
     :return: (B, 1, n, n), n odd, at most about 1.5 ``size``; not negative, sum 1, centre of mass in the middle pixel.
         One pixel: the photograph is sharp, or its blur is not found, which is warned of.
-    :raises ValueError: ``y`` is not a batch of photographs in [0, 1], is too small for ``size``, or an argument is out
-        of range.
+    :raises ValueError: ``y`` is not a batch of photographs in [0, 1], is too small for ``size``, an argument is out of
+        range, or a network is for one noise level.
+    :raises FileNotFoundError: ``denoiser`` or ``sharpener`` names no network.
 
     >>> import torch
     >>> from daep_deepinv import estimate_kernel

@@ -46,20 +46,22 @@ class BlindDAEP(Reconstructor):
 
     ``varying=True``: the blur varies over the photograph (rotation of the camera, depth, corners of a lens). First the
     poses of a camera that moves and turns are sought, in photographs of 160 to 640 pixels; if they do not explain it,
-    a kernel for each of a grid of overlapping regions. See ``daep_deepinv.blind.varying``.
+    a kernel for each of a grid of overlapping regions. See
+    :class:`daep_deepinv.blind.varying_kernel.VaryingKernel`.
 
     After a call, ``kernel`` contains the kernels (B, 1, n, n), ``confidence`` how likely each is right, 0 to 1, and
     ``verdict`` one of ``"found"``, ``"sharp"``, ``"not found"`` and ``"no texture"`` for each photograph.
 
-    :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph.
+    :param float sigma: noise standard deviation, images in [0, 1]; ``None``: estimated from each photograph. At least
+        1.5/255 is assumed.
     :param int size: side of the largest kernel that is sought, pixels, at least 3; an even one counts as the next odd
         one. Default: an eighth of the photograph, 9 to 31. All values of a kernel lie in a square of this side.
     :param str preset: of :class:`daep_deepinv.DAEP`, for the restoration.
     :param denoiser: judges kernels and restores the photograph: a noise-conditional DAE, a shipped name or a weight
         file.
     :param sharpener: finds the kernel: a noise-conditional DAE that was trained on images restored with a wrong kernel.
-    :param int starts: largest number of starts of a network; the first two are enough if they agree. After two or more,
-        the sharpener makes one that keeps faint arms, or three if that disagrees. 1: the fastest, without
+    :param int starts: largest number of starts of a network; no more are made once two scale factors agree. After two
+        or more, the sharpener makes one that keeps faint arms, or three if that disagrees. 1: the fastest, without
         ``confidence``.
     :param bool varying: kernels that vary over the photograph.
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
@@ -67,6 +69,7 @@ class BlindDAEP(Reconstructor):
     :param bool verbose: with ``show_progress_bar``, show start, scale and round.
     :raises ValueError: a negative or not finite ``sigma``, an unknown preset, a denoiser for one level, or no whole
         number for ``size``, ``starts`` or ``seed``.
+    :raises FileNotFoundError: ``denoiser`` or ``sharpener`` names no network.
     :raises TypeError: ``varying`` is not a bool.
 
     >>> import torch
@@ -159,7 +162,8 @@ class BlindDAEP(Reconstructor):
 
         Of a found kernel, the probability that its similarity to the true one is at least 0.95, see
         :func:`daep_prior.blind.confidence.confidence`; 0 with one start. Other verdicts: see
-        :class:`daep_prior.blind.FoundBlur`. With ``varying``: see ``VaryingBlur``.
+        :class:`daep_prior.blind.FoundBlur`. With ``varying``: see
+        :class:`daep_deepinv.blind.varying_kernel.VaryingBlur`.
         """
         return [one.confidence for one in self._last]
 
