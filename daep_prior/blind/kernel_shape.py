@@ -33,6 +33,14 @@ def extent(kernel: Tensor) -> int:
     return int((used.amax(0) - used.amin(0)).max()) + 1 if len(used) else 0
 
 
+def window_of(kernel: Tensor, share: float) -> int:
+    """Side of the smallest square, in odd numbers of pixels, that holds a share of the sum of a kernel (n, n)."""
+    for side in range(1, kernel.shape[0], 2):
+        if float(kernel[_brightest_window(kernel, side)].sum()) >= share * float(kernel.sum()):
+            return side
+    return kernel.shape[0]
+
+
 def fitted(kernel: Tensor, side: int) -> Tensor:
     """The kernel in another support with the same centre, (side, side): cropped, or padded with 0."""
     margin = (side - kernel.shape[0]) // 2

@@ -21,8 +21,8 @@ from daep_cli.wording import in_options
         ("sigma: more. DAEP(check_noise=False) trusts sigma.", "--noise: more. --no-check-noise trusts --noise."),
         ("y: the blur of photograph 0 is not found: why.", "the image: its blur is not found: why."),
         (
-            "y: the kernel of photograph 0 fills size=15; if the blur is larger, give a larger size=.",
-            "the image: its kernel fills --kernel-size 15; if the blur is larger, give a larger --kernel-size.",
+            "y: the kernel of photograph 0 fills size=15; 90% of it; if it is larger, a larger size=.",
+            "the image: its kernel fills --kernel-size 15; 90% of it; if it is larger, a larger --kernel-size.",
         ),
         ("try edges, another size= or more starts=.", "try edges, or another --kernel-size."),
         (

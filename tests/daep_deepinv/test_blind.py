@@ -207,7 +207,8 @@ def test_values_that_are_clipped_are_warned_of(factor, offset, said):
     y[..., :8, :8], y[..., -8:, -8:] = offset, factor + offset
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        BlindDAEP(size=9, starts=1)(y)
+        x = BlindDAEP(size=9, starts=1)(y)
+    assert float(x.min()) >= 0 and float(x.max()) <= 1
     texts = [str(warning.message) for warning in caught if "clipped" in str(warning.message)]
     assert len(texts) == (said is not None)
     assert all(said in text and text.startswith("y: got values from") for text in texts)
@@ -238,9 +239,44 @@ def test_a_kernel_that_fills_the_largest_size_is_warned_of(side: int, warned: bo
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warn_of(FoundBlur(kernel, 0.95, "found", []), 0, 5, 9)
-    assert [("fills size=9" in str(one.message)) for one in caught] == [True] * warned
+    texts = [str(one.message) for one in caught]
+    assert ["fills size=9; 90% of its light is in 9 x 9 pixels; if the blur is larger" in text for text in texts] == [
+        True
+    ] * warned
+
+
+def test_of_a_kernel_with_faint_ends_the_warning_says_where_the_light_is() -> None:
+    kernel = torch.zeros(15, 15)
+    kernel[7, 5:10], kernel[7, 3], kernel[7, 11] = 0.19, 0.025, 0.025
+    with pytest.warns(UserWarning, match="90% of its light is in 5 x 5 pixels; if they hold the blur, give a smaller"):
+        warn_of(FoundBlur(kernel, 0.95, "found", []), 0, 5, 9)
+
+
+def test_one_start_has_no_confidence_to_warn_of() -> None:
+    for starts, said in ((1, False), (5, True)):
+        with pytest.warns(UserWarning, match="overshoots the photograph") as caught:
+            warn_of(FoundBlur(torch.full((3, 3), 1 / 9), 0.0, "found", [], doubt=2.0), 0, starts, 9)
+        assert ("confidence" in str(caught[0].message)) == said
+
+
+def test_images_of_another_range_are_refused(blurred) -> None:
+    with pytest.raises(ValueError, match=r"y: got values from -\S+ to \S+; expected photographs in \[0, 1\]"):
+        BlindDAEP()(2 * blurred - 1)
+
+
+def test_a_noise_level_in_units_of_255_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"sigma: got 2\.55; expected at most 1, .*perhaps 2\.55/255"):
+        BlindDAEP(sigma=2.55)
+
+
+def test_it_shows_its_arguments() -> None:
+    shown = "BlindDAEP(sigma=None, size=15, preset='fast', starts=3, varying=False, seed=0)"
+    assert repr(BlindDAEP(size=15, starts=3)) == shown
 
 
 def test_before_a_call_there_is_no_kernel() -> None:
+    for name in ("confidence", "verdict"):
+        with pytest.raises(RuntimeError, match=f"{name}: BlindDAEP has not been called"):
+            getattr(BlindDAEP(), name)
     with pytest.raises(RuntimeError, match="kernel: BlindDAEP has not been called"):
         _ = BlindDAEP(size=5).kernel

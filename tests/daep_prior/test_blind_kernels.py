@@ -16,6 +16,7 @@ from daep_prior.blind.kernel_shape import (
     reach,
     spread,
     trimmed,
+    window_of,
 )
 from daep_prior.blind.kernel_step import gradient_misfit, kernel_step
 from daep_prior.blind.one_start import one_round
@@ -267,3 +268,11 @@ def test_saturated_lights_are_avoided():
     y[..., :500] = (y[..., :500] > 0.5).float()  # stronger edges, all clipped
     _, columns = textured_region(y, 15)
     assert columns.start >= 440
+
+
+def test_the_window_of_most_light_leaves_out_faint_values_at_the_ends():
+    kernel = torch.zeros(21, 21)
+    kernel[10, 7:12] = 0.19
+    kernel[2, 3] = kernel[18, 17] = 0.025
+    assert [window_of(kernel, share) for share in (0.1, 0.9, 0.94, 0.98)] == [1, 5, 5, 17]
+    assert window_of(kernel, 1.1) == 21

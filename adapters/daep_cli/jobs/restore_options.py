@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daep_cli.kernels.blind import BLIND
-from daep_cli.kernels.reading import kernel_path
+from daep_cli.kernels.reading import check_exists, kernel_path
 from daep_cli.masks import parse_colour
 from daep_cli.noise_option import AUTO, Counts, Noise
 from daep_cli.photographs.writing import FORMATS
@@ -64,6 +64,8 @@ class Options:
             raise ValueError(f"--kernel-size: is for a kernel that is found; give --kernel {BLIND} or {BLIND}:PHOTO.")
         if self.missing is not None:
             parse_colour(self.missing)
+        if self.kernel is not None:
+            check_exists(self.kernel)
         if self.kernel is not None and self.noise is None:
             raise ValueError(
                 "--kernel: needs --noise, the noise of the photograph (0 to 255); give --noise auto if it is unknown."

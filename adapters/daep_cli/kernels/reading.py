@@ -54,11 +54,9 @@ def read_kernel(name: str, size: int | None = None) -> Kernel:
             from daep_cli.kernels.point_of_light import read_spot
 
             return read_spot(Path(rest))
+    check_exists(name)
     path = kernel_path(name) or Path(name)
     key = name[len(str(path)) + 1 :] if name != str(path) else ""
-    if not path.exists():
-        shapes = ", ".join(example for _, _, example in SHAPES.values())
-        raise FileNotFoundError(f"--kernel {name}: no such file, and no shape such as {shapes}.")
     if key and path.suffix.lower() != ".npz":
         raise ValueError(f"--kernel {name}: only an .npz archive contains several kernels; leave :{key} out.")
     with named("--kernel ", path):
@@ -125,6 +123,17 @@ def as_kernel(values: Array, name: str) -> Kernel:
         raise ValueError(f"--kernel {name}: {str(error).removeprefix('kernel: ')}") from error
     # the centre of an even side 2m is m, in deepinv's Blur as in MATLAB; a zero at the end makes it that of 2m + 1
     return np.pad(kernel, [(0, 1 - side % 2) for side in kernel.shape])
+
+
+def check_exists(name: str) -> None:
+    """Refuse a kernel that is neither a file nor a shape; photographs of ``spot`` and ``blind`` are not looked for.
+
+    :raises FileNotFoundError: no such file.
+    """
+    path = kernel_path(name)
+    if path is not None and not path.exists() and name.partition(":")[0] not in (SPOT, BLIND):
+        shapes = ", ".join(example for _, _, example in SHAPES.values())
+        raise FileNotFoundError(f"--kernel {name}: no such file, and no shape such as {shapes}.")
 
 
 def kernel_path(name: str) -> Path | None:

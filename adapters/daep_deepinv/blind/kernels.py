@@ -19,7 +19,7 @@ from daep_deepinv.value_range import bounds_warning
 from daep_prior.arguments import checked_seeds, whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
 from daep_prior.blind.confidence import UNCERTAIN
-from daep_prior.blind.kernel_shape import extent
+from daep_prior.blind.kernel_shape import extent, window_of
 from daep_prior.blind.several_starts import FollowStarts
 from daep_prior.images import RGB
 
@@ -30,8 +30,10 @@ SIZE_SHARE, SMALLEST_SIZE, LARGEST_DEFAULT = 1 / 8, 9, 31
 SMALLEST_SIDE = 3
 #: Smallest height and width of a photograph, in sides of the largest kernel, and in pixels. Chosen by hand.
 LEAST_SIDES, LEAST_PIXELS = 3, 32
-#: A photograph whose largest value is above this is not in [0, 1].
-BRIGHTEST = 1.5
+#: A photograph with values outside these is not in [0, 1].
+DARKEST, BRIGHTEST = -0.5, 1.5
+#: Share of the light of a kernel that fills ``size``, whose extent the warning names.
+MOST_LIGHT = 0.9
 #: Largest number of starts. Three differ in the factor between two scales.
 STARTS = 5
 
@@ -121,17 +123,22 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
         return f"{blur} is not found: {ADVICE[found.verdict]}"
     if found.verdict != "found":
         return None
-    confidence = f"confidence {found.confidence:.2f}; {compare}, and {TRY}"
+    confidence = f"confidence {found.confidence:.2f}; " if starts > 1 else ""
+    advice = f"{confidence}{compare}, and {TRY}"
     if found.doubt > 1:
-        return f"{blur} may be wrong: the restoration overshoots the photograph, {confidence}"
+        return f"{blur} may be wrong: the restoration overshoots the photograph, {advice}"
     if starts > 1 and found.confidence < UNCERTAIN:
-        return f"{blur} is uncertain, {confidence}"
+        return f"{blur} is uncertain, {advice}"
     if size > LARGEST_DEFAULT:
         often = f"kernels of more than {LARGEST_DEFAULT} pixels are often wrong"
         return f"{blur} was sought with size={size}; {often}; {compare}"
     if extent(found.kernel) >= size:
-        larger = "if the blur is larger, give a larger size=, if it is smaller, a smaller one"
-        return f"the kernel of photograph {number} fills size={size}; {larger}; {compare}"
+        inner = window_of(found.kernel, MOST_LIGHT)
+        light = f"{MOST_LIGHT:.0%} of its light is in {inner} x {inner} pixels"
+        advice = "if the blur is larger, give a larger size="
+        if inner < size:
+            advice = "if they hold the blur, give a smaller size=, if it is larger, a larger one"
+        return f"the kernel of photograph {number} fills size={size}; {light}; {advice}; {compare}"
     return None
 
 
@@ -146,8 +153,8 @@ def checked_photographs(y: Any) -> Tensor:
     y = y.detach()
     if not bool(y.isfinite().all()):
         raise ValueError("y: the photograph contains NaN or infinite values; expected finite numbers.")
-    if float(y.abs().max()) > BRIGHTEST:
-        least, most = float(y.min()), float(y.max())
+    least, most = float(y.min()), float(y.max())
+    if least < DARKEST or most > BRIGHTEST:
         raise ValueError(f"y: got values from {least:.3g} to {most:.3g}; expected photographs in [0, 1].")
     if min(y.shape[2:]) < LEAST_PIXELS:
         last = y.shape[3] in (1, RGB) and y.shape[1] >= LEAST_PIXELS

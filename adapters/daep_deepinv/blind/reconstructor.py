@@ -67,8 +67,8 @@ class BlindDAEP(Reconstructor):
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
     :param str, torch.device device: where both networks are put; default: where they are.
     :param bool verbose: with ``show_progress_bar``, show start, scale and round.
-    :raises ValueError: a negative or not finite ``sigma``, an unknown preset, a denoiser for one level, or no whole
-        number for ``size``, ``starts`` or ``seed``.
+    :raises ValueError: a ``sigma`` that is negative, above 1 or not finite, an unknown preset, a denoiser for one
+        level, or no whole number for ``size``, ``starts`` or ``seed``.
     :raises FileNotFoundError: ``denoiser`` or ``sharpener`` names no network.
     :raises TypeError: ``varying`` is not a bool.
 
@@ -96,6 +96,9 @@ class BlindDAEP(Reconstructor):
     ):
         super().__init__()
         self.sigma = None if sigma is None else real_number("sigma", sigma, "a finite noise level")
+        if self.sigma is not None and self.sigma > 1:
+            told = f"sigma: got {self.sigma:g}; expected at most 1, as images are in [0, 1]"
+            raise ValueError(f"{told}; perhaps {self.sigma:g}/255.")
         check_preset(preset)
         if not isinstance(varying, bool):
             raise TypeError(f"varying: got {varying!r}; expected True or False.")
@@ -150,9 +153,7 @@ class BlindDAEP(Reconstructor):
 
         :raises RuntimeError: the model has not been called.
         """
-        if not self._last:
-            raise RuntimeError("kernel: BlindDAEP has not been called; call model(y) first.")
-        kernels = [one.kernel for one in self._last]
+        kernels = [one.kernel for one in self._found("kernel")]
         varying = [kernel for kernel in kernels if isinstance(kernel, VaryingKernel)]
         return varying or stacked([kernel for kernel in kernels if isinstance(kernel, Tensor)])
 
@@ -164,13 +165,28 @@ class BlindDAEP(Reconstructor):
         :func:`daep_prior.blind.confidence.confidence`; 0 with one start. Other verdicts: see
         :class:`daep_prior.blind.FoundBlur`. With ``varying``: see
         :class:`daep_deepinv.blind.varying_kernel.VaryingBlur`.
+
+        :raises RuntimeError: the model has not been called.
         """
-        return [one.confidence for one in self._last]
+        return [one.confidence for one in self._found("confidence")]
 
     @property
     def verdict(self) -> list[str]:
-        """Of the last call: ``"found"``, ``"sharp"``, ``"not found"`` or ``"no texture"``, one a photograph."""
-        return [one.verdict for one in self._last]
+        """Of the last call: ``"found"``, ``"sharp"``, ``"not found"`` or ``"no texture"``, one a photograph.
+
+        :raises RuntimeError: the model has not been called.
+        """
+        return [one.verdict for one in self._found("verdict")]
+
+    def _found(self, name: str) -> tuple[FoundBlur | VaryingBlur, ...]:
+        if not self._last:
+            raise RuntimeError(f"{name}: BlindDAEP has not been called; call model(y) first.")
+        return self._last
+
+    def __repr__(self) -> str:
+        """The arguments; not the two networks."""
+        named = ("sigma", "size", "preset", "starts", "varying", "seed")
+        return f"BlindDAEP({', '.join(f'{name}={getattr(self, name)!r}' for name in named)})"
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def deblurred(
     """
     wide = with_border(y, kernel, sigma, preset, denoiser, seed)
     r = (wide.shape[2] - y.shape[2]) // 2
-    return wide[..., r : r + y.shape[2], r : r + y.shape[3]]
+    return wide[..., r : r + y.shape[2], r : r + y.shape[3]].clamp(0, 1)
 
 
 def with_border(

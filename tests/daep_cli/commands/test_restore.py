@@ -286,6 +286,7 @@ def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--scale 9", "--scale"),
         ("--scale 2.5", "--scale"),
         ("--kernel {kernel}", "needs --noise"),
+        ("--kernel blnd", "--kernel blnd: no such file, and no shape such as motion:15:30"),
         ("--kernel {kernel} --noise 2 --scale 2", "--kernel and --scale do not work together"),
         ("--noise 5 --kernel {kernel} --white -3", "--white -3: expected"),
         ("--kernel {dir}/none.png --noise 2", "none.png: no such file"),
