@@ -5,8 +5,9 @@
 Crops of training images, see :func:`photograph`: 160, 224 and 288 pixels, colour and grey, under camera shake, trails,
 straight motion, defocus, Gaussian blur and compositions, noise of 0 to 5 %, some stored as JPEG. One blur in ten is
 1.5 times as wide, so four of 142 are wider than ``size``. ``OFFSET`` and ``SLOPE`` of ``daep_prior.blind.confidence``
-are fitted to two thirds of the found kernels: is the similarity to the true one at least ``RIGHT``? The table shows the
-others. Writes ``results/blind-confidence.csv``. Cases in the file are not measured again.
+are fitted to the found kernels: is the similarity to the true one at least ``RIGHT``? In the table, the confidences of
+each third of the photographs are from constants that are fitted to the others (cross-validation). Writes
+``results/blind-confidence.csv``. Cases in the file are not measured again.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ KINDS = ("shake", "trail", "trail", "shake", "motion", "defocus", "gaussian", "c
 NOISES = (0.0, 0.003, 0.005, 0.01, 0.01, 0.02, 0.03, 0.05)
 #: Quality of JPEG; 0: not stored as JPEG.
 QUALITIES = (0, 0, 0, 0, 95, 90, 75)
-#: Every third case is held out.
-HELD_OUT = 3
+#: Number of parts of the cross-validation: case modulo 3.
+PARTS = 3
 #: Limits of the confidence in the table.
 LIMITS = (0.0, 0.5, 0.95, 1.0)
 #: Weight of the squared constants in the fit.
@@ -133,11 +134,9 @@ def row_of(case: BlindCase, found: FoundBlur, errors: Sequence[float]) -> dict[s
     }
 
 
-def split(rows: Rows) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """The found kernels that choose the constants, and those that are held out."""
-    found = [row for row in rows if row["verdict"] == "found"]
-    held = [row for row in found if int(row["case"].split(":")[0]) % HELD_OUT == 0]
-    return [row for row in found if row not in held], held
+def found_kernels(rows: Rows) -> list[dict[str, str]]:
+    """The rows of the photographs whose kernel is found."""
+    return [row for row in rows if row["verdict"] == "found"]
 
 
 def is_right(rows: Rows) -> np.ndarray:
@@ -161,11 +160,21 @@ def probabilities(rows: Rows, offset: float, slope: float) -> np.ndarray:
     return expit(offset + slope * np.array([float(row["confirmed digits"]) for row in rows]))
 
 
-def table(rows: Rows, offset: float, slope: float) -> str:
+def cross_validated(rows: Rows) -> np.ndarray:
+    """The confidence of each kernel, with the constants that are fitted to the other parts."""
+    part = np.array([int(row["case"].split(":")[0]) % PARTS for row in rows])
+    likely = np.zeros(len(rows))
+    for one in np.unique(part):
+        others = [row for row, other in zip(rows, part != one, strict=True) if other]
+        likely[part == one] = probabilities(rows, *fitted(others))[part == one]
+    return likely
+
+
+def table(rows: Rows, likely: np.ndarray) -> str:
     """Of kernels in ranges of the confidence: how many there are, are right, restore within 3 dB, and gain."""
     columns = ("confidence", "kernels", "mean confidence", "right", "at most 3 dB from the true kernel", "gains")
     lines = ["| " + " | ".join(columns) + " |", "|---|---|---|---|---|---|"]
-    likely, right = probabilities(rows, offset, slope), is_right(rows)
+    right = is_right(rows)
     gap, before = (np.array([float(row[name]) for row in rows]) for name in ("gap", "gap of the photograph"))
     for low, high in zip(LIMITS, LIMITS[1:], strict=False):
         here = (likely >= low) & ((likely < high) | (high == 1))
@@ -192,10 +201,10 @@ def main() -> None:
         if rows.find(case.name) is None:
             rows.add(measured(case, prior))
             Console().print("  ".join(rows.rows[-1].values()), highlight=False)
-    chosen, held = split(rows.rows)
-    constants = fitted(chosen)
-    Console().print(f"OFFSET, SLOPE = {constants[0]:.2f}, {constants[1]:.2f}\nheld out:", highlight=False)
-    Console().print(table(held, *constants), highlight=False)
+    found = found_kernels(rows.rows)
+    offset, slope = fitted(found)
+    Console().print(f"OFFSET, SLOPE = {offset:.2f}, {slope:.2f}\ncross-validated:", highlight=False)
+    Console().print(table(found, cross_validated(found)), highlight=False)
 
 
 if __name__ == "__main__":

@@ -38,15 +38,26 @@ def test_the_constants_of_a_logistic_function_are_found():
     assert blind_confidence.fitted(rows) == pytest.approx((-3, 2.5), abs=0.25)
 
 
-def test_every_third_photograph_is_held_out_and_only_found_kernels_count():
+def test_only_found_kernels_count():
     rows = [row(n, 1.0, True, "sharp" if n == 4 else "found") for n in range(7)]
-    chosen, held = blind_confidence.split(rows)
-    assert [one["case"][0] for one in chosen] == ["1", "2", "5"] and [one["case"][0] for one in held] == ["0", "3", "6"]
+    assert [one["case"][0] for one in blind_confidence.found_kernels(rows)] == ["0", "1", "2", "3", "5", "6"]
+
+
+def test_a_photograph_has_no_part_in_its_own_confidence():
+    rng = np.random.default_rng(1)
+    rows = [row(n, d, d + rng.normal() > 1.5) for n, d in enumerate(rng.uniform(0, 2.7, 60))]
+    likely = blind_confidence.cross_validated(rows)
+    for number in (0, 31):
+        changed = [*rows]
+        changed[number] = row(number, rows[number]["confirmed digits"], rows[number]["similarity"] == "0.80")
+        again = blind_confidence.cross_validated(changed)
+        alike = again == likely
+        assert alike.tolist() == [n % 3 == number % 3 for n in range(60)]
 
 
 def test_the_table_counts_right_kernels_small_gaps_and_gains():
     rows = [row(0, 2.5, True), row(1, 2.5, True), row(2, 2.5, False), row(3, 0.1, False)]
-    lines = blind_confidence.table(rows, -4.0, 3.2).splitlines()
+    lines = blind_confidence.table(rows, blind_confidence.probabilities(rows, -4.0, 3.2)).splitlines()
     assert lines[2] == "| 0 to 0.5 | 1 | 0.02 | 0.00 | 0.00 | 0.00 |"
     assert lines[-1] == "| 0.95 to 1 | 3 | 0.98 | 0.67 | 0.67 | 0.67 |"
 
@@ -63,9 +74,9 @@ def test_a_photograph_is_the_same_each_time(tmp_path):
 def test_the_shipped_constants_are_those_of_the_results_and_are_calibrated():
     with (Path(blind_confidence.RESULTS) / "blind-confidence.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    chosen, held = blind_confidence.split(rows)
-    assert blind_confidence.fitted(chosen) == pytest.approx((OFFSET, SLOPE), abs=0.01)
-    likely, right = blind_confidence.probabilities(held, OFFSET, SLOPE), blind_confidence.is_right(held)
+    found = blind_confidence.found_kernels(rows)
+    assert blind_confidence.fitted(found) == pytest.approx((OFFSET, SLOPE), abs=0.01)
+    likely, right = blind_confidence.cross_validated(found), blind_confidence.is_right(found)
     assert likely.mean() == pytest.approx(right.mean(), abs=0.1)
     score, of_mean = ((likely - right) ** 2).mean(), right.mean() * (1 - right.mean())
     assert score < 0.7 * of_mean

@@ -125,7 +125,11 @@ Varying = Annotated[
     ),
 ]
 Explain = Annotated[
-    bool, typer.Option("--explain", help="Print how the image would be restored, and do nothing; -o is not needed.")
+    bool,
+    typer.Option(
+        "--explain",
+        help="Print how the image would be restored; write nothing. A blind kernel is sought. -o is not needed.",
+    ),
 ]
 
 
