@@ -66,10 +66,11 @@ class Options:
             parse_colour(self.missing)
         if self.kernel is not None:
             check_exists(self.kernel)
-        if self.kernel is not None and self.noise is None:
-            raise ValueError(
-                "--kernel: needs --noise, the noise of the photograph (0 to 255); give --noise auto if it is unknown."
-            )
+            if self.noise is None:
+                raise ValueError(
+                    "--kernel: needs --noise, the noise of the photograph (0 to 255); give --noise auto if it is "
+                    "unknown."
+                )
         tasks = (self.kernel, self.scale, self.mask, self.missing)
         if all(task is None for task in tasks) and not self.noise:
             raise ValueError("nothing to do; give --noise above 0 (denoise), --kernel, --scale, --mask or --missing.")

@@ -97,8 +97,9 @@ class BlindDAEP(Reconstructor):
         super().__init__()
         self.sigma = None if sigma is None else real_number("sigma", sigma, "a finite noise level")
         if self.sigma is not None and self.sigma > 1:
-            told = f"sigma: got {self.sigma:g}; expected at most 1, as images are in [0, 1]"
-            raise ValueError(f"{told}; perhaps {self.sigma:g}/255.")
+            raise ValueError(
+                f"sigma: got {self.sigma:g}; expected at most 1, as images are in [0, 1]; perhaps {self.sigma:g}/255."
+            )
         check_preset(preset)
         if not isinstance(varying, bool):
             raise TypeError(f"varying: got {varying!r}; expected True or False.")
