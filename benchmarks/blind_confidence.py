@@ -32,7 +32,8 @@ from scipy.special import expit
 from torch import Tensor
 
 from daep_cli.kernels.shapes import disk, gaussian, motion
-from daep_deepinv.blind.kernels import STARTS, checked_size, found_blurs
+from daep_deepinv.blind.arguments import checked_size
+from daep_deepinv.blind.kernels import STARTS, found_blurs
 from daep_deepinv.blind.prior import BlindPrior, as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import FoundBlur, similarity

@@ -31,7 +31,7 @@ from protocol import as_tensor, data_folder
 from rich.console import Console
 from torch import Tensor
 
-from daep_deepinv.blind.kernels import checked_size
+from daep_deepinv.blind.arguments import checked_size
 from daep_deepinv.blind.prior import BlindPrior, as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur

@@ -22,7 +22,7 @@ from rich.console import Console
 from torch import Tensor
 
 from daep_deepinv import DAEPrior
-from daep_deepinv.blind.kernels import checked_size
+from daep_deepinv.blind.arguments import checked_size
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, find_blur
 from daep_prior.blind.correction import corrected

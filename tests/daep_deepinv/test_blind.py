@@ -8,7 +8,8 @@ from blind_scene import discs, measured
 from deepinv.physics import Denoising
 
 from daep_deepinv import BlindDAEP, estimate_kernel
-from daep_deepinv.blind.kernels import checked_size, warn_of
+from daep_deepinv.blind.arguments import checked_size
+from daep_deepinv.blind.doubts import warn_of
 from daep_deepinv.blind.restoration import deblurred
 from daep_prior.blind import BlindSettings, Estimate, FoundBlur, similarity
 from daep_prior.blind.several_starts import find_blur, texture

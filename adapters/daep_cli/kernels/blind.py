@@ -73,7 +73,8 @@ def blind_kernel(
     follow: Callable[[int, float, int, Tensor], None] | None = None,
 ) -> BlindKernel:
     """The kernel of a photograph (1, C, H, W) in [0, 1]; the parameters are those of ``BlindDAEP``."""
-    from daep_deepinv.blind.kernels import STARTS, checked_photographs, found_blurs
+    from daep_deepinv.blind.arguments import checked_photographs
+    from daep_deepinv.blind.kernels import STARTS, found_blurs
     from daep_deepinv.blind.prior import as_blind_prior
     from daep_deepinv.blind.varying import found_varying_blur
 

@@ -54,8 +54,7 @@ def read_kernel(name: str, size: int | None = None) -> Kernel:
             from daep_cli.kernels.point_of_light import read_spot
 
             return read_spot(Path(rest))
-    check_exists(name)
-    path = kernel_path(name) or Path(name)
+    path = check_exists(name) or Path(name)
     key = name[len(str(path)) + 1 :] if name != str(path) else ""
     if key and path.suffix.lower() != ".npz":
         raise ValueError(f"--kernel {name}: only an .npz archive contains several kernels; leave :{key} out.")
@@ -125,15 +124,16 @@ def as_kernel(values: Array, name: str) -> Kernel:
     return np.pad(kernel, [(0, 1 - side % 2) for side in kernel.shape])
 
 
-def check_exists(name: str) -> None:
-    """Refuse a kernel that is neither a file nor a shape; photographs of ``spot`` and ``blind`` are not looked for.
+def check_exists(name: str) -> Path | None:
+    """The file in the name of a kernel, see :func:`kernel_path`; photographs of ``spot`` and ``blind`` may be missing.
 
-    :raises FileNotFoundError: no such file.
+    :raises FileNotFoundError: the kernel is neither a file nor a shape.
     """
     path = kernel_path(name)
     if path is not None and not path.exists() and name.partition(":")[0] not in (SPOT, BLIND):
         shapes = ", ".join(example for _, _, example in SHAPES.values())
         raise FileNotFoundError(f"--kernel {name}: no such file, and no shape such as {shapes}.")
+    return path
 
 
 def kernel_path(name: str) -> Path | None:

@@ -12,15 +12,9 @@ from deepinv.models import Reconstructor
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from daep_deepinv.blind.kernels import (
-    SMALLEST_SIDE,
-    STARTS,
-    checked_photographs,
-    found_blurs,
-    seeds_of,
-    stacked,
-    warn_of_clipping,
-)
+from daep_deepinv.blind.arguments import SMALLEST_SIDE, checked_photographs, seeds_of
+from daep_deepinv.blind.doubts import warn_of_clipping
+from daep_deepinv.blind.kernels import STARTS, found_blurs, stacked
 from daep_deepinv.blind.prior import SHARPENER, as_blind_prior
 from daep_deepinv.blind.restoration import deblurred
 from daep_deepinv.blind.varying import found_varying_blur

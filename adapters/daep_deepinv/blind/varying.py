@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from daep_deepinv.blind.kernels import checked_size, found_blurs, stacked
+from daep_deepinv.blind.arguments import checked_size
+from daep_deepinv.blind.kernels import found_blurs, stacked
 from daep_deepinv.blind.prior import BlindPrior
 from daep_deepinv.blind.varying_camera import CONFIRMED, Judge, camera_blur, refined_blur, suits
 from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel, region_count
