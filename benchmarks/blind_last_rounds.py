@@ -85,7 +85,8 @@ def measured(case: BlindCase, prior: BlindPrior, starts: int) -> dict[str, str]:
     found = find_blur(case.y, prior.judge, none, starts, **networks)
     level = noise_level(grey)
     settings = settings.for_noise(level)
-    short, quieter = settings.with_sharpener(), less_noise(grey, prior.judge, level, settings.denoised_share, settings)
+    short = settings.with_sharpener(level)
+    quieter = less_noise(grey, prior.judge, level, settings.denoised_share, settings)
     ways = {"usual": usual.kernel, "start": found.kernel}
     for name, way in (("short", short), ("long", short.with_long_refinement())):
         ways[name] = refined(quieter, prior.judge, found.kernel, way, sharpen=prior.sharpen)

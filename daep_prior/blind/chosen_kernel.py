@@ -46,7 +46,7 @@ def improved_kernel(
     if find is denoise:
         kernel = refined(y, denoise, kernel, settings, seed, follow)
         return corrected(y, denoise, kernel, noise, settings, seed, follow) if noise < LITTLE_NOISE else kernel
-    settings = settings.with_sharpener()
+    settings = settings.with_sharpener(noise)
     ways = [settings, settings.with_long_refinement()] if cost and spread(kernel) >= WIDE else [settings]
     found = [refined(y, denoise, kernel, way, seed, follow, find) for way in ways]
     if cost is None:

@@ -112,9 +112,11 @@ def one_round(
     sharp = mean_shift(image, denoise, width, generator)
     kernel = with_margin(kernel, settings.margin, scale.room)
     equation = (scale.y, scale.known, kernel, settings.ridge, settings.kernel_iterations)
-    if scale.factor == 1 and width <= MOVED_FROM:
+    finest = scale.factor == 1
+    if finest and width <= MOVED_FROM:
         sharp = at_best_position(sharp, *equation, settings.moves)
-    edges = settings.edges if spread(kernel) >= settings.edges_from else 1.0
+    wide = settings.finest_edges_from if finest else settings.edges_from
+    edges = settings.edges if spread(kernel) >= wide else 1.0
     kernel = kernel_step(sharp, *equation, edges)
     least, typical = settings.smallest(faint)
     kernel = cleaned(kernel, least, settings.island, scale.size, typical)

@@ -39,6 +39,8 @@ class BlindSettings:
     :param float narrowest: that of the last round; in between it falls geometrically.
     :param float denoised_from: estimated noise of the grey photograph from which the kernel is sought in a photograph
         with less noise, images in [0, 1], see :func:`daep_prior.blind.noise.less_noise`. Fine texture counts, too.
+    :param float much_noise: the same from which strong edges determine every kernel at the finest scale, and the image
+        is not moved between the pixels.
     :param float denoised_share: kernel width of the mean shift that removes noise, over the noise level, in (0, 1].
     :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
     :param float last_weight: the same at the finest scale, in photographs with little noise.
@@ -56,9 +58,10 @@ class BlindSettings:
     :param float edges: share of the pixels whose edges count as strong in the kernel steps of wide kernels, see
         :func:`daep_prior.blind.kernel_step.kernel_step`; 1: all gradients count alike.
     :param float edges_from: spread of a kernel from which it is wide, pixels.
+    :param float finest_edges_from: ``edges_from`` at the finest scale.
     :param float refined_edges: ``edges`` in the refining rounds.
     :param int moves: largest number of moves of the image by parts of a pixel in each of the last rounds, see
-        :func:`daep_prior.blind.position.at_best_position`; 0: none, as without a sharpener.
+        :func:`daep_prior.blind.position.at_best_position`; 0: none, as without a sharpener, and with much noise.
     :param int fills: passes of an image step.
     """
 
@@ -75,6 +78,7 @@ class BlindSettings:
     widest: float = 60 / 255
     narrowest: float = 15 / 255
     denoised_from: float = 3 / 255
+    much_noise: float = 6.5 / 255
     denoised_share: float = 0.5
     weight: float = 0.04
     last_weight: float = 0.01
@@ -90,6 +94,7 @@ class BlindSettings:
     kernel_iterations: int = 60
     edges: float = 0.05
     edges_from: float = WIDE
+    finest_edges_from: float = WIDE
     refined_edges: float = 1.0
     moves: int = 0
     fills: int = 2
@@ -106,19 +111,28 @@ class BlindSettings:
         return (self.last_least, self.last_typical) if faint else (self.least, self.typical)
 
     def for_noise(self, noise: float) -> "BlindSettings":
-        """The settings of a photograph with a noise level ``noise``: ``last_weight`` is for :data:`LITTLE_NOISE`."""
-        return self if noise < LITTLE_NOISE else replace(self, last_weight=self.weight)
+        """The settings of a photograph with a noise level ``noise``: ``last_weight`` is for :data:`LITTLE_NOISE`.
 
-    def with_sharpener(self) -> "BlindSettings":
-        """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`."""
-        return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0, moves=4)
+        From ``much_noise`` on, strong edges determine every kernel at the finest scale. Otherwise the noise that the
+        sharp image has kept makes one value of the kernel too large.
+        """
+        settings = self if noise < LITTLE_NOISE else replace(self, last_weight=self.weight)
+        return settings if noise < self.much_noise else replace(settings, finest_edges_from=0.0)
+
+    def with_sharpener(self, noise: float) -> "BlindSettings":
+        """The settings if a sharpener finds the kernel, see :func:`daep_prior.blind.several_starts.find_blur`.
+
+        :param float noise: of the grey photograph, images in [0, 1]. From ``much_noise`` on, there are no moves.
+        """
+        moves = 4 if noise < self.much_noise else 0
+        return replace(self, refined_from=30 / 255, refined_edges=self.edges, last_typical=2.0, moves=moves)
 
     def for_faint_arms(self) -> "BlindSettings":
         """The settings of a start that keeps faint values in all rounds, and lets strong edges determine every kernel.
 
         In photographs with much texture, such a start fails more often than others.
         """
-        return replace(self, least=self.last_least, typical=self.last_typical, edges_from=0.0)
+        return replace(self, least=self.last_least, typical=self.last_typical, edges_from=0.0, finest_edges_from=0.0)
 
     def with_long_refinement(self) -> "BlindSettings":
         """The settings of more rounds that begin at a wider kernel width and find arms that are missing."""

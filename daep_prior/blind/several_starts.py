@@ -192,7 +192,7 @@ def _best_network(search: _Search, starts: int) -> tuple[_Search, _Chosen]:
 def _best_start(search: _Search, starts: int) -> _Chosen:
     """The best start, after two factors agree and its kernel passes the check, or after all."""
     grey, denoise, find = search.grey, search.denoise, search.find
-    settings = search.settings if find is denoise else search.settings.with_sharpener()
+    settings = search.settings if find is denoise else search.settings.with_sharpener(search.noise)
     estimates: list[Estimate] = []
     ratings: list[float] = []
     doubts: dict[int, float] = {}

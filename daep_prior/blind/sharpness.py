@@ -36,7 +36,7 @@ def sharpness(grey: Tensor, denoise: Denoise, settings: BlindSettings) -> float:
     :param torch.Tensor grey: photograph (1, 1, h, w) in [0, 1].
     :param Callable denoise: ``denoise(x, s)``.
     """
-    settings = replace(settings, size=SIDE, rounds=ROUNDS)
+    settings = replace(settings, size=SIDE, rounds=ROUNDS, finest_edges_from=settings.edges_from)
     scale = scales(grey, settings)[-1]
     kernel, image, generator = one_pixel(SIDE), scale.y, torch.Generator().manual_seed(0)
     for width in settings.widths(finest=True):

@@ -86,6 +86,6 @@ def test_the_noise_of_a_blurred_photograph_is_seen(scene):
     assert noise_level(y) == pytest.approx(0.02, rel=0.15)
 
 
-@pytest.mark.parametrize(("noise", "weight"), [(0.003, 0.01), (0.02, 0.04)])
+@pytest.mark.parametrize(("noise", "weight"), [(0.003, 0.01), (0.01, 0.04), (0.02, 0.04)])
 def test_little_noise_has_a_smaller_weight_at_the_finest_scale(noise, weight):
     assert BlindSettings().for_noise(noise).last_weight == weight

@@ -78,7 +78,7 @@ def test_the_cheapest_of_a_wide_kernel_of_the_sharpener_and_two_refined_ones_is_
     assert found is kernels[least]
     ((asked, rating),) = arms
     assert asked is found and rating == 1.0
-    short = SETTINGS.with_sharpener()
+    short = SETTINGS.with_sharpener(0.006)
     assert steps == [("refined", sharpen, short), ("refined", sharpen, short.with_long_refinement())]
 
 
@@ -87,7 +87,7 @@ def test_a_narrow_kernel_of_the_sharpener_is_refined_once(steps, least):
     kernels = [NARROW, REFINED]
     found = improved(NARROW, sharpen, cost=lambda kernel: 1.0 if kernel is kernels[least] else 2.0)
     assert found is kernels[least]
-    assert steps == [("refined", sharpen, SETTINGS.with_sharpener())]
+    assert steps == [("refined", sharpen, SETTINGS.with_sharpener(0.006))]
 
 
 def test_without_a_cost_the_refined_kernel_of_the_sharpener_is_taken(steps, arms):
@@ -108,6 +108,6 @@ def test_the_kernel_before_is_not_rated_again(steps):
 
 
 def test_the_long_refinement_has_more_rounds_from_a_wider_width_and_a_support_that_grows_faster():
-    short, long = SETTINGS.with_sharpener(), SETTINGS.with_sharpener().with_long_refinement()
+    short, long = SETTINGS.with_sharpener(0.006), SETTINGS.with_sharpener(0.006).with_long_refinement()
     assert long.refining_rounds > short.refining_rounds and long.refined_from > short.refined_from
     assert long.refined_margin > short.refined_margin and long.refined_island < short.refined_island

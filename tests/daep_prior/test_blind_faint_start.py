@@ -78,7 +78,7 @@ def test_it_needs_a_second_start_a_cost_and_a_sharpener(search, options):
 @pytest.mark.parametrize("last", [False, True])
 def test_its_settings_keep_a_faint_arm_in_all_rounds(last):
     kernel = bright_end(0.08)
-    usual = BlindSettings().with_sharpener()
+    usual = BlindSettings().with_sharpener(0.01)
     kept = [
         float(cleaned(kernel, least, 0, None, typical)[6, 8:].sum()) > 0
         for least, typical in (usual.smallest(last), usual.for_faint_arms().smallest(last))
