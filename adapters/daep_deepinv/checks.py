@@ -12,8 +12,10 @@ from torch import Tensor
 
 from daep_deepinv.measurement_parts import parts_of, shape_of
 from daep_deepinv.operators.failures import refusal
+from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
 from daep_deepinv.operators.trust import ADJOINT_TOLERANCE, adjoint_test, is_homogeneous
+from daep_deepinv.plans.plan import Plan
 from daep_prior import DivergenceError
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "check_callable",
     "check_image",
     "check_result",
+    "check_shape",
     "checked_measurement",
     "units_warning",
 ]
@@ -91,6 +94,23 @@ def check_image(x0: Tensor, y: Tensor | TensorList, physics: LinearPhysics) -> N
         raise ValueError("init: the first image contains NaN or infinite values; expected finite numbers.")
     with refusal(f"init: this physics does not take images of shape {shape_of(x0)}"):
         mapped = shape_of(physics.A(x0))
+    _refuse_shape(x0, y, mapped)
+
+
+def check_shape(like: Tensor, y: Tensor | TensorList, physics: LinearPhysics) -> None:
+    """Refuse a measurement of another shape than that of the image that it is said to come from, before any work.
+
+    :param torch.Tensor like: an image of the shape of ``A_adjoint(y)``; its values do not matter.
+    """
+
+    def mapped() -> tuple[Any, ...]:
+        with refusal(f"y: a measurement of shape {shape_of(y)} does not fit this physics"):
+            return shape_of(physics.A(like))
+
+    _refuse_shape(like, y, remembered(physics, ("mapped", tuple(like.shape), like.dtype, str(like.device)), mapped))
+
+
+def _refuse_shape(x0: Tensor, y: Tensor | TensorList, mapped: tuple[Any, ...]) -> None:
     if mapped != shape_of(y):
         raise ValueError(f"y: got shape {shape_of(y)}; this physics maps images of {shape_of(x0)} to {mapped}.")
 
@@ -137,26 +157,43 @@ def adjoint_warning(physics: Physics, image: Tensor) -> Warning | None:
 
 
 def check_result(
-    before: Tensor, after: Tensor, start: Tensor, sigma: float, y: Tensor | TensorList, images: Sequence[int]
+    before: Tensor, after: Tensor, start: Tensor, plan: Plan, y: Tensor | TensorList, images: Sequence[int]
 ) -> None:
     """Refuse a result that is much farther from the measurement than the start: clipping hides a divergence in an image
     of black and white.
 
-    :param torch.Tensor before: root mean square residual of the start, (B,).
+    :param torch.Tensor before: root mean square residual of the start, (B,), in the solver's units as all but the plan.
     :param torch.Tensor after: that of the result.
     :param torch.Tensor start: first images (B, C, H, W).
+    :param Plan plan: what was done.
     :param list images: their indices in the batch.
     :raises DivergenceError: the solver has diverged.
     """
+    sigma = plan.noise.level / plan.range.scale
     size = torch.cat([part.abs().flatten(1) for part in parts_of(y)], 1).square().mean(1).sqrt()
     far = (after > GROWTH * before + GROWTH * sigma) & (after > size / 2) & (after > NEGLIGIBLE)
     if bool(far.any()):
         i = int(far.int().argmax())
-        brightest = float(start.abs().max())
-        cure = "lower the step or the prior weight of the schedule"
-        if brightest > BRIGHTEST:
-            cure = f"images are expected in [0, 1], and its start reaches {brightest:.3g}"
+        brightest, scale = float(start.abs().max()), plan.range.scale
         raise DivergenceError(
-            f"the solver has diverged: image {images[i]} is farther from its measurement (rms {float(after[i]):.3g}) "
-            f"than its start ({float(before[i]):.3g}); {cure}."
+            f"the solver has diverged: image {images[i]} is farther from its measurement (rms "
+            f"{scale * float(after[i]):.3g}) than its start ({scale * float(before[i]):.3g}). {_cure(plan, brightest)}"
         )
+
+
+def _cure(plan: Plan, brightest: float) -> str:
+    """What probably made the solver diverge, and what to try.
+
+    :param float brightest: largest value of the start, in the solver's units.
+    """
+    given = plan.range.source == "given"
+    if brightest > BRIGHTEST:
+        cause = "scale= does not fit" if given else "images are expected in [0, 1]"
+        return f"Its start reaches {brightest:.3g} times white: {cause}."
+    if plan.preset is None:
+        return "Lower the step or the prior weight of the schedule, or raise the noise level."
+    level = f"the noise is far above {plan.noise.level:.3g}, in the units of y"
+    if given:
+        return f"Probably scale or bounds do not fit (leave them out), or {level}."
+    level += "" if plan.noise.source == "estimated" else " (try DAEP('estimate'))"
+    return f"Probably {level}, or A_adjoint does not fit (see physics.adjointness_test)."

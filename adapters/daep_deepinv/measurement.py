@@ -10,7 +10,7 @@ from deepinv.physics import Haze, LinearPhysics, PhaseRetrieval, Physics, Single
 from deepinv.utils import TensorList
 from torch import Tensor
 
-from daep_deepinv.checks import checked_measurement
+from daep_deepinv.checks import check_shape, checked_measurement
 from daep_deepinv.measurement_parts import parts_of, shape_of
 from daep_deepinv.operators.failures import refusal
 from daep_deepinv.operators.number_type import HALF, in_number_type, number_type
@@ -69,6 +69,8 @@ def read_measurement(y: Any, physics: Physics, init: Any = starting_point, x_gt:
     y = TensorList([_as_type(part, wanted) for part in y]) if isinstance(y, TensorList) else _as_type(y, wanted)
     init = _first_image(init, wanted)
     like = _image_like(y, physics, init)
+    if init is starting_point and isinstance(physics, LinearPhysics) and isinstance(like, Tensor):
+        check_shape(like, y, physics)
     complex_images = like is not None and like.is_complex()
     if isinstance(init, Tensor) and not init.is_complex() and complex_images and isinstance(physics, LinearPhysics):
         physics, complex_images = RealPart(physics), False

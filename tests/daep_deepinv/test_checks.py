@@ -6,8 +6,10 @@ import torch
 from deepinv.physics import LinearPhysics, Physics
 from deepinv.utils import TensorList
 
-from daep_deepinv import DAEP
+from daep_deepinv import DAEP, DivergenceError
+from daep_deepinv.checks import check_result
 from daep_deepinv.measurement import read_measurement
+from daep_prior import schedules
 
 SIZE = (3, 16, 18)
 NOISE = 0.02
@@ -48,6 +50,29 @@ REFUSED = {
         {},
         "y: a measurement of shape .* does not fit this physics",
     ),
+    "fewer channels than the mask": (
+        lambda x: (x[:, :1], dinv.physics.Inpainting(SIZE, mask=0.5)),
+        {},
+        r"y: got shape \(2, 1, 16, 18\); this physics maps images of \(2, 3, 16, 18\) to \(2, 3, 16, 18\)",
+    ),
+    "fewer channels than the mask, and a start": (
+        lambda x: (x[:, :1], dinv.physics.Inpainting(SIZE, mask=0.5)),
+        {"init": torch.zeros(2, *SIZE)},
+        r"y: got shape \(2, 1, 16, 18\); this physics maps",
+    ),
+    "fewer channels than a mask in a stack": (
+        lambda x: (
+            TensorList([x[:, :1], x[:, :1]]),
+            dinv.physics.stack(dinv.physics.Inpainting(SIZE, mask=0.5), dinv.physics.Denoising()),
+        ),
+        {},
+        r"y: got shape \(\(2, 1, 16, 18\), .* this physics maps",
+    ),
+    "masks for another batch": (
+        lambda x: (x, dinv.physics.Inpainting(SIZE, mask=(torch.rand(3, *SIZE) > 0.5).float())),
+        {},
+        "y: a measurement of shape .* does not fit this physics",
+    ),
     "truth of another size": (lambda x: (x, blur()), {"x_gt": torch.zeros(2, 3, 16, 17)}, "x_gt: got shape .*16, 18"),
     "truth of another batch": (lambda x: (x, blur()), {"x_gt": torch.zeros(1, *SIZE)}, "x_gt: got shape"),
     "truth as a number": (lambda x: (x, blur()), {"x_gt": 0.5}, "x_gt: got an object of type float"),
@@ -74,6 +99,49 @@ def test_what_cannot_be_restored_is_refused_in_one_sentence(case, x, make_spy):
     with pytest.raises(ValueError, match=message) as refusal:
         restored(spy, y, physics, **arguments)
     assert "\n" not in str(refusal.value)
+    assert spy.evaluations == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {},
+            r"Probably the noise is far above 0.02, in the units of y \(try DAEP\('estimate'\)\), or A_adjoint",
+        ),
+        ({"scale": 1, "bounds": (0, 1)}, "Probably scale or bounds do not fit .*, or the noise is far above 0.02"),
+        ({"schedule": schedules.fast(NOISE), "preset": None}, "Lower the step or the prior weight of the schedule, or"),
+    ],
+)
+def test_a_divergence_names_what_the_caller_can_change(x, make_spy, arguments, message):
+    y = blur().A(x)
+    plan = DAEP(NOISE, make_spy(), **{"preset": "fast", **arguments}).plan(y, blur())[0]
+    near, far = torch.full((2,), 0.01), torch.tensor([0.01, 2.0])
+    with pytest.raises(DivergenceError, match=f"image 7 is farther .* {message}") as refusal:
+        check_result(near, far, x, plan, y, [3, 7])
+    assert ("schedule" in arguments) == ("schedule" in str(refusal.value))
+
+
+def test_a_wrong_scale_that_makes_a_preset_diverge_is_named(shipped):
+    data = pytest.importorskip("skimage").data
+    x = torch.from_numpy(data.camera()[150:214, 230:294] / 255).float()[None, None]
+    physics = dinv.physics.Blur(dinv.physics.functional.gaussian_blur(sigma=(1.6, 1.6)), "circular")
+    y = physics.A(x) + NOISE * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    model = DAEP(NOISE, shipped("dae"), scale=1, bounds=(0, 1))
+    with (
+        pytest.warns(UserWarning, match="bounds: the measurement shows values up to"),
+        pytest.raises(DivergenceError, match="Probably scale or bounds do not fit"),
+    ):
+        model(3 * y, physics)
+
+
+@pytest.mark.parametrize("sigma", ["estimate", None])
+def test_a_measurement_of_another_shape_is_refused_whatever_its_noise(x, make_spy, sigma):
+    spy, physics = make_spy(), dinv.physics.Inpainting(SIZE, mask=0.5)
+    with pytest.raises(ValueError, match=r"y: got shape .* this physics maps"):
+        DAEP(sigma, spy)(x[:, :1], physics)
+    with pytest.raises(ValueError, match=r"y: got shape .* this physics maps"):
+        DAEP(sigma, spy).plan(x[:, :1], physics)
     assert spy.evaluations == 0
 
 

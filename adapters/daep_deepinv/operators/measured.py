@@ -35,9 +35,10 @@ def measured_values(physics: Physics, y: Any, like: Tensor | None = None) -> Ten
     linear = isinstance(physics, LinearPhysics)
     if isinstance(physics, Denoising) or not isinstance(y, Tensor) or not (linear or like is not None):
         return None
+    # both fail if the shapes do not fit, which is refused elsewhere
     if isinstance(physics, Inpainting):
-        known: Tensor = (physics.mask.to(y.device) != 0).expand_as(y)
-        return None if bool(known.all()) else known
+        known: Tensor | None = unless_it_fails(lambda: (physics.mask.to(y.device) != 0).expand_as(y), None)
+        return None if known is None or bool(known.all()) else known
 
     def seen() -> Tensor | None:
         large = y if like is None else like
@@ -47,7 +48,6 @@ def measured_values(physics: Physics, y: Any, like: Tensor | None = None) -> Ten
         where = _changing(physics, physics.A_adjoint(y) if like is None else like)
         return None if where.shape != y.shape or bool(where.all()) else where
 
-    # it fails if the shapes do not fit, which is refused later
     found: Tensor | None = unless_it_fails(
         lambda: remembered(physics, ("measured", tuple(y.shape), str(y.device)), seen), None
     )

@@ -110,7 +110,7 @@ def run(plan: Plan, view: View, prior: DAEPrior, watching: Watching) -> Outcome:
         finish=finish,
         callback=recorder,
     )
-    check_result(recorder.residual(view.start), recorder.residual(x), view.start, noise.level, y, view.images)
+    check_result(recorder.residual(view.start), recorder.residual(x), view.start, plan, y, view.images)
     return Outcome(view.images, as_given(view, x), recorder.history(), bool(recorder.finished.all()))
 
 
