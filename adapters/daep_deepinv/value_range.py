@@ -109,7 +109,9 @@ def check_scale(scale: Any) -> float | None:
     return number
 
 
-def find_ranges(start: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None) -> list[ValueRange]:
+def find_ranges(
+    start: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None, side: int = 1
+) -> list[ValueRange]:
     """The range of each image of a batch, found in its first image.
 
     ``scale`` is 1 for an image whose highest value is between 0.65 and 1.05, else a power of the root of 2. So images
@@ -119,16 +121,17 @@ def find_ranges(start: Tensor, scale: float | None, bounds: Bounds | Literal["fo
     :param float scale: given; ``None``: found.
     :param bounds: given limits, ``None``: none, ``"found"``: [0, 1] for an image of scale 1 that contradicts neither
         limit; 0 and above for other images that are not negative; else none.
+    :param int side: of the squares whose means the values of ``start`` are, pixels of the image.
     """
-    return [_range(image, scale, bounds) for image in start]
+    return [_range(image, scale, bounds, max(POOLED // side, 1)) for image in start]
 
 
 def bounds_warning(image: Tensor, bounds: Bounds) -> Warning | None:
     """A warning if the first image (C, ...) lies clearly beyond the limits of the result; else ``None``."""
     values = image.detach().float().reshape(image.shape[0], -1, *image.shape[-2:])
-    margin = 3 * _noise_level(values) / POOLED
+    margin = 3 * noise_level(values) / POOLED
     squares = _square_means(values).reshape(1, -1)
-    low, high = float(_quantile(squares, OUTLIERS)) + margin, float(_quantile(squares, 1 - OUTLIERS)) - margin
+    low, high = float(quantile(squares, OUTLIERS)) + margin, float(quantile(squares, 1 - OUTLIERS)) - margin
     slack = SIGNED * max(abs(low), abs(high))
     (least, most), shows = bounds, "bounds: the measurement shows values"
     advice = "values beyond are clipped; bounds=None keeps them"
@@ -139,15 +142,15 @@ def bounds_warning(image: Tensor, bounds: Bounds) -> Warning | None:
     return None
 
 
-def _range(image: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None) -> ValueRange:
-    """The range of one image (C, ...)."""
+def _range(image: Tensor, scale: float | None, bounds: Bounds | Literal["found"] | None, pooled: int) -> ValueRange:
+    """The range of one image (C, ...), averaged over squares of ``pooled`` pixels."""
     flat = image.detach().float().reshape(image.shape[0], -1, *image.shape[-2:])  # volumes: slices beside each other
-    noise = _noise_level(flat)
-    squares = _square_means(flat)
-    margin = 3 * noise / POOLED
-    high = float(_quantile(squares.reshape(1, -1), 1 - OUTLIERS)) - margin
+    noise = noise_level(flat)
+    squares = _square_means(flat, pooled)
+    margin = 3 * noise / pooled
+    high = float(quantile(squares.reshape(1, -1), 1 - OUTLIERS)) - margin
     high = max(high, NOISE_LEVELS * noise)
-    lows = (_quantile(flat.flatten(1), OUTLIERS) + 3 * noise).tolist()
+    lows = (quantile(flat.flatten(1), OUTLIERS) + 3 * noise).tolist()
     darkest, brightest = float(flat.min()) + BEYOND_NOISE * noise, float(flat.max()) - BEYOND_NOISE * noise
     largest = max(high, *(-low for low in lows))
     given: Bounds | None = None if bounds == "found" else bounds or (None, None)
@@ -172,7 +175,7 @@ def _peak_of_dark(image: Tensor, squares: Tensor, noise: float) -> float:
     around = F.avg_pool2d(means, PEAK_SIDE + 2, 1, PEAK_SIDE // 2 + 1, count_include_pad=False)
     brightest = int(means.argmax())
     peak = float(means.flatten()[brightest]) - noise
-    if float(_quantile(squares.reshape(1, -1), DARK_SQUARES)) >= DARK * peak:
+    if float(quantile(squares.reshape(1, -1), DARK_SQUARES)) >= DARK * peak:
         return 0.0
     narrow = peak / max(float(around.flatten()[brightest]), TINY * peak)
     return peak if LEAST_OF_UNIT < peak <= HIGHEST else peak * min(max(narrow, 1.0), SHARPER)
@@ -185,18 +188,18 @@ def _snapped(value: float) -> float:
     return float(2.0 ** (STEP * math.ceil(math.log2(value / HIGHEST) / STEP)))
 
 
-def _quantile(values: Tensor, share: float) -> Tensor:
+def quantile(values: Tensor, share: float) -> Tensor:
     """Of the rows of (N, M): (N,). torch.quantile takes at most 2**24 values."""
     return values.kthvalue(1 + round(share * (values.shape[1] - 1)), dim=1).values
 
 
-def _square_means(image: Tensor) -> Tensor:
-    """Means over squares of ``POOLED`` pixels of (C, D, H, W): (C, D, h, w)."""
-    side = [min(POOLED, n) for n in image.shape[-2:]]
+def _square_means(image: Tensor, pooled: int = POOLED) -> Tensor:
+    """Means over squares of ``pooled`` pixels of (C, D, H, W): (C, D, h, w)."""
+    side = [min(pooled, n) for n in image.shape[-2:]]
     return F.avg_pool2d(image, side)
 
 
-def _noise_level(image: Tensor) -> float:
+def noise_level(image: Tensor) -> float:
     """Level of white noise in (C, D, H, W), or more: from the median difference of neighbours."""
     if image.shape[-1] < 2:
         return 0.0

@@ -41,6 +41,7 @@ class View:
         :class:`daep_deepinv.data_terms.given.GivenDataTerm`; ``None``: none.
     :param str channels: ``COLOUR``, ``GREY``, ``SEVERAL`` or ``GREY_AS_COLOUR``; in the last case ``y`` and ``start``
         have one channel.
+    :param int start_side: side of the squares over which the first images are averaged, pixels.
     """
 
     images: list[int]
@@ -49,6 +50,7 @@ class View:
     start: Tensor
     start_name: str
     channels: str
+    start_side: int = 1
     range: ValueRange = UNIT_RANGE
     used: UsedValues = ALL_USED
     fidelity: Any = None

@@ -15,7 +15,7 @@ from daep_deepinv.operators.remembered import remembered
 from daep_deepinv.operators.right_adjoint import DifferentiatedAdjoint
 from daep_deepinv.operators.trust import probe, total
 
-__all__ = ["is_subsampling"]
+__all__ = ["amplifies_noise", "is_subsampling"]
 
 #: Spread of the singular values, see :func:`_spread`, below which they are equal, so that ``K^T K`` is a multiple of a
 #: projection; and below which they fall slowly. Orthogonal transforms of which some coefficients are measured: 1e-7;
@@ -47,9 +47,7 @@ def is_subsampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool 
         return not exact and any(isinstance(part, Inpainting) for part in physics.physics_list)
     if isinstance(y, TensorList) or like.is_complex():
         return False
-    shown = part_that_shows(physics, like)
-    question = ("subsampling", tuple(shown.shape[1:]), like.dtype, str(like.device))
-    spread, complete = remembered(physics, question, lambda: _spread(physics, shown))
+    spread, complete = _known_spread(physics, like)
     if complete:
         return False
     measured, numbers = y[0].numel() * (2 if y.is_complex() else 1), like[0].numel()
@@ -57,6 +55,18 @@ def is_subsampling(physics: LinearPhysics, y: Any, like: Tensor, *, exact: bool 
         return spread < EQUAL
     reduced = image_geometry(physics, like) is not None and any(y.shape[k] < like.shape[k] for k in (-2, -1))
     return spread < SLOWLY and not reduced
+
+
+def amplifies_noise(physics: LinearPhysics, like: Tensor) -> bool:
+    """Whether the singular values fall fast, so that an inverse amplifies noise. What looks like noise in that of other
+    operators, such as random projections, is mostly what they do not measure."""
+    return _known_spread(physics, like)[0] >= SLOWLY
+
+
+def _known_spread(physics: LinearPhysics, like: Tensor) -> tuple[float, bool]:
+    shown = part_that_shows(physics, like)
+    question = ("subsampling", tuple(shown.shape[1:]), like.dtype, str(like.device))
+    return remembered(physics, question, lambda: _spread(physics, shown))
 
 
 def _spread(physics: LinearPhysics, like: Tensor) -> tuple[float, bool]:

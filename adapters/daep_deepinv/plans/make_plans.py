@@ -25,9 +25,10 @@ from daep_deepinv.plans.decide_noise import assumed_noise, noise_of_images
 from daep_deepinv.plans.plan import Plan, Plans
 from daep_deepinv.prior import DAEPrior
 from daep_deepinv.starts.clipped import LIT, with_light_of_clipped
+from daep_deepinv.starts.smoothed import ranges_of_start, with_smooth_start
 from daep_deepinv.starts.starting_point import starting_point
 from daep_deepinv.used_values import ALL_USED, UsedValues, used_values
-from daep_deepinv.value_range import UNIT_RANGE, ValueRange, bounds_warning, find_ranges
+from daep_deepinv.value_range import UNIT_RANGE, ValueRange, bounds_warning
 from daep_deepinv.view import GREY_AS_COLOUR, SEVERAL, View, views_of
 from daep_prior import NoiseSource
 from daep_prior.back_projection import fill_missing
@@ -75,6 +76,8 @@ def jobs_of(y: Any, physics: LinearPhysics, init: Any, prior: DAEPrior, choices:
     views = views_of(y, physics, init, split_grey=split_grey)
     for view in views:
         check_image(view.start, view.y, view.physics)
+    if not own_start:
+        views = [smooth for view in views for smooth in with_smooth_start(view)]
     views = [replace(view, used=_used(view, known, assumed, choices), fidelity=choices.data_fidelity) for view in views]
     views = [scaled for view in views for scaled in view.in_ranges(_ranges(view, prior, choices))]
     if not own_start:
@@ -133,7 +136,7 @@ def _ranges(view: View, prior: DAEPrior, choices: Choices) -> list[ValueRange]:
     found = choices.scale is None and choices.bounds == "found"
     if found and (choices.papers_solver or choices.schedule is not None):
         return [UNIT_RANGE] * view.start.shape[0]
-    ranges = find_ranges(view.start, choices.scale, choices.bounds)
+    ranges = ranges_of_start(view, choices.scale, choices.bounds)
     if prior.adapted(view.start).transform is not None:  # it shifts what the network sees
         ranges = [replace(r, offset=(0.0,) * len(r.offset)) for r in ranges]
     if choices.bounds == "found" and isinstance(view.physics, ComplexAsReal):

@@ -20,9 +20,10 @@ from daep_deepinv.starts.nonlinear import nonlinear_start
 from daep_prior.back_projection import fill_missing
 from daep_prior.images import one_per_image
 
-__all__ = ["described_start", "measured_region", "starting_point", "valid_margins"]
+__all__ = ["PSEUDO_INVERSE", "described_start", "measured_region", "starting_point", "valid_margins"]
 
-
+#: What is said of such a first image.
+PSEUDO_INVERSE = "the pseudo-inverse of the measurement"
 #: Largest share of the norm by which an operator may change a smooth volume for its measurement to be the first image.
 #: A 3-D blur of 3 pixels in 6 slices: 0.03 with replicated borders, 0.21 with circular ones; half of the pixels: 0.71.
 UNLIKE_VOLUME = 0.25
@@ -85,13 +86,13 @@ def described_start(y: Any, physics: Physics) -> tuple[Tensor, str]:
         return seen
     inverse, usable = _pseudo_inverse(y, physics, back)
     if inverse is not None and bool(usable.all()):
-        return _with_unseen(inverse, y, physics, "the pseudo-inverse of the measurement")
+        return _with_unseen(inverse, y, physics, PSEUDO_INVERSE)
     # as deepinv does, but each image by itself
     bound = float(physics.tol) * back.flatten(1).norm(dim=1)
     solved = conjugate_gradients(physics.A_adjoint_A, back, bound, int(physics.max_iter))
     if inverse is not None:
         solved = torch.where(one_per_image(usable, back), inverse, solved)
-    return _with_unseen(solved, y, physics, "the pseudo-inverse of the measurement (conjugate gradients)")
+    return _with_unseen(solved, y, physics, f"{PSEUDO_INVERSE} (conjugate gradients)")
 
 
 def _with_unseen(x: Tensor, y: Any, physics: LinearPhysics, words: str) -> tuple[Tensor, str]:
