@@ -27,6 +27,7 @@ __all__ = [
     "UnknownNoiseError",
     "error_of_texture",
     "first_level",
+    "quick_image",
     "restored_level",
     "rises_with_signal",
 ]
@@ -68,8 +69,6 @@ NOISY_TEXTURE, TEXTURE = 0.03, 0.04
 CLEAR_RISE = 1.3
 #: Squares that are taken of a large noisy image: how many along an axis, and their side, pixels.
 SQUARES, SIDE = 2, 128
-#: Limits of the image, as the network knows them.
-BOUNDS = (0.0, 1.0)
 #: Least value that a restoration gives to a measurement of nothing but amounts, as a share of the largest one.
 LEAST_AMOUNT = -0.05
 #: Bins of like brightness in which the noise of amounts is compared, and their least number of values.
@@ -291,16 +290,28 @@ def _restored(
     y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, levels: Sequence[float], task: _Task
 ) -> Any:
     """``K`` times the restored image."""
-    prior = prior.adapted(start)
     if isinstance(physics, Denoising):
-        return prior.denoise(y, levels[0])
+        return prior.adapted(start).denoise(y, levels[0])
+    return physics.A(_image(y, physics, prior, start, levels, task))
+
+
+def quick_image(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, levels: Sequence[float]) -> Tensor:
+    """The image that ``fast`` restores for these levels of the parts of a measurement."""
+    return _image(y, physics, prior, start, levels, _Task(response_of(physics, start), 1.0, 1, None))
+
+
+def _image(
+    y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor, levels: Sequence[float], task: _Task
+) -> Tensor:
+    prior = prior.adapted(start)
     if len(levels) > 1:
         data: PerImageL2 = WeightedL2(_variances(y, levels))
     else:
         data = (PerImageL2 if isinstance(physics, LinearPhysics) else NonlinearL2)(sigma=levels[0])
     width = float(data.norm) ** -0.5 / task.gain
-    bounds = BOUNDS if prior.transform is None else None  # real and imaginary parts are signed
-    return physics.A(restore(data.prox_of(y, physics), start, prior, task.schedule(width), bounds=bounds))
+    # spots may be brighter than the white that was found; real and imaginary parts are signed
+    bounds = (0.0, max(1.0, float(start.max()))) if prior.transform is None else None
+    return restore(data.prox_of(y, physics), start, prior, task.schedule(width), bounds=bounds)
 
 
 def _variances(y: TensorList, levels: Sequence[float]) -> TensorList:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deepinv.physics import Denoising, LinearPhysics
+from deepinv.physics import Denoising, LinearPhysics, StackedLinearPhysics
+from deepinv.utils import TensorList
 from torch import Tensor
 
 from daep_deepinv.noise.model import NoiseModel
 from daep_deepinv.noise.variance import PartsVariance, QuadraticVariance
+from daep_deepinv.noise_estimation.amplified import noise_explains
 from daep_deepinv.noise_estimation.by_restoration import (
     error_of_texture,
     first_level,
@@ -33,6 +35,10 @@ DOUBT_COLOUR, DOUBT_GREY = 3 / 255, 8 / 255
 #: The same for the first pass of a restoration and for its end, as multiples of the operator's gain: 3 training crops,
 #: blurred or two and three times smaller, clean at most 4.1 and 0.7, with noise of 5.1 at least 5.2 and 5.1.
 DOUBT_FIRST, DOUBT_RESTORED = 4.5 / 255, 2.5 / 255
+#: The same for both, where the operator neither measures an image nor samples one: tomography, pansharpening, stacks.
+#: 14 crops of training images and of scikit-image, clean at most 1.6 (sampled ones up to 4.7), with noise of 2.55 at
+#: least 2.2.
+DOUBT_OTHER = 2.0 / 255
 #: Noise of a grey image that rises with the signal is that from this level on, solver's units; of weaker noise, texture
 #: may be what rises. Training crops: see ``LEAST_RATIO`` in :mod:`daep_deepinv.noise_estimation.signal_fit`.
 STRONG_GREY = 12 / 255
@@ -83,6 +89,8 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
     white_colour = found is not None and found.white and y.shape[1] == RGB
     if prior.trained_width is not None and not (white_colour or (direct and found is not None and found.white)):
         return None
+    if found is None and not _samples(physics, y, start):
+        return _amplified(y, physics, prior, start)
     if found is None or not (direct or white_colour):
         gain = gain_of(physics, start)
         limit = DOUBT_RESTORED * gain
@@ -98,6 +106,32 @@ def contradicting_noise(y: Any, physics: LinearPhysics, prior: DAEPrior, start: 
     noise = estimated_noise(y, physics, prior, start)
     least = noise.level * (1 - (noise.uncertainty or 0.0))  # the rest may be texture
     return None if least <= limit else replace(noise, source="overruled", assumed=0.0)
+
+
+def _amplified(y: Any, physics: LinearPhysics, prior: DAEPrior, start: Tensor) -> NoiseModel | None:
+    """:func:`contradicting_noise` of a measurement that is no image, nor samples of one."""
+    limit = DOUBT_OTHER * gain_of(physics, start)
+    if first_level(y, physics, prior, start) <= limit:
+        return None
+    noise = estimated_noise(y, physics, prior, start)
+    if noise.level <= limit or not noise_explains(y, physics, prior, start, noise):
+        return None
+    return replace(noise, source="overruled", assumed=0.0)
+
+
+def _samples(physics: LinearPhysics, y: Any, start: Tensor) -> bool:
+    """Whether an operator, or one of a stack, samples the image. Its texture looks like noise. The panchromatic image
+    of pansharpening, a mean of the channels, is no sample."""
+    if is_subsampling(physics, y, start):
+        return True
+    if not isinstance(y, TensorList) or not isinstance(physics, StackedLinearPhysics):
+        return False
+    whole = (
+        image_geometry(one, start) is not None and measured_values(one, part, start) is None
+        for part, one in zip(y, physics.physics_list, strict=True)
+    )
+    parts = zip(physics.physics_list, y, whole, strict=True)
+    return any(not complete and is_subsampling(one, part, start) for one, part, complete in parts)
 
 
 def _is_sharp(y: Any, physics: LinearPhysics, start: Tensor, masked: bool) -> bool:
