@@ -149,7 +149,8 @@ def _range(image: Tensor, scale: float | None, bounds: Bounds | Literal["found"]
     squares = _square_means(flat, pooled)
     margin = 3 * noise / pooled
     high = float(quantile(squares.reshape(1, -1), 1 - OUTLIERS)) - margin
-    high = max(high, NOISE_LEVELS * noise)
+    # wide squares hide peaks; a scale that is too small costs more than one that is too large
+    high = max(high, NOISE_LEVELS * noise) * (SHARPER if pooled == 1 else 1.0)
     lows = (quantile(flat.flatten(1), OUTLIERS) + 3 * noise).tolist()
     darkest, brightest = float(flat.min()) + BEYOND_NOISE * noise, float(flat.max()) - BEYOND_NOISE * noise
     largest = max(high, *(-low for low in lows))
