@@ -19,7 +19,7 @@ from daep_prior.blind.one_start import Cost, Estimate, Follow, one_estimate
 from daep_prior.blind.overshoot import overshoot
 from daep_prior.blind.region import textured_region
 from daep_prior.blind.settings import BlindSettings
-from daep_prior.blind.sharpness import core, sharpness
+from daep_prior.blind.sharpness import core, predicts_better, sharpness
 from daep_prior.blind.similarity import similarity
 
 #: Called after each round with the start, from 0, the scale's factor, the round, from 0, and the kernel.
@@ -97,7 +97,9 @@ def find_blur(
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, no more starts are
     made. The best is taken: the one that costs least, or see :func:`score`. One more, or
     three, keep faint arms, see :meth:`BlindSettings.for_faint_arms`; one is taken if it costs less and passes. The
-    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`.
+    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. With much noise it must
+    cost less than no blur, see :func:`daep_prior.blind.sharpness.predicts_better`; else the photograph counts as sharp,
+    or its blur as not found if the kernel overshoots.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -127,15 +129,7 @@ def find_blur(
     rate = None if cost is None else partial(cost, grey)
     quieter = less_noise(grey, denoise, noise, settings.denoised_share, settings)
     search = _Search(grey, quieter, denoise, find, noise, settings, seed, follow, rate)
-    search, (estimates, best, agreement, doubt, rating) = _best_network(search, starts)
-    kernel = estimates[best].kernel
-    if (scattered(kernel) and agreement < SCATTERED_CONFIRMS) or _disagree(agreement, starts):
-        return FoundBlur(one_pixel(), confidence(kernel, estimates), "not found", estimates, doubt)
-    if core(kernel) >= SHARP_CORE:
-        return FoundBlur(one_pixel(), confidence(kernel, estimates), "sharp", estimates)
-    options = (noise, settings, seed, follow_of_start(follow, best), search.find, rate)
-    kernel = improved_kernel(quieter, denoise, kernel, rating, *options)
-    return FoundBlur(kernel, confidence(kernel, estimates), "found", estimates, doubt)
+    return _found_blur(*_best_network(search, starts), starts)
 
 
 class _Search(NamedTuple):
@@ -174,6 +168,23 @@ def _disagree(agreement: float, starts: int) -> bool:
 def _fails(chosen: _Chosen, starts: int) -> bool:
     """Whether the kernel is probably wrong, or the starts disagree."""
     return chosen.doubt > 1 or _disagree(chosen.agreement, starts)
+
+
+def _found_blur(search: _Search, chosen: _Chosen, starts: int) -> FoundBlur:
+    """The blur of the best start after its last rounds, or why there is none."""
+    estimates, best, agreement, doubt, rating = chosen
+    noise, settings, cost = search.noise, search.settings, search.cost
+    kernel = estimates[best].kernel
+    if (scattered(kernel) and agreement < SCATTERED_CONFIRMS) or _disagree(agreement, starts):
+        return FoundBlur(one_pixel(), confidence(kernel, estimates), "not found", estimates, doubt)
+    if core(kernel) >= SHARP_CORE:
+        return FoundBlur(one_pixel(), confidence(kernel, estimates), "sharp", estimates)
+    options = (noise, settings, search.seed, follow_of_start(search.follow, best), search.find, cost)
+    kernel = improved_kernel(search.quieter, search.denoise, kernel, rating, *options)
+    if cost is not None and noise >= settings.much_noise and not predicts_better(kernel, cost):
+        verdict = "not found" if _fails(chosen, starts) else "sharp"
+        return FoundBlur(one_pixel(), confidence(kernel, estimates), verdict, estimates, doubt)
+    return FoundBlur(kernel, confidence(kernel, estimates), "found", estimates, doubt)
 
 
 def _best_network(search: _Search, starts: int) -> tuple[_Search, _Chosen]:

@@ -1,5 +1,7 @@
-"""Is a photograph sharp? The kernel that is found from the photograph itself, without coarse scales."""
+"""Is a photograph sharp? The kernel that is found from the photograph itself, without coarse scales; and, with much
+noise, whether the kernel that the search has found predicts the photograph better than no blur."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -17,6 +19,9 @@ SIDE, ROUNDS = 13, 4
 #: Spread of the kernel of a sharp photograph, pixels. On training crops that have 0.65 and more of the kernel in 2 x 2
 #: pixels: sharp ones at most 1.13, but for one with 1.59; three blurred ones 1.22, 1.28 and 1.38.
 COMPACT = 1.17
+#: Standard deviation of a Gaussian kernel that stands for no blur, pixels: with one pixel, the restoration returns the
+#: photograph with all its noise.
+NO_BLUR = 0.4
 
 
 def core(kernel: Tensor) -> float:
@@ -44,3 +49,13 @@ def sharpness(grey: Tensor, denoise: Denoise, settings: BlindSettings) -> float:
             scale, kernel, image, denoise, settings, width, settings.last_weight, False, generator
         )
     return core(kernel) / max(1.0, spread(kernel) / COMPACT)
+
+
+def predicts_better(kernel: Tensor, cost: Callable[[Tensor], float]) -> bool:
+    """Whether a kernel (n, n) predicts a photograph better than no blur does.
+
+    :param Callable cost: how badly a kernel predicts it.
+    """
+    profile = torch.exp(-torch.arange(-1.0, 2.0).square() / (2 * NO_BLUR**2))
+    narrow = profile[:, None] * profile
+    return cost(kernel) < cost(narrow / narrow.sum())

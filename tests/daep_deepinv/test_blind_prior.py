@@ -9,6 +9,7 @@ from daep_deepinv import BlindDAEP, estimate_kernel
 from daep_deepinv.blind.prior import BlindPrior, as_blind_prior
 from daep_prior.blind import BlindSettings, Estimate, find_blur, similarity
 from daep_prior.blind.refinement import refined
+from daep_prior.blind.sharpness import predicts_better
 
 SETTINGS = BlindSettings(size=13)
 
@@ -148,3 +149,11 @@ def test_a_kernel_of_one_pixel_gains_nothing_by_fitting_the_noise(kernel):
     noise = 0.02
     y, prior = measured(discs(), kernel, noise), as_blind_prior("dae")
     assert prior.prediction_error(y, torch.ones(1, 1)) > prior.prediction_error(y, kernel) > noise**2
+
+
+@pytest.mark.parametrize("blurred", [True, False])
+def test_much_noise_hides_neither_a_blur_nor_that_there_is_none(kernel, blurred):
+    """A kernel that noise has suggested predicts a sharp photograph worse than no blur does."""
+    y, prior = measured(discs(), kernel if blurred else torch.ones(1, 1), 0.05), as_blind_prior("dae")
+    with torch.no_grad():
+        assert predicts_better(kernel, lambda k: prior.prediction_error(y, k)) == blurred

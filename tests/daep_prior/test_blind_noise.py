@@ -38,7 +38,9 @@ def seen(monkeypatch):
     monkeypatch.setattr(place + "one_estimate", keep("rounds", estimate))
     monkeypatch.setattr(place + "overshoot", keep("overshoot", 0.5))
     monkeypatch.setattr(place + "improved_kernel", keep("last rounds", LINE))
-    given["cost"] = keep("cost", lambda kernel: 1.0 if torch.equal(kernel, LINE.T) else 2.0)
+    given["cost"] = keep(
+        "cost", lambda kernel: 1.0 if torch.equal(kernel, LINE.T) else 2.0 if len(kernel) == 5 else 3.0
+    )
     return given
 
 
@@ -76,3 +78,16 @@ def test_nothing_is_denoised_if_the_limit_is_above_the_noise(seen):
     y, cost = measured(discs(), LINE, 0.05), seen.pop("cost")
     find_blur(y, darker, replace(SETTINGS, denoised_from=1.0), 2, sharpen=sharpen, cost=cost)
     assert all(torch.equal(photograph, y) for photographs in seen.values() for photograph in photographs)
+
+
+@pytest.mark.parametrize(
+    ("level", "of_no_blur", "overshoots", "verdict"),
+    [(0.05, 2, 0.5, "sharp"), (0.05, 2, 1.1, "not found"), (0.05, 2.1, 0.5, "found"), (0.01, 2, 0.5, "found")],
+)
+def test_with_much_noise_a_found_kernel_must_cost_less_than_no_blur(
+    seen, monkeypatch, level, of_no_blur, overshoots, verdict
+):
+    monkeypatch.setattr("daep_prior.blind.several_starts.overshoot", lambda *_: overshoots)
+    y = measured(discs(), LINE, level)
+    found = find_blur(y, darker, SETTINGS, 2, cost=lambda _, kernel: 2 if len(kernel) == 5 else of_no_blur)
+    assert found.verdict == verdict and len(found.kernel) == (5 if verdict == "found" else 1)
