@@ -67,7 +67,7 @@ def photograph(number: int, files: Sequence[Path]) -> BlindCase:
     kind, kernel = _blur(rng, size)
     noise, quality = float(rng.choice(NOISES)), int(rng.choice(QUALITIES))
     grey, reduced = bool(rng.random() < 0.35), bool(rng.random() < 0.4)
-    x = _crop(rng, files, side + kernel.shape[0] - 1, reduced)
+    x = random_crop(rng, files, side + kernel.shape[0] - 1, reduced)
     name = f"{number}: {kind} {kernel.shape[0]}, {'grey' if grey else 'colour'}, side {side}, noise {noise:g}, "
     name += f"quality {quality or 'none'}"
     case = blurred(name, x.mean(1, keepdim=True) if grey else x, kernel, noise, number)
@@ -96,7 +96,7 @@ def _blur(rng: np.random.Generator, size: int) -> tuple[str, Tensor]:
     return kind, square(kernel)
 
 
-def _crop(rng: np.random.Generator, files: Sequence[Path], wide: int, reduced: bool) -> Tensor:
+def random_crop(rng: np.random.Generator, files: Sequence[Path], wide: int, reduced: bool) -> Tensor:
     """A square of (1, 3, wide, wide) pixels of a random file that is large enough."""
     while True:
         image = Image.open(files[int(rng.integers(len(files)))]).convert("RGB")

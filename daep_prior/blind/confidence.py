@@ -10,7 +10,7 @@ from daep_prior.blind.similarity import similarity
 #: Similarity to the true kernel from which a found one is right.
 RIGHT = 0.95
 #: Of the logistic function; fitted to random blurred training photographs by ``benchmarks/blind_confidence.py``.
-OFFSET, SLOPE = -6.31, 4.15
+OFFSET, SLOPE = -6.23, 4.10
 #: Keeps the digits of a confirmation of 1 finite. Chosen by hand.
 NEAR = 0.002
 #: Confidence below which a kernel is uncertain: it is more likely wrong than right.
