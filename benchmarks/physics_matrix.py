@@ -44,13 +44,18 @@ LEVEL = 0.15
 
 
 def rows(only: str = "", part: tuple[int, int] = (1, 1)) -> list[tuple[Operator, str, str]]:
-    """Operator, noise and kind of image of each row.
+    """Operator, noise and kind of image of each row that can be measured here.
 
     :param str only: a regular expression, searched in ``operator, noise, kind``.
     :param tuple part: (k, n): every n-th row from the k-th on.
     """
-    every = [(o, noise, kind) for o in OPERATORS if available(o) for kind in o.kinds for noise in o.noises]
-    return [row for row in every if re.search(only, f"{row[0].name}, {row[1]}, {row[2]}")][part[0] - 1 :: part[1]]
+    here = [row for row in every_row() if available(row[0])]
+    return [row for row in here if re.search(only, f"{row[0].name}, {row[1]}, {row[2]}")][part[0] - 1 :: part[1]]
+
+
+def every_row() -> list[tuple[Operator, str, str]]:
+    """Operator, noise and kind of image of each row, with those whose package is not installed."""
+    return [(o, noise, kind) for o in OPERATORS for kind in o.kinds for noise in o.noises]
 
 
 def available(operator: Operator) -> bool:
@@ -117,8 +122,8 @@ def main() -> None:
     arguments, console = parse(), Console(width=200, highlight=False)
     table = Table(arguments.results, *KEY)
     if arguments.page:
-        found = [(row, table.find(row[0].name, *row[1:])) for row in rows()]
-        missing = sum(known is None and problem_of(*row) is not None for row, known in found)
+        found = [(row, table.find(row[0].name, *row[1:])) for row in every_row()]
+        missing = sum(known is None and available(row[0]) and problem_of(*row) is not None for row, known in found)
         measured_rows = [known for _, known in found if known is not None]
         write_page(PAGE, measured_rows, len(measured_rows) + missing)
         return

@@ -43,6 +43,17 @@ def test_parts_are_all_the_rows_and_each_once():
     assert sorted(map(str, rows)) == sorted(str(r) for k in (1, 2, 3) for r in physics_matrix.rows("gaussian", (k, 3)))
 
 
+def test_page_keeps_the_rows_of_operators_whose_package_is_not_installed(monkeypatch):
+    pages = []
+    monkeypatch.setattr(physics_matrix, "write_page", lambda path, rows, total: pages.append((len(rows), total)))
+    monkeypatch.setattr(sys, "argv", ["physics_matrix.py", "--page"])
+    for installed in (True, False):
+        monkeypatch.setattr(physics_matrix, "available", lambda operator, installed=installed: installed)
+        physics_matrix.main()
+    (with_all, total), (with_none, known) = pages
+    assert with_all == with_none == known > 130 and total >= known
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_images_are_the_same_each_time(kind):
     one, two = (operators.parts(image(kind, 16)) for _ in range(2))
