@@ -97,9 +97,9 @@ def find_blur(
     restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, no more starts are
     made. The best is taken: the one that costs least, or see :func:`score`. One more, or
     three, keep faint arms, see :meth:`BlindSettings.for_faint_arms`; one is taken if it costs less and passes. The
-    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. With much noise it must
-    cost less than no blur, see :func:`daep_prior.blind.sharpness.predicts_better`; else the photograph counts as sharp,
-    or its blur as not found if the kernel overshoots.
+    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. With noise it must cost
+    less than no blur, see :func:`daep_prior.blind.sharpness.predicts_better`; else the blur counts as not found if the
+    kernel overshoots, and otherwise, with much noise, the photograph as sharp.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -181,10 +181,14 @@ def _found_blur(search: _Search, chosen: _Chosen, starts: int) -> FoundBlur:
         return FoundBlur(one_pixel(), confidence(kernel, estimates), "sharp", estimates)
     options = (noise, settings, search.seed, follow_of_start(search.follow, best), search.find, cost)
     kernel = improved_kernel(search.quieter, search.denoise, kernel, rating, *options)
-    if cost is not None and noise >= settings.much_noise and not predicts_better(kernel, cost):
-        verdict = "not found" if _fails(chosen, starts) else "sharp"
-        return FoundBlur(one_pixel(), confidence(kernel, estimates), verdict, estimates, doubt)
-    return FoundBlur(kernel, confidence(kernel, estimates), "found", estimates, doubt)
+    verdict = "found"
+    if cost is not None and noise >= settings.denoised_from and not predicts_better(kernel, cost):
+        if _fails(chosen, starts):
+            verdict = "not found"
+        elif noise >= settings.much_noise:
+            verdict = "sharp"
+    shown = kernel if verdict == "found" else one_pixel()
+    return FoundBlur(shown, confidence(kernel, estimates), verdict, estimates, doubt)
 
 
 def _best_network(search: _Search, starts: int) -> tuple[_Search, _Chosen]:

@@ -1,4 +1,4 @@
-"""Is a photograph sharp? The kernel that is found from the photograph itself, without coarse scales; and, with much
+"""Is a photograph sharp? The kernel that is found from the photograph itself, without coarse scales; and, with
 noise, whether the kernel that the search has found predicts the photograph better than no blur."""
 
 from collections.abc import Callable

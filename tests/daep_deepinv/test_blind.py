@@ -140,11 +140,11 @@ def test_noise_is_no_texture(scene):
 # -- use -------------------------------------------------------------------------------------------------------------
 
 
-def test_each_round_is_told(blurred):
-    told = []
-    BlindDAEP(size=5, starts=1)(blurred[..., :40, :40], callback=lambda *what: told.append(what[:3]))
-    assert told[0][0] == 0 and told[0][2] == 0
-    assert told[-1][1] == 1 and {factor for _, factor, _ in told} != {1}
+def test_the_callback_gets_each_round(blurred):
+    rounds = []
+    BlindDAEP(size=5, starts=1)(blurred[..., :40, :40], callback=lambda *what: rounds.append(what[:3]))
+    assert rounds[0][0] == 0 and rounds[0][2] == 0
+    assert rounds[-1][1] == 1 and {factor for _, factor, _ in rounds} != {1}
 
 
 def test_a_kernel_of_one_pixel_restores_nothing(blurred):

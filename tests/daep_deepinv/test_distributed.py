@@ -88,7 +88,7 @@ def test_a_denoiser_in_patches_gives_the_whole_image(context, make_smoother, ima
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("jacobian", [True, False])
 def test_a_model_with_our_prior_trains_in_patches(context, conv, images, name, jacobian):
-    """With the Jacobian too, if the prior is told to keep its value to itself."""
+    """With the Jacobian, too, if ``explicit_prior`` is False."""
     conv.requires_grad_()
     prior = DAEPrior(conv, jacobian=jacobian, noise="fixed")
     prior.explicit_prior = False

@@ -215,8 +215,8 @@ def test_counts_over_a_known_background(grey):
     clean = physics.A(grey) + background
     y = gain * torch.poisson(clean / gain, generator=torch.Generator().manual_seed(0))
     subtracted = psnr(DAEP(rms(physics, grey, y - background), preset="fast")(y - background, physics), grey)
-    told = SignalNoise(gain=gain, background=background)
-    assert psnr(DAEP(told, preset="fast")(y, physics), grey) > subtracted - EQUAL
+    stated = SignalNoise(gain=gain, background=background)
+    assert psnr(DAEP(stated, preset="fast")(y, physics), grey) > subtracted - EQUAL
 
 
 def test_the_background_of_a_physics_is_that_of_its_counts(grey):

@@ -157,7 +157,7 @@ def test_averaged_noise_is_restored_with_its_measured_spectrum(preset, understat
 
 
 def test_averaged_noise_in_grey_is_restored_for_more_than_that_of_a_jpeg_file(understated):
-    """There texture cannot be told from the noise of coarse detail, and the finest says less of it."""
+    """In grey, texture looks like the noise of coarse detail, and the finest detail shows less of that noise."""
     _, physics, truth = understated
     truth = truth.mean(1, keepdim=True)
     y = physics.A(truth)
@@ -191,7 +191,7 @@ def test_an_operator_that_somebody_wrote_is_restored_for_white_noise(understated
 
 
 def test_texture_does_not_look_like_coloured_noise(kernel):
-    """White noise is as strong in the weakest mode as was told, whatever texture adds to the others."""
+    """White noise has the stated level in the weakest mode, whatever texture adds to the others."""
     skimage = pytest.importorskip("skimage")
     gravel = torch.from_numpy(skimage.data.gravel()[:200, :200] / 255).float().expand(1, 3, -1, -1)
     physics = degradation(kernel[0, 0].numpy())

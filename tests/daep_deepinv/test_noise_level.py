@@ -45,7 +45,7 @@ def test_the_noise_of_a_jpeg_file_is_not_underestimated(true, photograph, kernel
 
 
 def test_the_noise_of_a_stored_photograph_is_not_taken_for_image(photograph, kernel):
-    """Equal in the channels it counts for more, as a denoiser that takes it for independent must be told."""
+    """Its noise is equal in the channels. The denoiser assumes independent channels, so it needs a higher level."""
     physics = degradation(kernel[0, 0].numpy())
     y = physics.A(photograph)
     y = y + 5 / 255 * torch.randn((1, 1, *y.shape[2:]), generator=torch.Generator().manual_seed(0))

@@ -160,9 +160,9 @@ def test_the_noise_level_is_read_from_the_physics(form, unet, images):
     physics = dinv.physics.Denoising(GaussianNoise(0.3))
     physics.noise_model.sigma = torch.as_tensor(form)
     y = images(2, *SIZE)
-    told = DAEP(0.05, denoiser=unet, max_iter=ITERATIONS)(y, physics)
+    stated = DAEP(0.05, denoiser=unet, max_iter=ITERATIONS)(y, physics)
     read = DAEP(denoiser=unet, max_iter=ITERATIONS)(y, physics)
-    assert torch.allclose(read, told, atol=1e-6)
+    assert torch.allclose(read, stated, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -186,7 +186,7 @@ def test_a_stated_noise_that_does_not_fit_is_refused_by_name(model, make_spy, im
     assert spy.evaluations == 0
 
 
-def test_a_level_that_is_told_overrules_the_physics(unet, images):
+def test_an_argument_overrules_the_physics(unet, images):
     y = images(1, *SIZE)
     poisson = dinv.physics.Denoising(dinv.physics.PoissonNoise(0.1))
     assert DAEP(0.1, denoiser=unet, max_iter=ITERATIONS)(y, poisson).shape == y.shape
@@ -632,8 +632,8 @@ def test_missing_pixels_have_a_schedule_of_their_own(preset, length, noise, unet
     model = DAEP(noise, preset=preset, denoiser=unet)
     restored = model(y, physics)
     assert len(model.history["step_length"][0]) == length
-    told = DAEP(noise, denoiser=unet, schedule=schedules.missing_pixels(noise, length))
-    assert torch.equal(restored, told(y, physics))
+    scheduled = DAEP(noise, denoiser=unet, schedule=schedules.missing_pixels(noise, length))
+    assert torch.equal(restored, scheduled(y, physics))
 
 
 def test_the_dual_variable_fills_holes_better_and_keeps_what_was_measured(shipped):

@@ -32,9 +32,9 @@ def test_what_is_said_of_a_kernel(daep) -> None:
 def test_an_eccentric_kernel_and_negative_values_are_pointed_out() -> None:
     kernel = np.zeros((7, 9))
     kernel[1, 6] = 1
-    told = facts(kernel)
-    assert told["centre of mass"] == "2.00 pixels right of the middle, 2.00 pixels above it"
-    assert "shifted by as much" in told["note"]
+    described = facts(kernel)
+    assert described["centre of mass"] == "2.00 pixels right of the middle, 2.00 pixels above it"
+    assert "shifted by as much" in described["note"]
     kernel[3, 3], kernel[3, 4] = -0.5, 0.5
     assert "down to -0.5" in facts(kernel)["negative"]
     assert set(facts(read_kernel("disk:4"))) == {"size", "sum", "peak", "centre of mass", "width"}

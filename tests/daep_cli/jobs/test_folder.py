@@ -263,8 +263,8 @@ def test_the_noise_of_each_image_is_estimated_by_itself(daep, tmp_path, weights,
     assert outcome.status == 0, outcome.err
     for line in outcome.out.splitlines()[:-1]:
         true = float(Path(line.partition(":")[0]).stem)
-        told = float(line.partition("noise ")[2].partition(" as estimated")[0])
-        assert told == pytest.approx(true, rel=0.1)
+        printed = float(line.partition("noise ")[2].partition(" as estimated")[0])
+        assert printed == pytest.approx(true, rel=0.1)
 
 
 # -- several processes, and none that lives forever --------------------------------------------------------------------
