@@ -46,14 +46,14 @@ def one_line(text: str) -> str:
 
 @contextmanager
 def named(option: str, given: object) -> Iterator[None]:
-    """Put an option, such as ``"--mask "``, before the message of an error about the value that is given."""
+    """Put an option, such as ``"--mask "``, and the value that is given before the message of an error about it."""
     try:
         yield
     except (ValueError, FileNotFoundError, ConnectionError, ImportError) as error:
         # errors of the operating system name the file; a missing module may be a bug
         if getattr(error, "errno", None) is not None or isinstance(error, ModuleNotFoundError):
             raise
-        text = str(error)
+        text = str(error).removeprefix("y: ")
         kind = type(error) if isinstance(error, (FileNotFoundError, ConnectionError)) else ValueError
         raise kind(option + (text if text.startswith(f"{given}:") else f"{given}: {text}")) from error
 
@@ -96,4 +96,5 @@ def complaint(error: Exception, path: Path) -> str:
     reason = explain(error)
     if reason is None:
         raise error
+    reason = reason.removeprefix(f"{path.name}: ")
     return reason if path.name in reason else f"{one_line(os.fspath(path))}: {reason}"

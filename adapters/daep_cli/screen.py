@@ -13,10 +13,14 @@ _FILE: ContextVar[str | None] = ContextVar("file", default=None)
 
 @contextmanager
 def about(name: str) -> Iterator[None]:
-    """While it lasts, warnings are of this file."""
+    """While it lasts, warnings are of this file; a refusal of the measurement ``y`` names it."""
     before = _FILE.set(name)
     try:
         yield
+    except ValueError as error:
+        if type(error) is not ValueError or not str(error).startswith("y: "):
+            raise
+        raise ValueError(f"{name}: {str(error).removeprefix('y: ')}") from error
     finally:
         _FILE.reset(before)
 

@@ -148,6 +148,21 @@ def test_a_warning_of_a_kernel_names_its_photograph(photo, daep):
     assert "in.png: its blur is not found: it has no texture" in outcome.err
 
 
+def test_a_refused_photograph_is_named(refused, daep, tmp_path, scene):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    small = folder / "small.png"
+    Image.fromarray(scene(20, 24)).save(small)
+    reason = "got 24 x 20 pixels; expected at least 32 x 32.\n"
+    out = tmp_path / "out.png"
+    assert refused("restore", small, "-o", out, "--kernel", "blind") == f"daep: error: small.png: {reason}"
+    assert refused("kernel", f"blind:{small}", "-o", out) == f"daep: error: blind:{small}: {reason}"
+    of_another = refused("restore", small, "-o", out, "--kernel", f"blind:{small}", "--noise", 3)
+    assert of_another == f"daep: error: --kernel blind:{small}: {reason}"
+    outcome = daep("restore", folder, "-o", tmp_path / "out", "--kernel", "blind")
+    assert f"daep: error: {small}: {reason}" in outcome.err and outcome.status == 2
+
+
 @pytest.mark.parametrize("name", ["blind", "Blind", "BLIND"])
 def test_blind_is_understood_in_any_case(found, photo, daep, tmp_path, any_level, name):
     found(MOTION)
