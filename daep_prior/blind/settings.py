@@ -40,8 +40,9 @@ class BlindSettings:
     :param float denoised_from: estimated noise of the grey photograph from which the kernel is sought in a photograph
         with less noise, images in [0, 1], see :func:`daep_prior.blind.noise.less_noise`, and from which a kernel that
         overshoots must cost less than no blur. Fine texture counts, too.
-    :param float much_noise: the same from which strong edges determine every kernel at the finest scale, the image is
-        not moved between the pixels, and every kernel must cost less than no blur.
+    :param float much_noise: the same from which strong edges determine every kernel at the finest scale (not in the
+        refinement without a sharpener), the image is not moved between the pixels, and every kernel must cost less than
+        no blur.
     :param float denoised_share: kernel width of the mean shift that removes noise, over the noise level, in (0, 1].
     :param float weight: of the mean-shift image in the image step, against a data term of weight 1.
     :param float last_weight: the same at the finest scale, in photographs with little noise.

@@ -24,15 +24,16 @@ from daep_prior.blind.similarity import similarity
 
 #: Called after each round with the start, from 0, the scale's factor, the round, from 0, and the kernel.
 FollowStarts = Callable[[int, float, int, Tensor], None]
-#: Two starts that agree this well are enough. The starts of four training crops of 160 pixels agree by 0.997 and
-#: more, those of a fifth by 0.984. Two wrong ones in a photograph of 128 pixels agree by 0.983.
+#: Enough agreement of the best start with all that have another factor. The starts of four training crops of 160
+#: pixels agree by 0.997 and more, those of a fifth by 0.984. Two wrong ones in a photograph of 128 pixels agree by
+#: 0.983.
 AGREED = 0.99
 #: Agreement below which the blur counts as not found. On 14 blurred training crops the similarity of the chosen kernel
 #: to the true one was at least 0.92 where the agreement was at least 0.85, and at least 0.9 in 4 of the other 7.
 NOT_FOUND = 0.5
 #: Agreement that confirms a kernel that looks scattered: with much noise, that of a disc does. In two training crops
-#: with noise of 2 and 3 %, starts agree by 0.936 and 0.994; kernels of squared uniform random numbers by 0.88. Such a
-#: kernel is not refined: a scattered result is never taken.
+#: with noise of 2 and 3 %, starts agree by 0.936 and 0.994; kernels of squared uniform random numbers by 0.88. A
+#: refined kernel that is still scattered is not taken.
 SCATTERED_CONFIRMS = 0.92
 #: Noise of the grey photograph from which ``sharpen`` finds the kernel, images in [0, 1]. With less noise, ``denoise``
 #: finds it: the sharpener also makes soft images sharper, and the kernel wider. The training crops that it was chosen
@@ -65,8 +66,9 @@ class FoundBlur(NamedTuple):
         is sharp before any start: 0.85 times its sharpness over ``SHARP_CORE``, at most 1, which is no probability.
     :param str verdict: ``"found"``, ``"sharp"``, ``"no texture"`` or ``"not found"``.
     :param list estimates: of all starts, before their last rounds.
-    :param float doubt: of a found kernel before its last rounds, see
-        :func:`daep_prior.blind.overshoot.overshoot`; above 1: it may be wrong.
+    :param float doubt: of the best kernel before its last rounds, see
+        :func:`daep_prior.blind.overshoot.overshoot`; above 1: it may be wrong. 0 without a start, or if the kernel of
+        the starts is that of a sharp photograph.
     """
 
     kernel: Tensor
@@ -93,13 +95,14 @@ def find_blur(
     With much noise, the test, the starts and the last rounds see a photograph with less, see
     :func:`daep_prior.blind.noise.less_noise`; ``cost`` and overshoot do not.
     Starts differ in their noise and in the factor between two scales, :data:`FACTORS`. Those that find the true kernel
-    agree; those that fail differ. If two factors agree, see :func:`daep_prior.blind.similarity.similarity`, and the
-    restoration does not overshoot the photograph, see :func:`daep_prior.blind.overshoot.overshoot`, no more starts are
-    made. The best is taken: the one that costs least, or see :func:`score`. One more, or
-    three, keep faint arms, see :meth:`BlindSettings.for_faint_arms`; one is taken if it costs less and passes. The
-    kernel is refined or corrected, see :func:`daep_prior.blind.chosen_kernel.improved_kernel`. With noise it must cost
-    less than no blur, see :func:`daep_prior.blind.sharpness.predicts_better`; else the blur counts as not found if the
-    kernel overshoots, and otherwise, with much noise, the photograph as sharp.
+    agree; those that fail differ. If the best agrees with all that have another factor, see
+    :func:`daep_prior.blind.similarity.similarity`, and its restoration does not overshoot the photograph, see
+    :func:`daep_prior.blind.overshoot.overshoot`, no more starts are made. The best is taken: the one that costs least,
+    or see :func:`score`. One more, or three, keep faint arms, see :meth:`BlindSettings.for_faint_arms`; one is taken if
+    it costs less and passes. The kernel is refined or corrected, see
+    :func:`daep_prior.blind.chosen_kernel.improved_kernel`. If there is a ``cost``, with noise it must cost less than no
+    blur, see :func:`daep_prior.blind.sharpness.predicts_better`; else the blur counts as not found if the kernel
+    overshoots, and otherwise, with much noise, the photograph as sharp.
 
     :param torch.Tensor y: photograph (1, C, H, W) in [0, 1]. The mean of the channels is used, and of a large one the
         region with the most texture.
@@ -112,7 +115,7 @@ def find_blur(
         ``denoise`` is tried. The shipped ``dae-blind`` also removes what a wrong kernel leaves in an image.
     :param Callable cost: how badly a kernel explains a photograph, ``cost(photograph, kernel)``, grey (1, 1, h, w) and
         (n, n). It chooses the start; default: :func:`score`. It also chooses among the kernels that ``sharpen``
-        refines, and the one before.
+        refines, and the one before, and refuses one that is no better than no blur.
     :param float error: root mean square error of the photograph beside its noise, such as that of JPEG, in [0, 1].
     """
     grey = y.mean(1, keepdim=True)
@@ -205,7 +208,7 @@ def _best_network(search: _Search, starts: int) -> tuple[_Search, _Chosen]:
 
 
 def _best_start(search: _Search, starts: int) -> _Chosen:
-    """The best start, after two factors agree and its kernel passes the check, or after all."""
+    """The best start, once it agrees with all that have another factor and passes the check, or after all."""
     grey, denoise, find = search.grey, search.denoise, search.find
     settings = search.settings if find is denoise else search.settings.with_sharpener(search.noise)
     estimates: list[Estimate] = []

@@ -265,7 +265,7 @@ def test_poses_are_sought_where_the_whole_looks_sharp_and_its_regions_are_blurre
 
 
 def test_regions_that_explain_it_worse_than_one_kernel_are_not_taken_and_it_is_said(camera, blurred):
-    camera((0.02, 0.03, 0.021), 0.93, 0.6, *[blur(ACROSS)] * 5)
+    camera((0.02, 0.03, 0.021), 0.93, 0.6, *[blur(ACROSS)] * 4)  # the whole photograph and three regions
     model = BlindDAEP(size=7, varying=True)
     with pytest.warns(UserWarning, match="one kernel is used for the whole photograph: the kernels of the regions"):
         model(blurred)

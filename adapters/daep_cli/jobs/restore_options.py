@@ -49,18 +49,19 @@ class Options:
             raise ValueError(f"--black {self.black:g}: expected a number, the value of no light in the file.")
         if self.format is not None and self.format not in FORMATS:
             raise ValueError(f"--format {self.format}: expected one of {', '.join(FORMATS)}.")
+        blind = (self.kernel or "").partition(":")[0] == BLIND
         if self.uncertainty is not None and self.samples is None:
             raise ValueError("--uncertainty: comes from samples; add their number, such as --samples 16.")
-        if self.samples is not None and self.kernel == BLIND:
+        if self.samples is not None and blind:
             raise ValueError(
-                "--samples: their deviation does not hold the error of a kernel that is found; name the kernel, or "
+                "--samples: their deviation does not contain the error of a kernel that is found; give the kernel, or "
                 "leave --samples out."
             )
         for name in ("kernel_out", "varying"):
             if getattr(self, name) and self.kernel != BLIND:
                 option = f"--{name.replace('_', '-')}"
                 raise ValueError(f"{option}: is for a kernel that is found in the photograph; give --kernel {BLIND}.")
-        if self.kernel_size is not None and (self.kernel or "").partition(":")[0] != BLIND:
+        if self.kernel_size is not None and not blind:
             raise ValueError(f"--kernel-size: is for a kernel that is found; give --kernel {BLIND} or {BLIND}:PHOTO.")
         if self.missing is not None:
             parse_colour(self.missing)

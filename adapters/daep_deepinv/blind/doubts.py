@@ -14,9 +14,9 @@ MOST_LIGHT = 0.9
 #: What to do about a blur that is not found, and about an uncertain one.
 ADVICE = {
     "no texture": "it has no texture that shows a blur; give a photograph or a region with edges",
-    "not found": "the starts disagree, or their kernel explains the photograph no better than no blur does; give a "
-    "region with edges in all directions and without saturated lights, a size= close to the extent of the blur, or "
-    "more starts=. A blur that varies over the image has no one kernel",
+    "not found": "the starts disagree, or their kernel looks like noise or explains the photograph no better than no "
+    "blur does; give a region with edges in all directions and without saturated lights, a size= close to the extent "
+    "of the blur, or more starts=. A blur that varies over the image has no one kernel",
 }
 TRY = "try a region with more edges, another size= or more starts="
 

@@ -54,9 +54,9 @@ class BlindDAEP(Reconstructor):
     :param denoiser: judges kernels and restores the photograph: a noise-conditional DAE, a shipped name or a weight
         file.
     :param sharpener: finds the kernel: a noise-conditional DAE that was trained on images restored with a wrong kernel.
-    :param int starts: largest number of starts of a network; no more are made once two scale factors agree. After two
-        or more, the sharpener makes one that keeps faint arms, or three if that disagrees. 1: the fastest, without
-        ``confidence``.
+    :param int starts: largest number of starts of a network; no more are made once the best agrees with all that have
+        another scale factor, and its restoration does not overshoot. After two or more, the sharpener makes one that
+        keeps faint arms, or three if that disagrees. 1: the fastest, without ``confidence``.
     :param bool varying: kernels that vary over the photograph.
     :param int, list seed: of the noise; one, or one a photograph. The same seed gives the same image.
     :param str, torch.device device: where both networks are put; default: where they are.

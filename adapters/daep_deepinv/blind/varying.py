@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from daep_deepinv.blind.arguments import checked_size
+from daep_deepinv.blind.doubts import warn_of
 from daep_deepinv.blind.kernels import found_blurs, stacked
 from daep_deepinv.blind.prior import BlindPrior
 from daep_deepinv.blind.varying_camera import CONFIRMED, Judge, camera_blur, refined_blur, suits
@@ -35,7 +36,7 @@ LEAST_TRUSTED = 0.5
 #: rotation and 0.42 under a lens, in one training photograph each.
 REPEATED = 0.5
 #: Misfit of kernels that vary, over that of one kernel, up to which they are taken. One kernel explains a rotation and
-#: a lens as well as they do (1.00 for the poses, 1.005 for the regions), but restores worse, by 5.0 and 0.6 dB. The
+#: a lens as well as they do (1.00 for the poses, 1.005 for the regions), but restored worse, by 5.0 and 0.6 dB. The
 #: poses of one start must have less than 1.
 NO_WORSE = 1.04
 
@@ -57,12 +58,10 @@ def found_varying_blur(
     largest = checked_size(size, y)
     if not suits(y):
         return _by_regions(y, largest, prior, starts, seed, follow)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about one kernel; it is warned of if it is taken
-        (one,) = found_blurs(y, largest, prior, starts, seed, follow)
+    one = _whole(y, largest, prior, starts, seed, follow)
     regions, made = None, starts
     if one.verdict not in ("found", "not found"):
-        regions = _by_regions(y, largest, prior, starts, seed, None if follow is None else _counted(follow, made))
+        regions = _by_regions(y, largest, prior, starts, seed, None if follow is None else _counted(follow, made), one)
         if regions.verdict != "found":
             return regions
         made += starts * regions.kernel.trusted.numel()
@@ -74,20 +73,27 @@ def found_varying_blur(
         return refined_blur(judge, camera, seed, None if follow is None else _counted(follow, made))
     if regions is not None:
         return regions
-    regions = _by_regions(y, largest, prior, starts, seed, None if follow is None else _counted(follow, 2 * starts))
+    counted = None if follow is None else _counted(follow, 2 * starts)
+    regions = _by_regions(y, largest, prior, starts, seed, counted, one)
     if regions.kernel.kernels.shape[:2] == (1, 1) or judge.misfit(regions.kernel.kernels) <= NO_WORSE * single:
         return regions
-    return _one_kernel(y, largest, prior, starts, seed, follow, "the kernels of the regions explain it worse")
+    return _one_kernel(y, one, starts, largest, "the kernels of the regions explain it worse")
 
 
 def _by_regions(
-    y: Tensor, largest: int, prior: BlindPrior, starts: int, seed: int, follow: FollowStarts | None
+    y: Tensor,
+    largest: int,
+    prior: BlindPrior,
+    starts: int,
+    seed: int,
+    follow: FollowStarts | None,
+    one: FoundBlur | None = None,
 ) -> VaryingBlur:
     """One kernel for each of a grid of regions.
 
     A kernel is trusted if it is found, or the region is sharp, with a confidence of at least ``UNCERTAIN``. The others
     are replaced by means of trusted neighbours. If less than :data:`LEAST_TRUSTED` of the regions are trusted, or the
-    photograph is too small for two, it has one kernel; this is warned of.
+    photograph is too small for two, it has one kernel, that of ``one`` if it is given; this is warned of.
     """
     side = max(LEAST_SIDE, SIDES_PER_KERNEL * largest)
     shape = (y.shape[2], y.shape[3])
@@ -95,7 +101,7 @@ def _by_regions(
     if rows * columns == 1:
         smaller = "; a smaller size= needs smaller ones" if side > LEAST_SIDE else ""
         reason = f"it has {shape[0]} x {shape[1]} pixels, too few for two regions of {side} pixels{smaller}"
-        return _one_kernel(y, largest, prior, starts, seed, follow, reason)
+        return _one_kernel(y, one or _whole(y, largest, prior, starts, seed, follow), starts, largest, reason)
     found: list[FoundBlur] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about regions; those that are not found are replaced
@@ -105,7 +111,7 @@ def _by_regions(
     trusted = torch.tensor([_trusted(one, starts) for one in found]).view(rows, columns)
     if float(trusted.float().mean()) < LEAST_TRUSTED:
         reason = f"it is found in {int(trusted.sum())} of {rows * columns} regions"
-        return _one_kernel(y, largest, prior, starts, seed, follow, reason)
+        return _one_kernel(y, one or _whole(y, largest, prior, starts, seed, follow), starts, largest, reason)
     kernels = stacked([one.kernel for one in found])[:, 0]
     if kernels.shape[-1] > 1:
         kernels = in_the_middle(kernels)
@@ -155,11 +161,18 @@ def _regions(shape: tuple[int, int], counts: tuple[int, int], least: int) -> lis
     return [(down, across) for down in spans[0] for across in spans[1]]
 
 
-def _one_kernel(
-    y: Tensor, size: int, prior: BlindPrior, starts: int, seed: int, follow: FollowStarts | None, reason: str
-) -> VaryingBlur:
+def _whole(y: Tensor, size: int, prior: BlindPrior, starts: int, seed: int, follow: FollowStarts | None) -> FoundBlur:
+    """One blur of the whole photograph; without its warnings, see :func:`_one_kernel`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (found,) = found_blurs(y, size, prior, starts, seed, follow)
+    return found
+
+
+def _one_kernel(y: Tensor, found: FoundBlur, starts: int, size: int, reason: str) -> VaryingBlur:
+    """One kernel for the whole photograph, with the warnings about it."""
     warn_caller(f"y: one kernel is used for the whole photograph: {reason}.")
-    (found,) = found_blurs(y, size, prior, starts, seed, follow)
+    warn_of(found, 0, starts, size)
     kernel = VaryingKernel(found.kernel[None, None], torch.ones(1, 1, dtype=torch.bool), (y.shape[2], y.shape[3]))
     return VaryingBlur(kernel, found.confidence, found.verdict)
 
