@@ -36,8 +36,8 @@ LEAST_TRUSTED = 0.5
 #: rotation and 0.42 under a lens, in one training photograph each.
 REPEATED = 0.5
 #: Misfit of kernels that vary, over that of one kernel, up to which they are taken. One kernel explains a rotation and
-#: a lens as well as they do (1.00 for the poses, 1.005 for the regions), but restored worse, by 5.0 and 0.6 dB. The
-#: poses of one start must have less than 1.
+#: a lens as well as they do (1.00 for the poses, 1.005 for the regions), but restored worse, by 5.0 and 0.6 dB, when
+#: this was chosen. The poses of one start must have less than 1.
 NO_WORSE = 1.04
 
 
