@@ -111,7 +111,7 @@ def measured(case: BlindCase, prior: BlindPrior) -> dict[str, str]:
     """The row of a photograph."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the row has the verdict and the confidence
-        (found,) = found_blurs(case.y, case.size, prior, STARTS, 0)
+        (found,) = found_blurs(case.y, case.size, prior, STARTS, 0, whole=False)
     true = square(case.kernel)
     results = (deblurred(case.y, kernel, None, "fast", prior.denoiser) for kernel in (found.kernel, true))
     errors = [squared_error(x, case.sharp) for x in (*results, case.y)]

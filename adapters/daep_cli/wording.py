@@ -25,6 +25,7 @@ PHRASES = {
     "the blur of photograph 0 ": "its blur ",
     "the kernel of photograph 0 ": "its kernel ",
     ", another size= or more starts=": ", or another size=",
+    "BlindDAEP(varying=True)": "--varying",
     "DAEP(check_noise=False) trusts sigma": "--no-check-noise trusts --noise",
 }
 #: The advice of the library about units does not hold for files, whose white is 255.

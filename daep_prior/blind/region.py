@@ -14,16 +14,25 @@ CLIPPED = (1.5 / 255, 253.5 / 255)
 CLIPPED_PENALTY = 4.0
 
 
+def region_side(size: int) -> int:
+    """Side of the region in which a kernel of at most ``size`` pixels is sought, pixels."""
+    return max(LEAST_SIDE, SIDES_PER_KERNEL * size)
+
+
 def textured_region(y: Tensor, size: int) -> tuple[slice, slice]:
+    """The :func:`textured_square` in which a kernel of at most ``size`` pixels is sought."""
+    return textured_square(y, region_side(size))
+
+
+def textured_square(y: Tensor, side: int) -> tuple[slice, slice]:
     """Rows and columns of the square with the strongest gradients and few clipped pixels.
 
     The gradients are those of the photograph at half its size: noise is weaker there. Each counts with its square root,
     so that many edges are preferred to a strong one.
 
     :param torch.Tensor y: photograph in grey, (1, 1, H, W) in [0, 1].
-    :param int size: side of the largest kernel, pixels.
+    :param int side: of the square, pixels; a smaller photograph is taken as a whole.
     """
-    side = max(LEAST_SIDE, SIDES_PER_KERNEL * size)
     height, width = (min(side, n) for n in y.shape[-2:])
     if (height, width) == tuple(y.shape[-2:]):
         return slice(0, height), slice(0, width)

@@ -26,6 +26,10 @@ from daep_cli.wording import in_options
         ),
         ("try edges, another size= or more starts=.", "try edges, or another --kernel-size."),
         (
+            "y: the blur of photograph 0 may vary over it; try BlindDAEP(varying=True).",
+            "the image: its blur may vary over it; try --varying.",
+        ),
+        (
             "a size= close to the blur, or a smaller size=.",
             "a --kernel-size close to the blur, or a smaller --kernel-size.",
         ),

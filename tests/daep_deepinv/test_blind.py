@@ -253,6 +253,29 @@ def test_of_a_kernel_with_faint_ends_the_warning_says_where_the_light_is() -> No
         warn_of(FoundBlur(kernel, 0.95, "found", []), 0, 5, 9)
 
 
+def test_another_blur_in_the_quarters_is_warned_of_unless_the_kernel_is_uncertain() -> None:
+    kernel = torch.full((3, 3), 1 / 9)
+    with pytest.warns(UserWarning, match="0 may vary over it: 2 of its quarters .* try BlindDAEP.varying=True."):
+        warn_of(FoundBlur(kernel, 0.95, "found", []), 0, 5, 9, 2)
+    with pytest.warns(UserWarning, match="is uncertain"):
+        warn_of(FoundBlur(kernel, 0.3, "found", []), 0, 5, 9, 2)
+
+
+@pytest.mark.parametrize(
+    ("starts", "verdict", "searched"), [(2, "found", True), (1, "found", False), (2, "sharp", False)]
+)
+def test_the_quarters_of_a_photograph_with_a_found_kernel_are_searched(blurred, monkeypatch, starts, verdict, searched):
+    given = []
+    found = FoundBlur(torch.full((3, 3), 1 / 9), 0.95, verdict, [])
+    monkeypatch.setattr("daep_deepinv.blind.kernels.find_blur", lambda *_: found)
+    monkeypatch.setattr("daep_deepinv.blind.kernels.other_quarters", lambda y, kernel, *_: given.append(y.shape) or 3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimate_kernel(blurred, size=5, starts=starts)
+    assert given == [(1, 1, *blurred.shape[2:])] * searched
+    assert ["3 of its quarters" in str(one.message) for one in caught] == [True] * searched
+
+
 def test_one_start_has_no_confidence_to_warn_of() -> None:
     for starts, said in ((1, False), (5, True)):
         with pytest.warns(UserWarning, match="overshoots the photograph") as caught:

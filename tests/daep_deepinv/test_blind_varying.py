@@ -35,7 +35,7 @@ def regions(monkeypatch):
     def use(*blurs):
         left = list(blurs)
 
-        def found(y, size, prior, starts, seed, follow=None):
+        def found(y, size, prior, starts, seed, follow=None, whole=True):
             if follow is not None:
                 follow(0, 1.0, 0, ACROSS)
             return [left.pop(0)]

@@ -21,14 +21,14 @@ ADVICE = {
 TRY = "try a region with more edges, another size= or more starts="
 
 
-def warn_of(found: FoundBlur, number: int, starts: int, size: int) -> None:
-    """Warn if the blur of a photograph is not found, or uncertain."""
-    doubt = _doubt(found, number, starts, size)
+def warn_of(found: FoundBlur, number: int, starts: int, size: int, others: int = 0) -> None:
+    """Warn if the blur of a photograph is not found, uncertain, or another one in ``others`` of its quarters."""
+    doubt = _doubt(found, number, starts, size, others)
     if doubt is not None:
         warn_caller(f"y: {doubt}.")
 
 
-def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
+def _doubt(found: FoundBlur, number: int, starts: int, size: int, others: int) -> str | None:
     """What speaks against the blur of a photograph, and what to do; the gravest alone."""
     blur, compare = f"the blur of photograph {number}", "compare the result with the photograph"
     if found.verdict in ADVICE:
@@ -41,6 +41,9 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int) -> str | None:
         return f"{blur} may be wrong: the restoration overshoots the photograph, {advice}"
     if starts > 1 and found.confidence < UNCERTAIN:
         return f"{blur} is uncertain, {advice}"
+    if others:
+        vary = f"may vary over it: {others} of its quarters have another one"
+        return f"{blur} {vary}; {compare}, and try BlindDAEP(varying=True)"
     if size > LARGEST_DEFAULT:
         often = f"kernels of more than {LARGEST_DEFAULT} pixels are often wrong"
         return f"{blur} was sought with size={size}; {often}; {compare}"

@@ -18,6 +18,7 @@ from daep_deepinv.noise_estimation.jpeg import jpeg_traces
 from daep_prior.arguments import whole_number
 from daep_prior.blind import BlindSettings, FoundBlur, find_blur
 from daep_prior.blind.several_starts import FollowStarts
+from daep_prior.blind.variation import other_quarters
 
 #: Largest number of starts. Three differ in the factor between two scales.
 STARTS = 5
@@ -63,8 +64,15 @@ def found_blurs(
     starts: int,
     seed: int | Sequence[int],
     follow: FollowStarts | None = None,
+    whole: bool = True,
 ) -> list[FoundBlur]:
-    """The blur of each photograph; warns of those that are not found. The parameters are those above."""
+    """The blur of each photograph; warns of those that are not found, or may vary over it.
+
+    The parameters are those above.
+
+    :param bool whole: the photographs are no regions of one. With two starts or more, another blur is sought in their
+        quarters, see :func:`daep_prior.blind.variation.other_quarters`.
+    """
     settings = replace(BlindSettings(), size=checked_size(size, y))
     starts, seeds = whole_number("starts", starts), seeds_of(seed, len(y))
 
@@ -75,8 +83,15 @@ def found_blurs(
             find_blur(photograph, prior.judge, settings, starts, s, follow, *networks, _error(photograph))
             for photograph, s in zip(photographs, seeds, strict=True)
         ]
-    for number, one in enumerate(found):
-        warn_of(one, number, starts, settings.size)
+        judging = (prior.judge, prior.sharpen, settings, prior.prediction_error)
+        others = [
+            other_quarters(photograph.mean(1, keepdim=True), one.kernel, *judging, _error(photograph))
+            if whole and starts > 1 and one.verdict == "found"
+            else 0
+            for photograph, one in zip(photographs, found, strict=True)
+        ]
+    for number, (one, other) in enumerate(zip(found, others, strict=True)):
+        warn_of(one, number, starts, settings.size, other)
     return found
 
 

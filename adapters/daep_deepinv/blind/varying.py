@@ -107,7 +107,7 @@ def _by_regions(
         warnings.simplefilter("ignore")  # about regions; those that are not found are replaced
         for number, (down, across) in enumerate(_regions(shape, (rows, columns), side)):
             counted = None if follow is None else _counted(follow, number * starts)
-            found += found_blurs(y[..., down, across], largest, prior, starts, seed, counted)
+            found += found_blurs(y[..., down, across], largest, prior, starts, seed, counted, whole=False)
     trusted = torch.tensor([_trusted(one, starts) for one in found]).view(rows, columns)
     if float(trusted.float().mean()) < LEAST_TRUSTED:
         reason = f"it is found in {int(trusted.sum())} of {rows * columns} regions"
@@ -165,7 +165,7 @@ def _whole(y: Tensor, size: int, prior: BlindPrior, starts: int, seed: int, foll
     """One blur of the whole photograph; without its warnings, see :func:`_one_kernel`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (found,) = found_blurs(y, size, prior, starts, seed, follow)
+        (found,) = found_blurs(y, size, prior, starts, seed, follow, whole=False)
     return found
 
 

@@ -33,7 +33,7 @@ def found(monkeypatch):
     asked = []
 
     def use(kernel, verdict="found", confidence=0.97):
-        def blurs(y, size, prior, starts, seed, follow=None):
+        def blurs(y, size, prior, starts, seed, follow=None, whole=True):
             asked.append((y, size, seed))
             if follow is not None:
                 follow(0, 0.5, 2, kernel)
