@@ -24,6 +24,7 @@ TYPED = {
 PHRASES = {
     "the blur of photograph 0 ": "its blur ",
     "the kernel of photograph 0 ": "its kernel ",
+    "photograph 0 counts ": "it counts ",
     ", another size= or more starts=": ", or another size=",
     "BlindDAEP(varying=True)": "--varying",
     "DAEP(check_noise=False) trusts sigma": "--no-check-noise trusts --noise",

@@ -276,6 +276,16 @@ def test_the_quarters_of_a_photograph_with_a_found_kernel_are_searched(blurred, 
     assert ["3 of its quarters" in str(one.message) for one in caught] == [True] * searched
 
 
+def test_a_photograph_that_counts_as_sharp_without_confidence_is_warned_of() -> None:
+    sharp = FoundBlur(torch.ones(1, 1), 0.3, "sharp", [])
+    with pytest.warns(UserWarning, match="photograph 1 counts as sharp, but may be blurred, confidence 0.30"):
+        warn_of(sharp, 1, 5, 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of(sharp._replace(confidence=0.9), 1, 5, 9)
+        warn_of(sharp, 1, 1, 9)
+
+
 def test_one_start_has_no_confidence_to_warn_of() -> None:
     for starts, said in ((1, False), (5, True)):
         with pytest.warns(UserWarning, match="overshoots the photograph") as caught:

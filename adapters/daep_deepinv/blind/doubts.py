@@ -33,6 +33,8 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int, others: int) -
     blur, compare = f"the blur of photograph {number}", "compare the result with the photograph"
     if found.verdict in ADVICE:
         return f"{blur} is not found: {ADVICE[found.verdict]}"
+    if found.verdict == "sharp" and starts > 1 and found.confidence < UNCERTAIN:
+        return f"photograph {number} counts as sharp, but may be blurred, confidence {found.confidence:.2f}; {TRY}"
     if found.verdict != "found":
         return None
     confidence = f"confidence {found.confidence:.2f}; " if starts > 1 else ""
