@@ -10,6 +10,8 @@ from torch import Tensor
 SIDES_PER_KERNEL, LEAST_SIDE = 9, 384
 #: Values of the grey photograph that count as clipped: the blur of a lamp outside the range cannot be measured.
 CLIPPED = (1.5 / 255, 253.5 / 255)
+#: Least side of a photograph in which a kernel is sought, in sides of the largest kernel. Chosen by hand.
+LEAST_SIDES = 3
 #: Weight of the share of clipped pixels against the gradients of a region. Chosen by hand.
 CLIPPED_PENALTY = 4.0
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from daep_prior.blind.mean_shift import Denoise
 from daep_prior.blind.noise import less_noise, noise_level
 from daep_prior.blind.refinement import refined
-from daep_prior.blind.region import region_side, textured_square
+from daep_prior.blind.region import LEAST_SIDES, region_side, textured_square
 from daep_prior.blind.settings import BlindSettings
 from daep_prior.blind.several_starts import LEAST_TEXTURE, SHARPENED_FROM, texture
 from daep_prior.blind.similarity import similarity
@@ -18,8 +18,6 @@ from daep_prior.blind.similarity import similarity
 #: of the found one, below which it is. In two training photographs whose blur varies, other kernels have similarities
 #: of 0.86 to 0.91 and costs of 0.987 to 0.995. With one blur, kernels below 0.92 cost at least 0.996.
 OTHER, BETTER = 0.92, 0.997
-#: Least side of a part, in sides of the largest kernel.
-LEAST_SIDES = 3
 
 
 def other_quarters(

@@ -6,7 +6,6 @@ import torch
 from daep_prior.blind import BlindSettings
 from daep_prior.blind.variation import other_quarters
 
-SETTINGS = BlindSettings(size=5)
 ACROSS = torch.zeros(5, 5)
 ACROSS[2] = 0.2
 #: Similarity to the one across: 0.45.

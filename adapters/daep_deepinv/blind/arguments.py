@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from daep_prior.arguments import checked_seeds, whole_number
+from daep_prior.blind.region import LEAST_SIDES
 from daep_prior.images import RGB
 
 #: Side of the largest kernel that is sought by default, as a share of the photograph's smaller side, and its limits,
@@ -13,8 +14,8 @@ from daep_prior.images import RGB
 SIZE_SHARE, SMALLEST_SIZE, LARGEST_DEFAULT = 1 / 8, 9, 31
 #: Least side of the largest kernel, pixels: at the coarsest scale it has three.
 SMALLEST_SIDE = 3
-#: Smallest height and width of a photograph, in sides of the largest kernel, and in pixels. Chosen by hand.
-LEAST_SIDES, LEAST_PIXELS = 3, 32
+#: Smallest height and width of a photograph, pixels. Chosen by hand.
+LEAST_PIXELS = 32
 #: A photograph with values outside these is not in [0, 1].
 DARKEST, BRIGHTEST = -0.5, 1.5
 

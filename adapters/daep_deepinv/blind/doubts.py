@@ -28,12 +28,22 @@ def warn_of(found: FoundBlur, number: int, starts: int, size: int, others: int =
         warn_caller(f"y: {doubt}.")
 
 
+def is_trusted(found: FoundBlur, starts: int) -> bool:
+    """Whether a photograph has a kernel, or is sharp, and nothing speaks against it."""
+    return found.verdict in ("found", "sharp") and not _unsure(found, starts) and found.doubt <= 1
+
+
+def _unsure(found: FoundBlur, starts: int) -> bool:
+    """Whether the confidence is low; with one start there is none."""
+    return starts > 1 and found.confidence < UNCERTAIN
+
+
 def _doubt(found: FoundBlur, number: int, starts: int, size: int, others: int) -> str | None:
     """What speaks against the blur of a photograph, and what to do; the gravest alone."""
     blur, compare = f"the blur of photograph {number}", "compare the result with the photograph"
     if found.verdict in ADVICE:
         return f"{blur} is not found: {ADVICE[found.verdict]}"
-    if found.verdict == "sharp" and starts > 1 and found.confidence < UNCERTAIN:
+    if found.verdict == "sharp" and _unsure(found, starts):
         return f"photograph {number} counts as sharp, but may be blurred, confidence {found.confidence:.2f}; {TRY}"
     if found.verdict != "found":
         return None
@@ -41,7 +51,7 @@ def _doubt(found: FoundBlur, number: int, starts: int, size: int, others: int) -
     advice = f"{confidence}{compare}, and {TRY}"
     if found.doubt > 1:
         return f"{blur} may be wrong: the restoration overshoots the photograph, {advice}"
-    if starts > 1 and found.confidence < UNCERTAIN:
+    if _unsure(found, starts):
         return f"{blur} is uncertain, {advice}"
     if others:
         vary = f"may vary over it: {others} of its quarters have another one"

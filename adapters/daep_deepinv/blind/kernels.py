@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daep_deepinv.blind.arguments import checked_photographs, checked_size, seeds_of
-from daep_deepinv.blind.doubts import warn_of
+from daep_deepinv.blind.doubts import is_trusted, warn_of
 from daep_deepinv.blind.prior import SHARPENER, BlindPrior, as_blind_prior
 from daep_deepinv.noise_estimation.jpeg import jpeg_traces
 from daep_prior.arguments import whole_number
@@ -70,25 +70,26 @@ def found_blurs(
 
     The parameters are those above.
 
-    :param bool whole: the photographs are no regions of one. With two starts or more, another blur is sought in their
-        quarters, see :func:`daep_prior.blind.variation.other_quarters`.
+    :param bool whole: the photographs are no regions of one. With two starts or more, and if nothing graver
+        is warned of, another blur is sought in their quarters, see :func:`daep_prior.blind.variation.other_quarters`.
     """
     settings = replace(BlindSettings(), size=checked_size(size, y))
     starts, seeds = whole_number("starts", starts), seeds_of(seed, len(y))
 
     with torch.inference_mode(False), torch.no_grad():
         photographs = [one[None].clone() for one in y.detach().to("cpu", torch.float32)]
+        errors = [_error(photograph) for photograph in photographs]
         networks = (prior.sharpen, prior.prediction_error)
         found = [
-            find_blur(photograph, prior.judge, settings, starts, s, follow, *networks, _error(photograph))
-            for photograph, s in zip(photographs, seeds, strict=True)
+            find_blur(photograph, prior.judge, settings, starts, s, follow, *networks, error)
+            for photograph, s, error in zip(photographs, seeds, errors, strict=True)
         ]
         judging = (prior.judge, prior.sharpen, settings, prior.prediction_error)
         others = [
-            other_quarters(photograph.mean(1, keepdim=True), one.kernel, *judging, _error(photograph))
-            if whole and starts > 1 and one.verdict == "found"
+            other_quarters(photograph.mean(1, keepdim=True), one.kernel, *judging, error)
+            if whole and starts > 1 and one.verdict == "found" and is_trusted(one, starts)
             else 0
-            for photograph, one in zip(photographs, found, strict=True)
+            for photograph, one, error in zip(photographs, found, errors, strict=True)
         ]
     for number, (one, other) in enumerate(zip(found, others, strict=True)):
         warn_of(one, number, starts, settings.size, other)

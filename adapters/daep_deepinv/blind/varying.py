@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from daep_deepinv.blind.arguments import checked_size
-from daep_deepinv.blind.doubts import warn_of
+from daep_deepinv.blind.doubts import is_trusted, warn_of
 from daep_deepinv.blind.kernels import found_blurs, stacked
 from daep_deepinv.blind.prior import BlindPrior
 from daep_deepinv.blind.varying_camera import CONFIRMED, Judge, camera_blur, refined_blur, suits
@@ -17,7 +17,6 @@ from daep_deepinv.blind.varying_kernel import VaryingBlur, VaryingKernel, region
 from daep_deepinv.blind.varying_position import in_the_middle
 from daep_deepinv.caller_warnings import warn_caller
 from daep_prior.blind import FoundBlur, similarity
-from daep_prior.blind.confidence import UNCERTAIN
 from daep_prior.blind.kernel_shape import fitted, trimmed
 from daep_prior.blind.region import SIDES_PER_KERNEL
 from daep_prior.blind.several_starts import FollowStarts
@@ -108,7 +107,7 @@ def _by_regions(
         for number, (down, across) in enumerate(_regions(shape, (rows, columns), side)):
             counted = None if follow is None else _counted(follow, number * starts)
             found += found_blurs(y[..., down, across], largest, prior, starts, seed, counted, whole=False)
-    trusted = torch.tensor([_trusted(one, starts) for one in found]).view(rows, columns)
+    trusted = torch.tensor([is_trusted(one, starts) for one in found]).view(rows, columns)
     if float(trusted.float().mean()) < LEAST_TRUSTED:
         reason = f"it is found in {int(trusted.sum())} of {rows * columns} regions"
         return _one_kernel(y, one or _whole(y, largest, prior, starts, seed, follow), starts, largest, reason)
@@ -175,11 +174,6 @@ def _one_kernel(y: Tensor, found: FoundBlur, starts: int, size: int, reason: str
     warn_of(found, 0, starts, size)
     kernel = VaryingKernel(found.kernel[None, None], torch.ones(1, 1, dtype=torch.bool), (y.shape[2], y.shape[3]))
     return VaryingBlur(kernel, found.confidence, found.verdict)
-
-
-def _trusted(found: FoundBlur, starts: int) -> bool:
-    agreed = found.confidence >= UNCERTAIN or starts == 1
-    return found.verdict in ("found", "sharp") and agreed and found.doubt <= 1
 
 
 def _counted(follow: FollowStarts, before: int) -> Callable[[int, float, int, Tensor], None]:
